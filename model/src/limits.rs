@@ -1,0 +1,134 @@
+//! Every limit of the platform: name, value, unit, and what lifts it. `dayfly limits` prints this table.
+
+/// What a limit counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// Bytes.
+    Bytes,
+    /// Mebibytes.
+    Mebibytes,
+    /// Seconds.
+    Seconds,
+    /// Milliseconds.
+    Milliseconds,
+    /// A plain count.
+    Count,
+}
+
+/// One limit.
+#[derive(Debug, Clone, Copy)]
+pub struct Limit {
+    /// Stable name, kebab-case.
+    pub name: &'static str,
+    /// The default value, in `unit`.
+    pub value: u64,
+    /// What it counts.
+    pub unit: Unit,
+    /// What it bounds, in a few words.
+    pub bounds: &'static str,
+    /// The `dayfly up` flag that changes it, or why it is fixed.
+    pub lifted_by: &'static str,
+}
+
+const fn row(
+    name: &'static str,
+    value: u64,
+    unit: Unit,
+    bounds: &'static str,
+    lifted_by: &'static str,
+) -> Limit {
+    Limit { name, value, unit, bounds, lifted_by }
+}
+
+const AWS: &str = "fixed: AWS's own value, so that code stays portable";
+
+/// All limits, in the order in which `dayfly limits` shows them.
+pub const LIMITS: &[Limit] = &[
+    row("sync-payload", 6 * 1024 * 1024, Unit::Bytes, "event and answer of one synchronous call", AWS),
+    row("api-body", 70_167_211, Unit::Bytes, "body of one API request", AWS),
+    row("head-bytes", 64 * 1024, Unit::Bytes, "request line and headers", "fixed"),
+    row("head-timeout", 30, Unit::Seconds, "time to send a request's head", "fixed"),
+    row("body-timeout", 300, Unit::Seconds, "time to send a request's body", "fixed"),
+    row("connections", 4096, Unit::Count, "open client connections", "dayfly up --connections"),
+    row("zip-bytes", 50 * 1024 * 1024, Unit::Bytes, "a package as uploaded", AWS),
+    row("unzipped-bytes", 262_144_000, Unit::Bytes, "a package when unpacked", AWS),
+    row("zip-entries", 100_000, Unit::Count, "files and folders in a package", "fixed"),
+    row("environment-bytes", 4096, Unit::Bytes, "a function's environment variables", AWS),
+    row("memory-min", 128, Unit::Mebibytes, "smallest memory setting", AWS),
+    row("memory-max", 10_240, Unit::Mebibytes, "largest memory setting", AWS),
+    row("timeout-max", 900, Unit::Seconds, "longest handler run", AWS),
+    row("tmp-max", 10_240, Unit::Mebibytes, "largest /tmp", AWS),
+    row("init-timeout", 10, Unit::Seconds, "loading a function's code", "fixed"),
+    row("processes", 256, Unit::Count, "processes and threads of one instance", "fixed"),
+    row("descriptors", 1024, Unit::Count, "open files of one process in an instance", AWS),
+    row("account-concurrency", 1000, Unit::Count, "instances of all functions", "dayfly up --concurrency"),
+    row(
+        "machine-memory",
+        80,
+        Unit::Count,
+        "percent of the machine's memory for instances",
+        "dayfly up --memory-percent",
+    ),
+    row("queue-length", 1000, Unit::Count, "calls waiting for one function", "fixed"),
+    row("queue-wait", 30, Unit::Seconds, "longest wait for an instance", "fixed"),
+    row("idle-timeout", 300, Unit::Seconds, "an unused instance is kept", "dayfly up --idle-timeout"),
+    row("log-line-bytes", 256 * 1024, Unit::Bytes, "one log line", AWS),
+    row("log-invocation-bytes", 8 * 1024 * 1024, Unit::Bytes, "log output of one invocation", "fixed"),
+    row(
+        "log-store-bytes",
+        1024 * 1024 * 1024,
+        Unit::Bytes,
+        "all stored logs and records",
+        "dayfly up --log-bytes",
+    ),
+    row("log-age", 14 * 24 * 3600, Unit::Seconds, "age of stored logs and records", "dayfly up --log-age"),
+    row("tail-bytes", 4096, Unit::Bytes, "log tail returned with a call", AWS),
+    row("policy-bytes", 20 * 1024, Unit::Bytes, "a function's resource policy", AWS),
+    row("tags", 50, Unit::Count, "tags of one function", AWS),
+    row("client-context-bytes", 3583, Unit::Bytes, "client context header", AWS),
+    row("clock-skew", 900, Unit::Seconds, "age of a signed request", AWS),
+    row("presign-max", 604_800, Unit::Seconds, "life of a presigned URL", AWS),
+    row("drain", 30, Unit::Seconds, "time for running calls at shutdown", "dayfly up --drain"),
+];
+
+/// The value of the limit `name`.
+///
+/// # Panics
+/// If no such limit is declared; `every_limit_is_found` keeps that out of releases.
+pub const fn limit(name: &str) -> u64 {
+    let mut index = 0;
+    while index < LIMITS.len() {
+        if same(LIMITS[index].name.as_bytes(), name.as_bytes()) {
+            return LIMITS[index].value;
+        }
+        index += 1;
+    }
+    panic!("no such limit is declared in model/src/limits.rs")
+}
+
+const fn same(a: &[u8], b: &[u8]) -> bool {
+    if a.len() != b.len() {
+        return false;
+    }
+    let mut index = 0;
+    while index < a.len() {
+        if a[index] != b[index] {
+            return false;
+        }
+        index += 1;
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_found() {
+        for (index, row) in LIMITS.iter().enumerate() {
+            assert_eq!(limit(row.name), row.value);
+            assert!(LIMITS[..index].iter().all(|earlier| earlier.name != row.name), "{}", row.name);
+        }
+    }
+}
