@@ -1,0 +1,1 @@
+//! The canonical form of a request, which both sides of a signature compute.

@@ -1,0 +1,1 @@
+//! Signature Version 4, the server's side.
