@@ -1,1 +1,16 @@
-//! runtimes
+//! How a language starts and speaks: interpreters on this machine, our bootstraps, start plans and channels.
+//!
+//! * [`Runtimes`]: what was found, and [`Runtimes::plan`]: how an instance of a function version starts.
+//! * [`Channel`]: the conversation with one instance, over framed messages or the HTTP Runtime API.
+
+mod channel;
+mod error;
+mod interpreter;
+mod plan;
+mod runtimes;
+
+pub use channel::{Channel, ChannelError, Event};
+pub use error::PlanError;
+pub use interpreter::Interpreter;
+pub use plan::{Bind, Credentials, InstanceFacts, Protocol, StartPlan};
+pub use runtimes::Runtimes;
