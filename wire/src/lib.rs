@@ -1,1 +1,27 @@
-//! wire
+//! The wire layer: AWS dialects from one set of tables.
+//!
+//! Generated code (`generated/`) holds structs, schema tables and one trait per service; everything that knows a
+//! protocol is written by hand and reads the tables. A request walks [`route`] → [`decode`] (which validates) →
+//! [`Dispatch::call`] → [`encode`], and any failure on the way through [`encode_error`].
+
+mod dispatch;
+mod error;
+mod generated;
+mod message;
+mod route;
+mod schema;
+mod service;
+mod shaped;
+mod time;
+mod value;
+
+pub use dispatch::{BoxFuture, Dispatch};
+pub use error::Error;
+pub use generated::{SERVICES, dayfly, lambda, logs, sts};
+pub use message::{decode, encode, encode_error, validate};
+pub use route::{Dialect, Form, Route, Routed, route};
+pub use schema::{Fault, Field, Item, Kind, Limits, Location, Shape, Structure, TimeFormat};
+pub use service::{Operation, Protocol, Resource, Service};
+pub use shaped::{Fields, Member, Shaped, mismatch};
+pub use time::Time;
+pub use value::Value;

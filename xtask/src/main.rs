@@ -1,5 +1,7 @@
 //! Work on the tree itself: `cargo xtask <verb>`.
 
+mod bench;
+mod codegen;
 mod tidy;
 
 use std::process::ExitCode;
@@ -7,8 +9,10 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let done = match arguments.first().map(String::as_str) {
+        Some("codegen") => codegen::run(&arguments[1..]),
         Some("tidy") => tidy::run(),
-        other => Err(format!("unknown verb {:?}; verbs: tidy", other.unwrap_or(""))),
+        Some("bench") => bench::run(&arguments[1..]),
+        other => Err(format!("unknown verb {:?}; verbs: codegen, tidy", other.unwrap_or(""))),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

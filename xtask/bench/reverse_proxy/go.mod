@@ -1,0 +1,3 @@
+module dayfly/bench/reverse_proxy
+
+go 1.21
