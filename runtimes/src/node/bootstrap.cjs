@@ -1,0 +1,383 @@
+// Loads one Node.js handler and serves calls over the framed socket on descriptor 3.
+//
+// The socket is read in blocking mode: an instance without work uses no processor, and everything that a handler left
+// behind stands still until the next call. Frames are [u32 LE length][u8 kind][payload]; `runtimes/src/frame.rs` is
+// the other end. What a handler sees follows AWS's client for Node.js (`aws-lambda-ric` 3), the reference in the tests.
+'use strict'
+
+const fs = require('node:fs')
+const path = require('node:path')
+const { format, types } = require('node:util')
+
+const KIND = { INVOKE: 1, READY: 16, INIT_ERROR: 17, RESPONSE: 18, ERROR: 19, LOG: 20, LAST_ERROR: 21 }
+const CHANNEL_FD = 3
+const READ_BYTES = 65536
+const LOG_BYTES = 256 * 1024
+const PAYLOAD_BYTES = 6 * 1024 * 1024 + 100
+const EXIT = { REJECTION: 128, EXCEPTION: 129 }
+
+// ---- the channel
+
+let input = Buffer.alloc(0)
+
+function readInto(buffer, offset) {
+  const got = fs.readSync(CHANNEL_FD, buffer, offset, buffer.length - offset, null)
+  if (got === 0) process.exit(0) // the platform has hung up
+  return got
+}
+
+function nextCall() {
+  const chunk = Buffer.allocUnsafe(READ_BYTES)
+  while (input.length < 5) {
+    input = Buffer.concat([input, chunk.subarray(0, readInto(chunk, 0))])
+  }
+  const end = 5 + input.readUInt32LE(0)
+  let frame = input
+  if (frame.length < end) {
+    frame = Buffer.allocUnsafe(end)
+    for (let have = input.copy(frame); have < end;) have += readInto(frame, have)
+  }
+  if (frame[4] !== KIND.INVOKE) throw new Error(`unknown frame kind ${frame[4]}`)
+  input = frame.subarray(end)
+  const split = 9 + frame.readUInt32LE(5)
+  return {
+    header: JSON.parse(frame.toString('utf8', 9, split)),
+    event: frame.toString('utf8', split, end),
+  }
+}
+
+function send(kind, ...parts) {
+  const length = parts.reduce((sum, part) => sum + part.length, 0)
+  const head = Buffer.allocUnsafe(5)
+  head.writeUInt32LE(length, 0)
+  head[4] = kind
+  const whole = [head, ...parts]
+  let done = fs.writevSync(CHANNEL_FD, whole)
+  if (done === length + 5) return
+  const rest = Buffer.concat(whole)
+  while (done < rest.length) done += fs.writeSync(CHANNEL_FD, rest, done)
+}
+
+function log(date, text) {
+  const stamp = Buffer.allocUnsafe(8)
+  stamp.writeBigUInt64LE(BigInt(date.valueOf()) * 1000n)
+  send(KIND.LOG, stamp, Buffer.from(text, 'utf8').subarray(0, LOG_BYTES))
+}
+
+function answer(kind, id, text) {
+  const name = Buffer.from(id)
+  send(kind, Buffer.from([name.length]), name, Buffer.from(text, 'utf8'))
+}
+
+// ---- errors
+
+function runtimeError(name, message, more) {
+  const error = new Error(message)
+  error.stack = error.stack.replace(/^Error/, `Runtime.${name}`)
+  Object.defineProperty(error, 'name', { value: `Runtime.${name}`, configurable: true })
+  return Object.assign(error, more)
+}
+
+const printable = (text) => text?.replace(/\x7F/g, '%7F')
+
+function looksLikeError(value) {
+  return ['name', 'message', 'stack'].every((key) => value?.[key] && typeof value[key] === 'string')
+}
+
+// The error as the caller sees it.
+function describe(error) {
+  try {
+    if (types.isNativeError(error) || looksLikeError(error)) {
+      const trace = printable(error.stack).split('\n')
+      return { errorType: printable(error.name), errorMessage: printable(error.message), trace }
+    }
+    return { errorType: typeof error, errorMessage: error.toString(), trace: [] }
+  } catch {
+    const problem = 'there was a problem while retrieving one or more of its message, name, and stack'
+    return { errorType: 'handled', errorMessage: `callback called with Error argument, but ${problem}` }
+  }
+}
+
+const asError = (value) => (value instanceof Error ? value : new Error(value))
+
+function withStack(error, names) {
+  const { type, message, stack } = names
+  const lines = typeof error.stack === 'string' ? error.stack.split('\n') : error.stack
+  return { [type]: names.typeOf(error), [message]: error.message, ...names.more(error), ...error, [stack]: lines }
+}
+
+const TEXT_ERROR = {
+  type: 'errorType', message: 'errorMessage', stack: 'stack',
+  typeOf: (error) => error.name,
+  more: (error) => ({ code: error.code }),
+}
+const JSON_ERROR = {
+  type: 'errorType', message: 'errorMessage', stack: 'stackTrace',
+  typeOf: (error) => error.constructor?.name ?? 'UnknownError',
+  more: () => ({}),
+}
+const errorsAs = (names) => (_key, value) => (value instanceof Error ? withStack(value, names) : value)
+
+function logError(title, value) {
+  const error = asError(value)
+  if (JSON_LOGS) return console.error(error)
+  let text
+  try {
+    text = JSON.stringify(error, errorsAs(TEXT_ERROR))
+  } catch {
+    text = JSON.stringify(describe(error))
+  }
+  console.error(title, `\t${text}`)
+}
+
+// ---- the console
+
+const JSON_LOGS = process.env.AWS_LAMBDA_LOG_FORMAT?.toUpperCase() === 'JSON'
+const LEVELS = ['TRACE', 'DEBUG', 'INFO', 'WARN', 'ERROR', 'FATAL']
+let requestId
+let tenantId
+
+function textLine(date, level, params) {
+  return `${date.toISOString()}\t${requestId}\t${level}\t${format(...params)}`
+}
+
+function jsonLine(date, level, params) {
+  const line = { timestamp: date.toISOString(), level, requestId, tenantId: tenantId ?? undefined }
+  if (params.length === 1) {
+    try {
+      return JSON.stringify({ ...line, message: params[0] }, errorsAs(JSON_ERROR))
+    } catch {
+      return JSON.stringify({ ...line, message: format(params[0]) })
+    }
+  }
+  line.message = format(...params)
+  const error = params.find((param) => param instanceof Error)
+  return JSON.stringify(error ? { ...line, ...withStack({ stack: error.stack, message: error.message, constructor: error.constructor }, JSON_ERROR), constructor: undefined, message: line.message } : line)
+}
+
+function patchConsole() {
+  const lowest = Math.max(0, LEVELS.indexOf(process.env.AWS_LAMBDA_LOG_LEVEL?.toUpperCase()))
+  const line = JSON_LOGS ? jsonLine : textLine
+  LEVELS.forEach((level, rank) => {
+    console[level.toLowerCase()] = (...params) => {
+      if (rank < lowest && level !== 'FATAL') return
+      const date = new Date()
+      log(date, line(date, level, params.length ? params : [undefined]))
+    }
+  })
+  console.log = console.info
+}
+
+// ---- loading the handler
+
+function packageIsModule(folder) {
+  for (let at = folder; !at.endsWith('/node_modules'); at = path.dirname(at)) {
+    try {
+      return JSON.parse(fs.readFileSync(path.join(at, 'package.json'), 'utf8'))?.type === 'module'
+    } catch (error) {
+      if (error instanceof SyntaxError) return false
+    }
+    if (at === '/') return false
+  }
+  return false
+}
+
+async function loadModule(root, folder, name) {
+  const file = path.resolve(root, folder, name)
+  const required = (extension) => (fs.existsSync(file + extension) ? require(file + extension) : undefined)
+  const imported = (extension) => (fs.existsSync(file + extension) ? import(file + extension) : undefined)
+  const script = fs.existsSync(`${file}.js`) && packageIsModule(path.dirname(file)) ? imported : required
+  const loaded = isFile(file) && required('')
+  return loaded || (await script('.js')) || (await imported('.mjs')) || required('.cjs') ||
+    require(require.resolve(name, { paths: [root, path.resolve(root, folder)] }))
+}
+
+function isFile(file) {
+  return fs.statSync(file, { throwIfNoEntry: false })?.isFile() ?? false
+}
+
+async function loadHandler(root, name) {
+  if (name.includes('..')) {
+    const advice = 'Use absolute paths when specifying root directories in handler names.'
+    throw runtimeError('MalformedHandlerName', `'${name}' is not a valid handler name. ${advice}`)
+  }
+  const base = path.basename(name)
+  const dot = base.indexOf('.')
+  if (dot < 0) throw runtimeError('MalformedHandlerName', 'Bad handler')
+  let found
+  try {
+    found = await loadModule(root, name.slice(0, name.indexOf(base)), base.slice(0, dot))
+  } catch (error) {
+    if (error instanceof SyntaxError) throw runtimeError('UserCodeSyntaxError', String(error))
+    if (error?.code === 'MODULE_NOT_FOUND') throw runtimeError('ImportModuleError', String(error))
+    throw error
+  }
+  const keys = base.slice(dot + 1).split('.')
+  const handler = keys.reduce((at, key) => at && at[key], found) || keys.reduce((at, key) => at && at[key], found?.default)
+  if (!handler) throw runtimeError('HandlerNotFound', `${name} is undefined or not exported`)
+  if (typeof handler !== 'function') throw runtimeError('HandlerNotFound', `${name} is not a function`)
+  return handler
+}
+
+// ---- serving
+
+let handler
+let atEmptyLoop = () => {} // runs when nothing is left to wait for
+let reportLast = (error, code) => { // an error after which the process ends
+  send(KIND.INIT_ERROR, Buffer.from(JSON.stringify(describe(error))))
+  process.exit(code)
+}
+
+const scheduleNext = () => setImmediate(serveOne)
+
+// One call: its context, its callback, and the promise that it is answered at most once.
+class Invocation {
+  constructor(header) {
+    this.header = header
+    this.answered = false
+    this.finished = false
+    this.waits = true
+  }
+
+  respond(result) {
+    if (this.answered) {
+      console.error('Invocation has already been reported as done. Cannot call complete more than once per invocation.')
+      return
+    }
+    let text
+    try {
+      text = JSON.stringify(result === undefined ? null : result)
+    } catch {}
+    if (text === undefined) throw new Error('Unable to stringify response body')
+    this.answered = true
+    if (Buffer.byteLength(text) > PAYLOAD_BYTES) {
+      const problem = `Response payload size exceeded maximum allowed payload size (${PAYLOAD_BYTES} bytes).`
+      answer(KIND.ERROR, this.header.id, JSON.stringify({ errorType: 'Function.ResponseSizeTooLarge', errorMessage: problem }))
+    } else {
+      answer(KIND.RESPONSE, this.header.id, text)
+    }
+    scheduleNext()
+  }
+
+  fail(error) {
+    logError('Invoke Error', error)
+    if (this.answered) return
+    this.answered = true
+    answer(KIND.ERROR, this.header.id, JSON.stringify(describe(error)))
+    scheduleNext()
+  }
+
+  failForGood(error, code) {
+    if (!this.answered) {
+      this.answered = true
+      answer(KIND.LAST_ERROR, this.header.id, JSON.stringify(describe(error)))
+    }
+    process.exit(code)
+  }
+
+  // Of callback, succeed, fail and done, the first that is called counts.
+  once(action) {
+    return (...args) => {
+      if (this.finished) return
+      action(...args)
+      this.finished = true
+    }
+  }
+
+  callback(error, result) {
+    atEmptyLoop = () => {}
+    if (error !== undefined && error !== null) this.fail(error)
+    else if (!this.waits) this.respond(result)
+    else atEmptyLoop = () => setImmediate(() => this.respond(result))
+  }
+
+  done(error, result) {
+    atEmptyLoop = () => {}
+    if (error !== undefined && error !== null) this.fail(error)
+    else this.respond(result)
+  }
+
+  context() {
+    const { header } = this
+    const invocation = this
+    const parse = (text, name) => {
+      try {
+        return text === undefined || text === null ? undefined : JSON.parse(text)
+      } catch (error) {
+        throw new Error(`Cannot parse ${name} as json: ${error}`)
+      }
+    }
+    return {
+      get callbackWaitsForEmptyEventLoop() { return invocation.waits },
+      set callbackWaitsForEmptyEventLoop(value) { invocation.waits = value },
+      succeed: this.succeed,
+      fail: this.failed,
+      done: this.once((error, result) => this.done(error, result)),
+      functionVersion: process.env.AWS_LAMBDA_FUNCTION_VERSION,
+      functionName: process.env.AWS_LAMBDA_FUNCTION_NAME,
+      memoryLimitInMB: process.env.AWS_LAMBDA_FUNCTION_MEMORY_SIZE,
+      logGroupName: process.env.AWS_LAMBDA_LOG_GROUP_NAME,
+      logStreamName: process.env.AWS_LAMBDA_LOG_STREAM_NAME,
+      clientContext: parse(header.client_context, 'ClientContext'),
+      identity: parse(header.cognito_identity, 'CognitoIdentity'),
+      invokedFunctionArn: header.arn,
+      awsRequestId: header.id,
+      tenantId: header.tenant_id ?? undefined,
+      getRemainingTimeInMillis: () => header.deadline_ms - Date.now(),
+    }
+  }
+
+  run(event) {
+    this.succeed = this.once((result) => this.done(null, result))
+    this.failed = this.once((error) => this.done(error ?? 'handled', null))
+    const callback = this.once((error, result) => this.callback(error, result))
+    atEmptyLoop = () => {
+      this.answered || this.respond(null)
+    }
+    reportLast = (error, code) => this.failForGood(error, code)
+    try {
+      const result = handler(JSON.parse(event), this.context(), callback)
+      if (typeof result?.then === 'function') result.then(this.succeed, this.failed).catch(this.failed)
+    } catch (error) {
+      callback(error)
+    }
+  }
+}
+
+function serveOne() {
+  const { header, event } = nextCall()
+  requestId = header.id
+  tenantId = header.tenant_id
+  if (header.trace) process.env._X_AMZN_TRACE_ID = header.trace
+  else delete process.env._X_AMZN_TRACE_ID
+  new Invocation(header).run(event)
+}
+
+async function main() {
+  patchConsole()
+  process.on('beforeExit', () => atEmptyLoop())
+  process.on('uncaughtException', (error) => {
+    logError('Uncaught Exception', error)
+    reportLast(error, EXIT.EXCEPTION)
+  })
+  process.on('unhandledRejection', (reason, promise) => {
+    const error = runtimeError('UnhandledPromiseRejection', String(reason), { reason, promise })
+    logError('Unhandled Promise Rejection', error)
+    reportLast(error, EXIT.REJECTION)
+  })
+  globalThis.awslambda = {
+    streamifyResponse() {
+      throw runtimeError('InvalidStreamingOperation', 'Response streaming is not served by this platform yet.')
+    },
+  }
+  try {
+    handler = await loadHandler(process.env.LAMBDA_TASK_ROOT ?? '/var/task', process.env._HANDLER ?? '')
+  } catch (error) {
+    process.emit('uncaughtException', error)
+    return
+  }
+  send(KIND.READY)
+  scheduleNext()
+}
+
+main()

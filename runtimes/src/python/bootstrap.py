@@ -1,0 +1,578 @@
+"""Loads one Python handler and serves calls over the framed socket on descriptor 3.
+
+Starts fast: nothing is imported that a plain handler does not need. `json`, `logging` and `traceback` cost more than
+the interpreter itself, so they come only when the user's code or an error asks for them. Works on CPython 3.9 and newer.
+
+Frames are [u32 LE length][u8 kind][payload]; `runtimes/src/frame.rs` is the other end. What a handler sees follows
+AWS's client for Python (`awslambdaric`), which is the reference in the tests.
+"""
+
+import _thread
+import builtins
+import os
+import sys
+import time
+
+INVOKE, READY, INIT_ERROR, RESPONSE, ERROR, LOG = 1, 16, 17, 18, 19, 20
+CHANNEL_FD = 1000
+READ_BYTES = 65536
+LOG_BYTES = 256 * 1024
+PAYLOAD_BYTES = 6 * 1024 * 1024 + 100
+DEPTH, VALUES = 500, 8_000_000
+HERE = "/bootstrap.py"
+PLAIN = frozenset((dict, list, tuple, str, int, float, bool, type(None)))
+
+
+class Fault(Exception):
+    """An error of the platform's own, with the type and text that AWS's client gives it."""
+
+    def __init__(self, kind, message, trace=()):
+        super().__init__(message)
+        self.kind, self.message, self.trace = kind, message, list(trace)
+
+
+class Channel:
+    """The socket to the platform, out of reach of code that uses low descriptors and of child processes."""
+
+    def __init__(self):
+        try:
+            self.fd = os.dup2(3, CHANNEL_FD, inheritable=False)
+            os.close(3)
+        except OSError:  # the limit on descriptors is lower than that
+            self.fd = 3
+            os.set_inheritable(3, False)
+        self.lock = _thread.RLock()
+        self.rest = b""
+        os.register_at_fork(after_in_child=self.abandon)
+
+    def abandon(self):
+        """Closes our end: the process ends, or is a forked child and the conversation is its parent's."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+    def next(self):
+        """The next call: its header and its event. Ends the process when the platform hangs up."""
+        data = self.rest
+        while len(data) < 5:
+            data += self.read(READ_BYTES)
+        end = 5 + int.from_bytes(data[:4], "little")
+        if len(data) < end:
+            data = self.fill(data, end)
+        self.rest = bytes(data[end:])
+        if data[4] != INVOKE:
+            raise RuntimeError("unknown frame kind %d" % data[4])
+        split = 9 + int.from_bytes(data[5:9], "little")
+        return str(data[9:split], "utf-8"), data[split:end]
+
+    def read(self, size):
+        data = os.read(self.fd, size)
+        if not data:
+            os._exit(0)
+        return data
+
+    def fill(self, data, end):
+        frame = bytearray(end)
+        have = len(data)
+        frame[:have] = data
+        view = memoryview(frame)
+        while have < end:
+            got = os.readv(self.fd, [view[have:]])
+            if not got:
+                os._exit(0)
+            have += got
+        return frame
+
+    def send(self, kind, *parts):
+        """Writes one frame whole. In a forked child that fell out of the handler, ends the child."""
+        if self.fd < 0:
+            os._exit(0)
+        length = sum(map(len, parts))
+        parts = (length.to_bytes(4, "little") + bytes((kind,)), *parts)
+        with self.lock:
+            left = length + 5 - os.writev(self.fd, parts)
+            if left:
+                whole = memoryview(b"".join(parts))
+                while left:
+                    left -= os.write(self.fd, whole[-left:])
+
+    def log(self, text):
+        """One log record, however many lines it has."""
+        text = text[:-1] if text.endswith("\n") else text
+        if self.fd < 0:
+            sys.stdout.write(text + "\n")
+            return
+        record = text.encode("utf-8", "backslashreplace")[:LOG_BYTES]
+        self.send(LOG, (time.time_ns() // 1000).to_bytes(8, "little"), record)
+
+
+def make_decoder():
+    """`json.loads` for str without importing `json`, which pulls in `re`: the scanner in C is all it needs."""
+    try:
+        from _json import make_scanner
+
+        class Settings:
+            strict = True
+            object_hook = object_pairs_hook = array_hook = None
+            parse_float = parse_constant = float
+            parse_int = int
+
+        scan = make_scanner(Settings)
+        if scan('{"a": [1, 2.5, null]}', 0)[0] != {"a": [1, 2.5, None]}:
+            raise ValueError
+    except Exception:
+        scan = None
+
+    def decode(text):
+        if scan is not None:
+            body = text.strip(" \t\n\r")
+            try:
+                value, end = scan(body, 0)
+                if end == len(body):
+                    return value
+            except (StopIteration, ValueError):
+                pass
+        import json
+
+        return json.loads(text)
+
+    return decode
+
+
+def make_encoder(ascii_only):
+    """`json.dumps`, also without importing `json`. Plain built-in types go through C, others through `Unusual`."""
+    try:
+        import _json
+        import gc
+
+        quote = _json.encode_basestring_ascii if ascii_only else _json.encode_basestring
+        fast = _json.make_encoder(None, unencodable, quote, None, ": ", ", ", False, False, True)
+        if "".join(fast({"a": [1, None]}, 0)) != '{"a": [1, null]}':
+            raise ValueError
+    except Exception:
+        import json
+
+        quote = json.encoder.py_encode_basestring_ascii if ascii_only else json.encoder.py_encode_basestring
+        return Unusual(quote).encode
+
+    def encode(value):
+        # The encoder in C writes a named tuple as an array and never ends on a circle: look at every type first.
+        level, seen = [value], 0
+        for _ in range(DEPTH):
+            kinds = set(map(type, level))
+            seen += len(level)
+            if not kinds <= PLAIN or seen > VALUES:
+                break
+            if kinds.isdisjoint((dict, list, tuple)):
+                try:
+                    return "".join(fast(value, 0))
+                except TypeError:
+                    break
+            level = gc.get_referents(*level)
+        return Unusual(quote).encode(value)
+
+    return encode
+
+
+def unencodable(value):
+    raise TypeError("Object of type %s is not JSON serializable" % type(value).__name__)
+
+
+class Unusual:
+    """Encodes what the encoder in C does not know, by the rules of AWS's client: bytes are text, named tuples are
+    objects, decimals are numbers, subclasses are their base."""
+
+    def __init__(self, quote):
+        self.quote = quote
+        self.open = set()
+
+    def encode(self, value):
+        parts = []
+        self.put(value, parts.append)
+        return "".join(parts)
+
+    def put(self, value, emit):
+        if value is None or value is True or value is False:
+            emit({None: "null", True: "true", False: "false"}[value])
+        elif isinstance(value, str):
+            emit(self.quote(str.__str__(value)))
+        elif isinstance(value, bytes):
+            emit(self.quote(value.decode("utf-8")))
+        elif isinstance(value, int):
+            emit(int.__repr__(value))
+        elif isinstance(value, float):
+            emit(float_text(value))
+        elif isinstance(value, (dict, list, tuple)) or callable(getattr(value, "_asdict", None)):
+            self.container(value, emit)
+        else:
+            decimal = sys.modules.get("decimal")
+            if decimal is None or not isinstance(value, decimal.Decimal):
+                unencodable(value)
+            emit("NaN" if value.is_nan() else str(value))
+
+    def container(self, value, emit):
+        if id(value) in self.open:
+            raise ValueError("Circular reference detected")
+        self.open.add(id(value))
+        fields = getattr(value, "_asdict", None)
+        items = fields() if callable(fields) else value
+        if isinstance(items, dict):
+            self.object(items, emit)
+        else:
+            emit("[")
+            for index, item in enumerate(items):
+                if index:
+                    emit(", ")
+                self.put(item, emit)
+            emit("]")
+        self.open.discard(id(value))
+
+    def object(self, items, emit):
+        emit("{")
+        for index, (key, value) in enumerate(items.items()):
+            if index:
+                emit(", ")
+            emit(self.quote(self.key(key)))
+            emit(": ")
+            self.put(value, emit)
+        emit("}")
+
+    @staticmethod
+    def key(key):
+        if isinstance(key, str):
+            return str.__str__(key)
+        if isinstance(key, bytes):
+            return key.decode("utf-8")
+        if key is None or key is True or key is False:
+            return {None: "null", True: "true", False: "false"}[key]
+        if isinstance(key, int):
+            return int.__repr__(key)
+        if isinstance(key, float):
+            return float_text(key)
+        raise TypeError("keys must be str, int, float, bool or None, not %s" % type(key).__name__)
+
+
+def float_text(value):
+    if value != value:
+        return "NaN"
+    return {1e999: "Infinity", -1e999: "-Infinity"}.get(value) or float.__repr__(value)
+
+
+class Slots:
+    """Base of the small objects inside a context."""
+
+    __slots__ = ()
+
+    def __init__(self, values):
+        for name in self.__slots__:
+            setattr(self, name, values.get(name))
+
+    def __repr__(self):
+        return "%s([%s])" % (type(self).__name__, ",".join("%s=%s" % (n, getattr(self, n)) for n in self.__slots__))
+
+
+class Client(Slots):
+    """The mobile application that called."""
+
+    __slots__ = ("installation_id", "app_title", "app_version_name", "app_version_code", "app_package_name")
+
+
+class ClientContext(Slots):
+    """What the caller sent as its client context."""
+
+    __slots__ = ("custom", "env", "client")
+
+
+class CognitoIdentity(Slots):
+    """Who the caller is to Cognito; always present, usually empty."""
+
+    __slots__ = ("cognito_identity_id", "cognito_identity_pool_id")
+
+
+class LambdaContext:
+    """The second argument of a handler."""
+
+    W3C = ("traceparent", "tracestate", "baggage")
+
+    def __init__(self, header, client_context, identity):
+        environ = os.environ
+        self.aws_request_id = header["id"]
+        self.log_group_name = environ.get("AWS_LAMBDA_LOG_GROUP_NAME")
+        self.log_stream_name = environ.get("AWS_LAMBDA_LOG_STREAM_NAME")
+        self.function_name = environ.get("AWS_LAMBDA_FUNCTION_NAME")
+        self.memory_limit_in_mb = environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
+        self.function_version = environ.get("AWS_LAMBDA_FUNCTION_VERSION")
+        self.invoked_function_arn = header.get("arn")
+        self.tenant_id = header.get("tenant_id")
+        trace = client_context.pop("w3c", None) if isinstance(client_context, dict) else None
+        trace = trace if isinstance(trace, dict) else {}
+        self._w3c_fields = {name: trace[name] for name in self.W3C if isinstance(trace.get(name), str)}
+        self.client_context = None
+        if client_context is not None:
+            self.client_context = ClientContext(client_context)
+            client = self.client_context.client
+            self.client_context.client = None if client is None else Client(client)
+        identity = identity or {}
+        self.identity = CognitoIdentity({
+            "cognito_identity_id": identity.get("cognitoIdentityId"),
+            "cognito_identity_pool_id": identity.get("cognitoIdentityPoolId"),
+        })
+        self._epoch_deadline_time_in_ms = header["deadline_ms"]
+
+    def get_remaining_time_in_millis(self):
+        return max(0, self._epoch_deadline_time_in_ms - int(time.time() * 1000))
+
+    def w3c(self):
+        return dict(self._w3c_fields)
+
+    def log(self, msg):
+        RUNTIME.channel.log(str(msg))
+
+    def __repr__(self):
+        names = ("aws_request_id", "log_group_name", "log_stream_name", "function_name", "memory_limit_in_mb",
+                 "function_version", "invoked_function_arn", "client_context", "identity", "tenant_id")
+        return "LambdaContext([%s])" % ",".join("%s=%s" % (name, getattr(self, name)) for name in names)
+
+
+class LoggingHook:
+    """A finder that waits for `import logging` and sets the module up once it has loaded."""
+
+    def find_spec(self, name, path=None, target=None):
+        if name != "logging":
+            return None
+        sys.meta_path.remove(self)
+        for finder in sys.meta_path:
+            spec = finder.find_spec(name, path, target)
+            if spec is not None:
+                execute = spec.loader.exec_module
+
+                def exec_module(module):
+                    execute(module)
+                    if hasattr(module, "getLogger"):  # not a file of the user's with that name
+                        set_up_logging(module)
+
+                spec.loader.exec_module = exec_module
+                return spec
+        return None
+
+
+def set_up_logging(logging):
+    """Root handler, format and level as AWS's client sets them."""
+
+    class LambdaLoggerHandler(logging.Handler):
+        def emit(self, record):
+            record.aws_request_id = RUNTIME.request_id
+            record.tenant_id = RUNTIME.tenant_id
+            RUNTIME.channel.log(self.format(record))
+
+    logging.Formatter.converter = time.gmtime
+    handler = LambdaLoggerHandler()
+    handler.setFormatter(
+        json_formatter(logging)
+        if RUNTIME.json_logs
+        else logging.Formatter(
+            "[%(levelname)s]\t%(asctime)s.%(msecs)03dZ\t%(aws_request_id)s\t%(message)s", "%Y-%m-%dT%H:%M:%S"
+        )
+    )
+    level = os.environ.get("AWS_LAMBDA_LOG_LEVEL", "").upper()
+    level = "DEBUG" if level == "TRACE" else level
+    if level in logging._nameToLevel:
+        logging.getLogger().setLevel(level)
+    logging.getLogger().addHandler(handler)
+
+
+def json_formatter(logging):
+    """The formatter of `AWS_LAMBDA_LOG_FORMAT=JSON`: one object per record, the record's extras included."""
+    import json
+
+    usual = set(vars(logging.LogRecord("", 0, "", 0, "", (), None))) | {"aws_request_id", "tenant_id", "message", "asctime"}
+
+    class JsonFormatter(logging.Formatter):
+        def format(self, record):
+            level = min(50, max(0, record.levelno)) // 10 * 10
+            kind, error, tb = record.exc_info if record.exc_info else (None, None, None)
+            known = isinstance(record.msg, dict) and not record.args
+            result = {
+                "timestamp": self.formatTime(record, "%Y-%m-%dT%H:%M:%SZ"),
+                "level": logging.getLevelName(level),
+                "message": record.msg if known else record.getMessage(),
+                "logger": record.name,
+                "stackTrace": format_tb(tb) if record.exc_info else None,
+                "errorType": kind and kind.__name__,
+                "errorMessage": str(error) if record.exc_info else None,
+                "requestId": record.aws_request_id,
+                "location": "%s:%s:%s" % (record.pathname, record.funcName, record.lineno) if record.exc_info else None,
+                "tenantId": record.tenant_id,
+            }
+            extras = ((k, v) for k, v in vars(record).items() if k not in usual and k not in result)
+            result.update(extras)
+            return json.dumps({k: v for k, v in result.items() if v is not None}, ensure_ascii=False, default=str)
+
+    return JsonFormatter()
+
+
+def format_tb(tb):
+    import traceback
+
+    return traceback.format_tb(tb)
+
+
+def describe(error):
+    """The error's type, text and stack, without our own frames above the user's."""
+    import traceback
+
+    frames = [(f.filename, f.lineno, f.name, f.line) for f in traceback.extract_tb(error.__traceback__)]
+    own = 0
+    while own < len(frames) and frames[own][0].endswith(HERE):
+        own += 1
+    return type(error).__name__, str(error), traceback.format_list(frames[own:] or frames)
+
+
+class Runtime:
+    """One handler and its conversation with the platform."""
+
+    def __init__(self):
+        environ = os.environ
+        self.channel = Channel()
+        self.request_id = ""
+        self.tenant_id = None
+        self.json_logs = environ.get("AWS_LAMBDA_LOG_FORMAT", "").upper() == "JSON"
+        self.decode = make_decoder()
+        # AWS's client writes other characters than ASCII as they are from Python 3.12 on.
+        self.encode = make_encoder(ascii_only=sys.version_info < (3, 12))
+
+    def load(self, name):
+        """The handler that `module.function` or `folder/module.function` names."""
+        module_name, dot, attribute = name.rpartition(".")
+        if not dot:
+            text = "Bad handler '%s': not enough values to unpack (expected 2, got 1)" % name
+            raise Fault("Runtime.MalformedHandlerName", text)
+        if module_name.split(".")[0] in sys.builtin_module_names:
+            text = "Cannot use built-in module %s as a handler module" % module_name
+            raise Fault("Runtime.BuiltInModuleConflict", text)
+        try:
+            dotted = module_name.replace("/", ".")
+            __import__(dotted)
+        except ImportError as error:
+            raise Fault("Runtime.ImportModuleError", "Unable to import module '%s': %s" % (module_name, error))
+        except SyntaxError as error:
+            trace = '  File "%s" Line %s\n    %s' % (error.filename, error.lineno, error.text)
+            text = "Syntax error in module '%s': %s" % (module_name, error)
+            raise Fault("Runtime.UserCodeSyntaxError", text, [trace])
+        try:
+            return getattr(sys.modules[dotted], attribute)
+        except AttributeError:
+            text = "Handler '%s' missing on module '%s'" % (attribute, module_name)
+            raise Fault("Runtime.HandlerNotFound", text)
+
+    def report(self, kind, message, trace):
+        """Logs an error and returns it as the caller sees it."""
+        result = {"errorMessage": message, "errorType": kind, "requestId": self.request_id, "stackTrace": trace}
+        if self.json_logs:
+            stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+            self.channel.log(self.encode({"timestamp": stamp, "level": "ERROR", **result}))
+        else:
+            head = "[ERROR] " + ": ".join(filter(None, (kind, message)))
+            lines = [line for entry in trace for line in (entry.splitlines() or [""])]
+            # No-break spaces, since viewers of logs swallow leading blanks.
+            shown = ["\u00a0" * (len(line) - len(line.lstrip(" "))) + line.lstrip(" ") for line in lines]
+            self.channel.log("\n".join([head, "Traceback (most recent call last):", *shown]))
+        return self.encode(result).encode("utf-8", "backslashreplace")
+
+    def header_json(self, text, name):
+        try:
+            return self.decode(text) if text else None
+        except Exception as error:
+            raise Fault("Runtime.LambdaContextUnmarshalError", "Unable to parse %s JSON: %s" % (name, error))
+
+    def call(self, handler, header, event):
+        """Runs the handler on one event; the answer's bytes."""
+        context = LambdaContext(
+            header,
+            self.header_json(header.get("client_context"), "Client Context"),
+            self.header_json(header.get("cognito_identity"), "Cognito Identity"),
+        )
+        try:
+            event = self.decode(str(event, "utf-8-sig"))
+        except Exception as error:
+            raise Fault("Runtime.UnmarshalError", "Unable to unmarshal input: %s" % error)
+        response = handler(event, context)
+        try:
+            body = response if isinstance(response, bytes) else self.encode(response).encode("utf-8")
+        except Exception as error:
+            raise Fault("Runtime.MarshalError", "Unable to marshal response: %s" % error)
+        if len(body) > PAYLOAD_BYTES:
+            text = "Response payload size exceeded maximum allowed payload size (%d bytes)." % PAYLOAD_BYTES
+            raise Fault("Function.ResponseSizeTooLarge", text)
+        return body
+
+    def serve_one(self, handler):
+        text, event = self.channel.next()
+        header = self.decode(text)
+        self.request_id, self.tenant_id = header["id"], header.get("tenant_id")
+        if header.get("trace"):
+            os.environ["_X_AMZN_TRACE_ID"] = header["trace"]
+        else:
+            os.environ.pop("_X_AMZN_TRACE_ID", None)
+        try:
+            kind, body = RESPONSE, self.call(handler, header, event)
+        except Fault as fault:
+            kind, body = ERROR, self.report(fault.kind, fault.message, fault.trace)
+        except Exception as error:
+            kind, body = ERROR, self.report(*describe(error))
+        flush()
+        name = header["id"].encode()
+        self.channel.send(kind, bytes((len(name),)), name, body)
+
+    def run(self):
+        try:
+            handler = self.load(os.environ.get("_HANDLER", ""))
+        except Fault as fault:
+            body = self.report(fault.kind, fault.message, fault.trace)
+        except Exception as error:
+            body = self.report(*describe(error))
+        else:
+            flush()
+            self.channel.send(READY)
+            while True:
+                self.serve_one(handler)
+        flush()
+        self.channel.send(INIT_ERROR, body)
+        sys.exit(1)
+
+
+def flush():
+    """What was printed leaves before the answer does."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (AttributeError, OSError, ValueError):
+            pass  # the user's code closed or replaced it
+
+
+def leave(code=None):
+    raise SystemExit(code)
+
+
+def main():
+    """Makes the process look as the user's code expects it, then serves for good."""
+    global RUNTIME
+    task = os.environ.get("LAMBDA_TASK_ROOT", "/var/task")
+    version = "python%d.%d" % sys.version_info[:2]
+    own = sys.path[:1] == [os.path.dirname(__file__)]
+    sys.path[:own] = [task, "/opt/python/lib/%s/site-packages" % version, "/opt/python"]
+    sys.meta_path.insert(0, LoggingHook())
+    builtins.exit = builtins.quit = leave  # without `site`, nobody else defines them
+    sys.stdout.reconfigure(line_buffering=True)
+    RUNTIME = Runtime()
+    try:
+        RUNTIME.run()
+    finally:
+        flush()
+        RUNTIME.channel.abandon()  # so that the platform need not wait for threads that still run
+
+
+RUNTIME = None
+
+if __name__ == "__main__":
+    main()
