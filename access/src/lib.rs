@@ -18,6 +18,8 @@
 //! ```
 
 mod canonical;
+mod claim;
+mod clock;
 mod denied;
 mod gate;
 mod identity;
@@ -25,6 +27,8 @@ mod keys;
 pub mod policy;
 mod session;
 mod sign;
+#[cfg(test)]
+mod tests;
 mod verify;
 
 pub use denied::Denied;
@@ -32,4 +36,4 @@ pub use gate::{Access, Ask};
 pub use identity::{Identity, Permit, RequestFacts};
 pub use keys::{KeyError, Keys, RootKey};
 pub use session::{FunctionClaims, FunctionCredentials};
-pub use sign::{Credentials, Scope, presign, sign};
+pub use sign::{Credentials, Scope, SignError, presign, sign};
