@@ -96,6 +96,7 @@ impl Inner {
         let name = digest(bytes);
         let path = self.path(&name).expect("a digest is a well-formed name");
         if fs::read(&path).is_ok_and(|stored| digest(&stored) == name) {
+            sync_dir(path.parent().expect("a blob lies in a folder"))?;
             return Ok(name);
         }
         let free = free_bytes(&self.root)?;

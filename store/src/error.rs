@@ -34,6 +34,9 @@ pub enum StoreError {
         /// The largest that is taken.
         limit_bytes: u64,
     },
+    /// Stored bytes cannot be read, or are not those that were stored. They are never served.
+    #[error("stored data cannot be read: {0}")]
+    Unreadable(String),
     /// The store is shutting down.
     #[error("the store is closed")]
     Closed,

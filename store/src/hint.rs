@@ -1,5 +1,6 @@
 //! Best-effort wake-ups: who watches which prefix.
 
+use crate::Key;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use tokio::sync::Notify;
@@ -32,18 +33,14 @@ impl Hints {
         Hint(notify)
     }
 
-    /// Wakes everyone who watches a prefix of one of `keys`.
-    pub(crate) fn wake<'a>(&self, keys: impl Iterator<Item = &'a [u8]> + Clone) {
+    /// Everyone who watches a prefix of one of `keys`.
+    pub(crate) fn watching<'a>(&self, keys: impl Iterator<Item = &'a Key> + Clone) -> Vec<Arc<Notify>> {
         if self.count.load(Ordering::Acquire) == 0 {
-            return;
+            return Vec::new();
         }
-        for (prefix, watcher) in self.lock().iter() {
-            if keys.clone().any(|key| key.starts_with(prefix))
-                && let Some(notify) = watcher.upgrade()
-            {
-                notify.notify_one();
-            }
-        }
+        let watchers = self.lock();
+        let concerned = watchers.iter().filter(|(prefix, _)| keys.clone().any(|key| key.starts_with(prefix)));
+        concerned.filter_map(|(_, watcher)| watcher.upgrade()).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<(Vec<u8>, Weak<Notify>)>> {

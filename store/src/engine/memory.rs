@@ -33,13 +33,14 @@ impl MemoryEngine {
             batch.admit(transaction, |key| Ok(state.rows.get(key).map(|(_, revision)| *revision)))?;
         state.revision = revision;
         let rows = batch.into_rows();
-        self.hints.wake(rows.keys().map(Vec::as_slice));
+        let wakes = self.hints.watching(rows.keys());
         for (key, row) in rows {
             match row {
                 Some(row) => state.rows.insert(key, row),
                 None => state.rows.remove(&key),
             };
         }
+        wakes.iter().for_each(|wake| wake.notify_one());
         Ok(revision)
     }
 }

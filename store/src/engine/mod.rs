@@ -1,6 +1,7 @@
 //! What a store is made on. One conformance suite runs over every engine.
 
 mod fjall;
+mod journal;
 mod memory;
 
 pub(crate) use self::fjall::FjallEngine;
