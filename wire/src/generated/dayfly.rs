@@ -309,7 +309,7 @@ pub static INSTANCE: Shape = Shape::structure(
 
 pub static INSTANCE_LIST: Shape = Shape::list("InstanceList", &INSTANCE);
 
-choice!(InstanceState { Starting = "starting", Busy = "busy", Idle = "idle",  });
+choice!(InstanceState { Starting = "starting", Busy = "busy", Idle = "idle", Ending = "ending",  });
 pub static INSTANCE_STATE: Shape = Shape::new("InstanceState", Kind::String).choices(InstanceState::TEXTS);
 
 #[derive(Debug, Clone, PartialEq, Default)]

@@ -1,0 +1,38 @@
+//! Which resource a call is about: the ARN that it is authorised on.
+
+use model::{FunctionAddress, FunctionName, NameError, Place};
+use wire::{Error, Operation, Resource, Value};
+
+/// A resource and, where it is a function, its name.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Named {
+    pub(crate) arn: String,
+    pub(crate) function: Option<FunctionName>,
+}
+
+/// Reads the resource out of a decoded call, as the operation's table row says.
+pub(crate) fn of(operation: &Operation, input: &Value, place: &Place) -> Result<Named, Error> {
+    let other = |arn: String| Named { arn, function: None };
+    let Some(text) = operation.resource_text(input) else { return Ok(other("*".into())) };
+    match operation.resource {
+        Resource::Any => Ok(other("*".into())),
+        Resource::Function { .. } => function(text, place),
+        Resource::LogGroup { .. } if text.starts_with("arn:") => Ok(other(text.into())),
+        Resource::LogGroup { .. } => Ok(other(place.log_group_arn(text))),
+        Resource::Arn { .. } if text.contains(":function:") => function(text, place),
+        Resource::Arn { .. } => Ok(other(text.into())),
+    }
+}
+
+fn function(text: &str, place: &Place) -> Result<Named, Error> {
+    let address = FunctionAddress::parse(text, None, place).map_err(|why| unreadable(&why))?;
+    let arn = place.function_arn(&address.name, address.qualifier.as_deref());
+    Ok(Named { arn, function: Some(address.name) })
+}
+
+fn unreadable(why: &NameError) -> Error {
+    match why {
+        NameError::Elsewhere(_) => Error::access_denied(why.to_string()),
+        NameError::Malformed(_) | NameError::TwoQualifiers { .. } => Error::validation(why.to_string()),
+    }
+}

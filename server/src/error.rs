@@ -1,0 +1,41 @@
+//! Why the platform did not start, or had to stop.
+
+use std::path::PathBuf;
+
+/// What the person at the terminal does next decides the variant.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// Another address.
+    #[error("cannot listen on {address}: {why}")]
+    Listen {
+        /// As given.
+        address: String,
+        /// What the system said.
+        why: String,
+        /// Whether another process holds it.
+        in_use: bool,
+    },
+    /// Another data directory, or end the process that holds it.
+    #[error(transparent)]
+    Data(#[from] store::DataDirError),
+    /// The keys.
+    #[error(transparent)]
+    Keys(#[from] access::KeyError),
+    /// No sandbox can be made here.
+    #[error("cannot start the sandbox launcher: {0}")]
+    Sandbox(#[from] sandbox::SandboxError),
+    /// A file or directory.
+    #[error("{path}: {why}")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        why: std::io::Error,
+    },
+    /// Stored state cannot be read.
+    #[error("stored state cannot be read: {0}")]
+    State(String),
+    /// The disk refused to make a write durable; the platform stops and recovers at its next start.
+    #[error("the data directory failed and nothing more can be acknowledged: {0}")]
+    Broken(String),
+}

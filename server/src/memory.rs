@@ -1,0 +1,48 @@
+//! How much memory the machine, or the control group the platform runs in, can give to instances.
+
+use std::fs;
+
+const MIB: u64 = 1024 * 1024;
+
+/// `percent` of the memory that this process could use, in mebibytes; at least 128.
+pub(crate) fn budget_mb(percent: u64) -> u64 {
+    let total = machine_bytes().min(group_bytes().unwrap_or(u64::MAX));
+    (total / MIB * percent.min(100) / 100).max(128)
+}
+
+fn machine_bytes() -> u64 {
+    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    total_bytes(&text).unwrap_or(1024 * MIB)
+}
+
+fn total_bytes(meminfo: &str) -> Option<u64> {
+    let line = meminfo.lines().find_map(|l| l.strip_prefix("MemTotal:"))?;
+    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
+}
+
+fn group_bytes() -> Option<u64> {
+    let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
+    let limits = groups.lines().filter_map(|line| {
+        let mut fields = line.splitn(3, ':');
+        let (_, controllers, path) = (fields.next()?, fields.next()?, fields.next()?);
+        let file = match controllers {
+            "" => format!("/sys/fs/cgroup{path}/memory.max"),
+            "memory" => format!("/sys/fs/cgroup/memory{path}/memory.limit_in_bytes"),
+            _ => return None,
+        };
+        fs::read_to_string(file).ok()?.trim().parse::<u64>().ok()
+    });
+    limits.min()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn meminfo_is_read() {
+        assert_eq!(total_bytes("MemTotal:       24 kB\nMemFree: 3 kB\n"), Some(24 * 1024));
+        assert_eq!(total_bytes("nothing"), None);
+        assert!(budget_mb(80) >= 128);
+    }
+}
