@@ -1,0 +1,164 @@
+//! Who is let in, and whether the machine has room for one more instance. Pure.
+
+use crate::Refused;
+use std::time::Duration;
+
+/// What bounds the engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// Mebibytes that all instances may be promised together.
+    pub memory_mb: u64,
+    /// Calls of all functions, waiting and running.
+    pub account_concurrency: u32,
+    /// Calls that may wait for one revision.
+    pub queue_length: usize,
+    /// The longest wait of a call that no instance is being started for.
+    pub queue_wait: Duration,
+    /// How long an unused instance is kept.
+    pub idle_timeout: Duration,
+    /// Instances of one revision that may be starting at the same time.
+    pub starts_at_once: usize,
+    /// After this wait, a call that the machine has no memory for takes precedence over younger calls of other
+    /// functions: their next freed instance is retired for it.
+    pub patience: Duration,
+}
+
+/// What stands against a call at the moment it arrives.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Load {
+    /// Calls of the same function, waiting and running.
+    pub(crate) function: u32,
+    /// Calls of all functions, waiting and running.
+    pub(crate) account: u32,
+    /// Calls waiting for the same revision.
+    pub(crate) waiting: usize,
+}
+
+const RETRY_AFTER_S: u32 = 1;
+
+const ACCOUNT: &str = "ConcurrentInvocationLimitExceeded";
+const RESERVED: &str = "ReservedFunctionConcurrentInvocationLimitExceeded";
+
+/// The answer to a call that waited too long.
+pub(crate) const WAITED: Refused = throttled(ACCOUNT, "machine-memory", "dayfly up --memory-percent");
+
+/// Lets a call in, or says which limit it meets. `reserved` is the function's own concurrency, where it has one.
+pub(crate) fn admit(
+    bounds: &Bounds,
+    load: Load,
+    reserved: Option<u32>,
+    memory_mb: u32,
+) -> Result<(), Refused> {
+    if reserved.is_some_and(|limit| load.function >= limit) {
+        return Err(throttled(RESERVED, "reserved concurrency", "PutFunctionConcurrency"));
+    }
+    if load.account >= bounds.account_concurrency {
+        return Err(throttled(ACCOUNT, "account-concurrency", "dayfly up --concurrency"));
+    }
+    if u64::from(memory_mb) > bounds.memory_mb {
+        return Err(WAITED);
+    }
+    if load.waiting >= bounds.queue_length {
+        return Err(throttled(ACCOUNT, "queue-length", "fixed: call less at once"));
+    }
+    Ok(())
+}
+
+const fn throttled(reason: &'static str, limit: &'static str, lifted_by: &'static str) -> Refused {
+    Refused::Throttled { reason, limit, lifted_by, retry_after_s: RETRY_AFTER_S }
+}
+
+/// Where the machine's instance memory stands. Mebibytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Ledger {
+    /// Promised to instances that exist, whatever they do.
+    pub(crate) live: u64,
+    /// The part of `live` that idle instances hold.
+    pub(crate) idle: u64,
+    /// The part of `live` that comes back by itself: instances being ended.
+    pub(crate) ending: u64,
+}
+
+/// Whether one more instance fits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Room {
+    /// Now.
+    Free,
+    /// Once the instances being ended are gone.
+    Coming,
+    /// If the longest-idle instances are ended, this many mebibytes of them.
+    Evict(u64),
+    /// Not while the busy instances stay.
+    Short,
+}
+
+impl Ledger {
+    /// Whether an instance of `need` mebibytes fits into `budget`.
+    pub(crate) fn room(&self, budget: u64, need: u64) -> Room {
+        let free = budget.saturating_sub(self.live);
+        if need <= free {
+            Room::Free
+        } else if need <= free + self.ending {
+            Room::Coming
+        } else if need <= free + self.ending + self.idle {
+            Room::Evict(need - free - self.ending)
+        } else {
+            Room::Short
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOUNDS: Bounds = Bounds {
+        memory_mb: 1000,
+        account_concurrency: 10,
+        queue_length: 5,
+        queue_wait: Duration::from_secs(30),
+        idle_timeout: Duration::from_secs(300),
+        starts_at_once: 4,
+        patience: Duration::from_secs(1),
+    };
+
+    #[test]
+    fn each_limit_is_named() {
+        let check = |function, account, waiting, reserved, memory_mb| match admit(
+            &BOUNDS,
+            Load { function, account, waiting },
+            reserved,
+            memory_mb,
+        ) {
+            Ok(()) => "ok",
+            Err(Refused::Throttled { reason: RESERVED, .. }) => "reserved",
+            Err(Refused::Throttled { reason: ACCOUNT, limit, .. }) => limit,
+            Err(other) => panic!("{other}"),
+        };
+        assert_eq!(check(0, 0, 0, None, 128), "ok");
+        assert_eq!(check(0, 0, 0, Some(0), 128), "reserved");
+        assert_eq!(check(2, 2, 0, Some(3), 128), "ok");
+        assert_eq!(check(3, 3, 0, Some(3), 128), "reserved");
+        assert_eq!(check(9, 9, 4, None, 128), "ok");
+        assert_eq!(check(0, 10, 0, None, 128), "account-concurrency");
+        assert_eq!(check(6, 6, 5, None, 128), "queue-length");
+        assert_eq!(check(0, 0, 0, None, 1000), "ok");
+        assert_eq!(check(0, 0, 0, None, 1001), "machine-memory");
+    }
+
+    #[test]
+    fn room_is_found_in_the_cheapest_way() {
+        let table = [
+            (Ledger { live: 0, idle: 0, ending: 0 }, 1000, Room::Free),
+            (Ledger { live: 900, idle: 300, ending: 0 }, 100, Room::Free),
+            (Ledger { live: 900, idle: 300, ending: 100 }, 200, Room::Coming),
+            (Ledger { live: 900, idle: 300, ending: 100 }, 300, Room::Evict(100)),
+            (Ledger { live: 900, idle: 300, ending: 100 }, 500, Room::Evict(300)),
+            (Ledger { live: 900, idle: 300, ending: 100 }, 501, Room::Short),
+            (Ledger { live: 1000, idle: 0, ending: 0 }, 1, Room::Short),
+        ];
+        for (ledger, need, room) in table {
+            assert_eq!(ledger.room(1000, need), room, "{ledger:?} {need}");
+        }
+    }
+}

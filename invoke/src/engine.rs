@@ -1,0 +1,312 @@
+//! The engine: carries out what the fleet decides, and is the only door for calls.
+
+use crate::admission::Bounds;
+use crate::answer::{Done, InstanceSummary, Refused};
+use crate::fleet::{Action, Fleet, Source};
+use crate::instance::Owner;
+use crate::job::Job;
+use crate::pool::{InstanceId, RequestId};
+use crate::start::{InstanceTag, Journal, Start};
+use model::{Call, FunctionName, Version};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::time::Duration;
+use tokio::sync::{Notify, mpsc, oneshot};
+use world::{End, Ender, World};
+
+/// What the engine is made of.
+pub struct Parts {
+    /// Makes instances.
+    pub start: Arc<dyn Start>,
+    /// Takes log lines and records.
+    pub journal: Arc<dyn Journal>,
+    /// Time and chance.
+    pub world: World,
+    /// Its limits.
+    pub bounds: Bounds,
+}
+
+/// Runs calls. Must be made, used and drained inside one tokio runtime.
+pub struct Engine {
+    parts: Parts,
+    state: Mutex<State>,
+    ender: Ender,
+    end: End,
+    gone: Notify,
+    me: Weak<Engine>,
+}
+
+struct State {
+    fleet: Fleet,
+    /// Calls that have no instance yet.
+    jobs: HashMap<RequestId, Job>,
+    /// The mailboxes of the instances that exist and may serve.
+    owners: HashMap<InstanceId, mpsc::Sender<(Job, Source)>>,
+    tags: HashMap<InstanceId, InstanceTag>,
+}
+
+/// How often time is looked at: idle instances, calls that have waited too long.
+const TICK: Duration = Duration::from_secs(1);
+
+/// After the drain's deadline, the time that killed sandboxes get to vanish.
+const LAST_GRACE: Duration = Duration::from_secs(10);
+
+impl Engine {
+    /// An engine with no instance. Needs a tokio runtime, on which it starts its clock.
+    pub fn new(parts: Parts) -> Arc<Self> {
+        let (ender, end) = Ender::new();
+        let state = State {
+            fleet: Fleet::new(parts.bounds),
+            jobs: HashMap::new(),
+            owners: HashMap::new(),
+            tags: HashMap::new(),
+        };
+        let engine = Arc::new_cyclic(|me| Self {
+            parts,
+            state: Mutex::new(state),
+            ender,
+            end,
+            gone: Notify::new(),
+            me: me.clone(),
+        });
+        tokio::spawn(watch_time(Arc::downgrade(&engine), engine.parts.world.clone(), engine.end.clone()));
+        engine
+    }
+
+    /// Runs a call to its end and says how it ended.
+    ///
+    /// Dropping the future withdraws a call that has no instance yet. One that has runs to its end, and the
+    /// instance is reused or retired as if the caller were there.
+    ///
+    /// # Errors
+    /// [`Refused`]: the call did not run.
+    pub async fn invoke(&self, version: &Arc<Version>, call: Call) -> Result<Done, Refused> {
+        let (reply, answer) = oneshot::channel();
+        let request = {
+            let now = self.parts.world.moment();
+            let mut state = self.lock();
+            let (request, actions) = state.fleet.request(version, now)?;
+            let started = self.parts.world.now();
+            state.jobs.insert(request, Job { call, arrived: now, started, reply });
+            self.apply(&mut state, actions);
+            request
+        };
+        let waiting = Withdrawal { engine: self, request: Some(request) };
+        let done = answer.await.unwrap_or_else(|_| Err(Refused::Sandbox("the instance was lost".into())));
+        waiting.over();
+        done
+    }
+
+    /// Ends a function's instances, except those of revision `keep_revision`: idle ones now, busy ones after their
+    /// call. New calls get new instances.
+    pub fn retire(&self, function: &FunctionName, keep_revision: Option<&str>) {
+        self.change(|fleet, now| fleet.retire(function, keep_revision, now));
+    }
+
+    /// Takes no new calls, lets running and waiting ones finish until `deadline`, then ends everything. Returns
+    /// when no instance is left.
+    pub async fn drain(&self, deadline: Duration) {
+        self.change(|fleet, now| fleet.close(now));
+        tokio::select! {
+            () = self.empty() => {}
+            () = self.parts.world.sleep(deadline) => {}
+        }
+        self.change(|fleet, _| fleet.abandon());
+        self.ender.end();
+        tokio::select! {
+            () = self.empty() => {}
+            () = self.parts.world.sleep(LAST_GRACE) => {
+                tracing::error!("instances are left that could not be ended");
+            }
+        }
+    }
+
+    /// Every instance there is, in order of creation.
+    pub fn instances(&self) -> Vec<InstanceSummary> {
+        let now = self.parts.world.moment();
+        let state = self.lock();
+        let mut members: Vec<_> = state.fleet.members.iter().collect();
+        members.sort_by_key(|(id, _)| **id);
+        let summary = |(id, member): (&InstanceId, &crate::fleet::Member)| {
+            let version = &state.fleet.pools[&member.pool].version;
+            InstanceSummary {
+                id: state.tags.get(id).map(|tag| tag.instance_id.clone()).unwrap_or_default(),
+                function: version.function.to_string(),
+                version: version.version.clone(),
+                revision: version.revision.clone(),
+                state: member.state,
+                since_us: u64::try_from((now - member.since).as_micros()).unwrap_or(u64::MAX),
+                memory_mb: version.memory_mb,
+                served: member.served,
+            }
+        };
+        members.into_iter().map(summary).collect()
+    }
+
+    pub(crate) fn world(&self) -> &World {
+        &self.parts.world
+    }
+
+    pub(crate) fn journal(&self) -> &Arc<dyn Journal> {
+        &self.parts.journal
+    }
+
+    pub(crate) fn start(&self) -> &dyn Start {
+        &*self.parts.start
+    }
+
+    /// Returns once everything must end at once.
+    pub(crate) async fn stopped(&self) {
+        self.end.wait().await;
+    }
+
+    /// The same, for those who keep it.
+    pub(crate) async fn stopped_owned(self: Arc<Self>) {
+        self.stopped().await;
+    }
+
+    /// An instance is up.
+    pub(crate) fn started(&self, instance: InstanceId) {
+        self.change(|fleet, now| fleet.started(instance, now));
+    }
+
+    /// An instance did not come up. Returns the calls that bear it, with the reason it was started for.
+    pub(crate) fn start_failed(&self, instance: InstanceId) -> Vec<(Job, &'static str)> {
+        let now = self.parts.world.moment();
+        let mut state = self.lock();
+        let why = state.fleet.members.get(&instance).map_or("", |member| member.why);
+        let actions = state.fleet.start_failed(instance, now);
+        let failed = self.apply(&mut state, actions);
+        failed.into_iter().map(|job| (job, why)).collect()
+    }
+
+    /// An instance has ended its call.
+    pub(crate) fn freed(&self, instance: InstanceId, reusable: bool) {
+        self.change(|fleet, now| fleet.freed(instance, reusable, now));
+    }
+
+    /// An instance ended between calls. A job that lies in its mailbox was not handed over and waits again.
+    pub(crate) fn lost(&self, instance: InstanceId, mailbox: &mut mpsc::Receiver<(Job, Source)>) {
+        let now = self.parts.world.moment();
+        let mut state = self.lock();
+        if let (Ok((job, _)), Some(call)) = (mailbox.try_recv(), state.fleet.members[&instance].request) {
+            state.jobs.insert(call.request, job);
+        }
+        let actions = state.fleet.lost(instance, now);
+        self.apply(&mut state, actions);
+    }
+
+    /// Nothing is left of an instance.
+    pub(crate) fn gone(&self, instance: InstanceId) {
+        let now = self.parts.world.moment();
+        let mut state = self.lock();
+        state.owners.remove(&instance);
+        state.tags.remove(&instance);
+        let actions = state.fleet.gone(instance, now);
+        self.apply(&mut state, actions);
+        if state.fleet.members.is_empty() {
+            self.gone.notify_waiters();
+        }
+    }
+
+    async fn empty(&self) {
+        loop {
+            let gone = self.gone.notified();
+            if self.lock().fleet.members.is_empty() {
+                return;
+            }
+            gone.await;
+        }
+    }
+
+    fn change(&self, event: impl FnOnce(&mut Fleet, world::Moment) -> Vec<Action>) {
+        let now = self.parts.world.moment();
+        let mut state = self.lock();
+        let actions = event(&mut state.fleet, now);
+        let failed = self.apply(&mut state, actions);
+        debug_assert!(failed.is_empty(), "only a failed start fails calls");
+    }
+
+    /// Carries out what the fleet decided. Returns the calls that it failed. Never waits.
+    fn apply(&self, state: &mut State, actions: Vec<Action>) -> Vec<Job> {
+        let mut failed = Vec::new();
+        for action in actions {
+            match action {
+                Action::Start { instance, version } => self.begin(state, instance, version),
+                Action::Assign { instance, request, source } => {
+                    let job = state.jobs.remove(&request).expect("assigned calls wait in the table");
+                    let owner = state.owners.get(&instance).expect("instances with work have owners");
+                    if let Err(error) = owner.try_send((job, source)) {
+                        let (mpsc::error::TrySendError::Full((job, _))
+                        | mpsc::error::TrySendError::Closed((job, _))) = error;
+                        let _ = job.reply.send(Err(Refused::Sandbox("the instance ended".into())));
+                    }
+                }
+                Action::Retire { instance } => {
+                    state.owners.remove(&instance);
+                }
+                Action::Refuse { request, refused } => {
+                    if let Some(job) = state.jobs.remove(&request) {
+                        let _ = job.reply.send(Err(refused));
+                    }
+                }
+                Action::Fail { request } => failed.extend(state.jobs.remove(&request)),
+            }
+        }
+        failed
+    }
+
+    fn begin(&self, state: &mut State, id: InstanceId, version: Arc<Version>) {
+        let engine = self.me.upgrade().expect("someone holds the engine to call it");
+        let world = &self.parts.world;
+        let (day, name) = (crate::date::day(world.now()), world.hex(16));
+        let tag = InstanceTag {
+            instance_id: world.uuid(),
+            arn: version.arn.clone(),
+            log_stream: format!("{day}/[{}]{name}", version.version),
+        };
+        let (owner, jobs) = mpsc::channel(1);
+        state.owners.insert(id, owner);
+        state.tags.insert(id, tag.clone());
+        tokio::spawn(Owner { engine, id, version, tag, jobs }.live());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no holder of this lock can panic")
+    }
+}
+
+/// Takes a call back whose caller has left, as long as no instance has it.
+struct Withdrawal<'a> {
+    engine: &'a Engine,
+    request: Option<RequestId>,
+}
+
+impl Withdrawal<'_> {
+    fn over(mut self) {
+        self.request = None;
+    }
+}
+
+impl Drop for Withdrawal<'_> {
+    fn drop(&mut self) {
+        let Some(request) = self.request else { return };
+        let now = self.engine.parts.world.moment();
+        let mut state = self.engine.lock();
+        if state.jobs.remove(&request).is_some() {
+            let actions = state.fleet.withdraw(request, now);
+            self.engine.apply(&mut state, actions);
+        }
+    }
+}
+
+async fn watch_time(engine: Weak<Engine>, world: World, end: End) {
+    loop {
+        tokio::select! {
+            () = world.sleep(TICK) => {}
+            () = end.wait() => return,
+        }
+        let Some(engine) = engine.upgrade() else { return };
+        engine.change(|fleet, now| fleet.tick(now));
+    }
+}

@@ -1,0 +1,243 @@
+//! How a call that the platform had to end is answered: AWS's error types and texts. Pure.
+
+use bytes::Bytes;
+use model::{FunctionError, Outcome};
+use sandbox::Exit;
+
+/// The largest answer that AWS takes: the documented 6 MiB and 100 bytes, as its error message says.
+pub(crate) const ANSWER_MAX_BYTES: usize = model::limit("sync-payload") as usize + 100;
+
+/// Why the platform answers in the function's place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// The handler, or the init on its account, ran past this many seconds.
+    TimedOut(u32),
+    /// The memory limit ended the runtime, or a process without which it could not go on.
+    OutOfMemory,
+    /// The runtime ended before it answered.
+    Exited(Exit),
+    /// The runtime said something that it may not.
+    Violation(String),
+    /// The answer has this many bytes.
+    TooLarge(usize),
+    /// The code could not be loaded; the runtime's own JSON.
+    Init(Bytes),
+    /// The package has no program that can be executed.
+    Entrypoint(String),
+    /// The platform stopped while it ran.
+    Stopped,
+}
+
+/// When it went wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// Before the instance was ready.
+    Init,
+    /// While the handler ran.
+    Handler,
+}
+
+impl Failure {
+    /// What the record says.
+    pub(crate) fn outcome(&self, stage: Stage) -> Outcome {
+        match (self, stage) {
+            (Self::TimedOut(_), _) => Outcome::Timeout,
+            (Self::OutOfMemory, _) => Outcome::OutOfMemory,
+            (Self::TooLarge(_), _) => Outcome::Error,
+            (Self::Init(_) | Self::Entrypoint(_), _)
+            | (Self::Exited(_) | Self::Violation(_), Stage::Init) => Outcome::InitError,
+            (Self::Exited(_) | Self::Violation(_) | Self::Stopped, _) => Outcome::Crash,
+        }
+    }
+
+    /// The `Error Type` of the REPORT line and the record. Unlike the answer, it tells want of memory from
+    /// other ends, as AWS does.
+    pub(crate) fn error_type(&self) -> String {
+        match self {
+            Self::OutOfMemory => "Runtime.OutOfMemory".into(),
+            other => other.answered_type(),
+        }
+    }
+
+    /// The answer's JSON.
+    pub(crate) fn json(&self, request_id: &str) -> Bytes {
+        if let Self::Init(json) = self {
+            return json.clone();
+        }
+        let error = FunctionError { kind: self.answered_type(), message: self.message(request_id) };
+        Bytes::from(serde_json::to_vec(&error).expect("two strings are JSON"))
+    }
+
+    /// The platform's line in the log, where the function could not say it.
+    pub(crate) fn line(&self, request_id: &str) -> Option<String> {
+        match self {
+            Self::Init(_) | Self::TimedOut(_) => None,
+            other => Some(format!("{}\n{}", other.message(request_id), other.error_type())),
+        }
+    }
+
+    fn answered_type(&self) -> String {
+        match self {
+            Self::TimedOut(_) => "Sandbox.Timedout".into(),
+            Self::OutOfMemory | Self::Exited(_) => "Runtime.ExitError".into(),
+            Self::Violation(_) => "Runtime.ProtocolError".into(),
+            Self::TooLarge(_) => "Function.ResponseSizeTooLarge".into(),
+            Self::Init(json) => error_type(json).unwrap_or_else(|| "Runtime.Unknown".into()),
+            Self::Entrypoint(_) => "Runtime.InvalidEntrypoint".into(),
+            Self::Stopped => "Sandbox.Failure".into(),
+        }
+    }
+
+    fn message(&self, request_id: &str) -> String {
+        let what = match self {
+            Self::TimedOut(seconds) => format!("Task timed out after {seconds}.00 seconds"),
+            Self::OutOfMemory => "Runtime exited with error: signal: killed".into(),
+            Self::Exited(Exit::Code(0)) => "Runtime exited without providing a reason".into(),
+            Self::Exited(Exit::Code(status)) => format!("Runtime exited with error: exit status {status}"),
+            Self::Exited(Exit::Signal(signal)) => {
+                format!("Runtime exited with error: signal: {}", signal_name(*signal))
+            }
+            Self::Violation(what) => format!("Runtime broke its protocol: {what}"),
+            Self::TooLarge(_) => {
+                return format!(
+                    "Response payload size exceeded maximum allowed payload size ({ANSWER_MAX_BYTES} bytes)."
+                );
+            }
+            Self::Init(_) => "Runtime failed to initialize".into(),
+            Self::Entrypoint(why) => why.clone(),
+            Self::Stopped => "The platform was stopped while the function ran".into(),
+        };
+        format!("RequestId: {request_id} Error: {what}")
+    }
+}
+
+/// The `errorType` of an error document.
+pub(crate) fn error_type(json: &[u8]) -> Option<String> {
+    let error: FunctionError = serde_json::from_slice(json).ok()?;
+    Some(error.kind).filter(|kind| !kind.is_empty())
+}
+
+/// The names that AWS's messages use (those of Go's runtime).
+fn signal_name(signal: i32) -> String {
+    match signal {
+        1 => "hangup",
+        2 => "interrupt",
+        3 => "quit",
+        4 => "illegal instruction",
+        5 => "trace/breakpoint trap",
+        6 => "aborted",
+        7 => "bus error",
+        8 => "floating point exception",
+        9 => "killed",
+        10 => "user defined signal 1",
+        11 => "segmentation fault",
+        12 => "user defined signal 2",
+        13 => "broken pipe",
+        14 => "alarm clock",
+        15 => "terminated",
+        31 => "bad system call",
+        other => return format!("signal {other}"),
+    }
+    .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_end_has_the_shape_that_clients_know() {
+        let init =
+            Bytes::from_static(br#"{"errorMessage":"no module","errorType":"Runtime.ImportModuleError"}"#);
+        let table: [(Failure, Stage, Outcome, &str, &str); 10] = [
+            (
+                Failure::TimedOut(3),
+                Stage::Handler,
+                Outcome::Timeout,
+                "Sandbox.Timedout",
+                r#"{"errorType":"Sandbox.Timedout","errorMessage":"RequestId: 7 Error: Task timed out after 3.00 seconds"}"#,
+            ),
+            (
+                Failure::OutOfMemory,
+                Stage::Handler,
+                Outcome::OutOfMemory,
+                "Runtime.OutOfMemory",
+                r#"{"errorType":"Runtime.ExitError","errorMessage":"RequestId: 7 Error: Runtime exited with error: signal: killed"}"#,
+            ),
+            (
+                Failure::Exited(Exit::Code(0)),
+                Stage::Handler,
+                Outcome::Crash,
+                "Runtime.ExitError",
+                r#"{"errorType":"Runtime.ExitError","errorMessage":"RequestId: 7 Error: Runtime exited without providing a reason"}"#,
+            ),
+            (
+                Failure::Exited(Exit::Code(1)),
+                Stage::Init,
+                Outcome::InitError,
+                "Runtime.ExitError",
+                r#"{"errorType":"Runtime.ExitError","errorMessage":"RequestId: 7 Error: Runtime exited with error: exit status 1"}"#,
+            ),
+            (
+                Failure::Exited(Exit::Signal(11)),
+                Stage::Handler,
+                Outcome::Crash,
+                "Runtime.ExitError",
+                r#"{"errorType":"Runtime.ExitError","errorMessage":"RequestId: 7 Error: Runtime exited with error: signal: segmentation fault"}"#,
+            ),
+            (
+                Failure::Violation("half a frame".into()),
+                Stage::Handler,
+                Outcome::Crash,
+                "Runtime.ProtocolError",
+                r#"{"errorType":"Runtime.ProtocolError","errorMessage":"RequestId: 7 Error: Runtime broke its protocol: half a frame"}"#,
+            ),
+            (
+                Failure::TooLarge(7_000_000),
+                Stage::Handler,
+                Outcome::Error,
+                "Function.ResponseSizeTooLarge",
+                r#"{"errorType":"Function.ResponseSizeTooLarge","errorMessage":"Response payload size exceeded maximum allowed payload size (6291556 bytes)."}"#,
+            ),
+            (
+                Failure::Init(init.clone()),
+                Stage::Init,
+                Outcome::InitError,
+                "Runtime.ImportModuleError",
+                std::str::from_utf8(&init).expect("it is text"),
+            ),
+            (
+                Failure::Entrypoint("fork/exec /var/task/bootstrap: no such file or directory".into()),
+                Stage::Init,
+                Outcome::InitError,
+                "Runtime.InvalidEntrypoint",
+                r#"{"errorType":"Runtime.InvalidEntrypoint","errorMessage":"RequestId: 7 Error: fork/exec /var/task/bootstrap: no such file or directory"}"#,
+            ),
+            (
+                Failure::Stopped,
+                Stage::Handler,
+                Outcome::Crash,
+                "Sandbox.Failure",
+                r#"{"errorType":"Sandbox.Failure","errorMessage":"RequestId: 7 Error: The platform was stopped while the function ran"}"#,
+            ),
+        ];
+        for (failure, stage, outcome, error_type, json) in table {
+            assert_eq!(failure.outcome(stage), outcome, "{failure:?}");
+            assert_eq!(failure.error_type(), error_type, "{failure:?}");
+            assert_eq!(failure.json("7"), json.as_bytes(), "{failure:?}");
+        }
+    }
+
+    #[test]
+    fn error_types_are_read_from_what_functions_send() {
+        for (json, kind) in [
+            (r#"{"errorType":"ValueError","errorMessage":"x","stackTrace":[]}"#, Some("ValueError")),
+            (r#"{"errorMessage":"x"}"#, None),
+            ("[]", None),
+            ("not json", None),
+            (r#"{"errorType":7}"#, None),
+        ] {
+            assert_eq!(error_type(json.as_bytes()).as_deref(), kind, "{json}");
+        }
+    }
+}

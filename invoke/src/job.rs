@@ -1,0 +1,126 @@
+//! A call on its way through the engine, and what is told about it at its end.
+
+use crate::answer::{Answer, Done, Refused};
+use crate::failure::{Failure, Stage};
+use crate::fleet::Source;
+use crate::logs::Log;
+use crate::start::InstanceTag;
+use bytes::Bytes;
+use model::{Call, InvocationRecord, Outcome, Phases, Rung, Usage, Version};
+use tokio::sync::oneshot;
+use world::{Moment, Stamp};
+
+/// A call that has been let in.
+pub(crate) struct Job {
+    pub(crate) call: Call,
+    pub(crate) arrived: Moment,
+    pub(crate) started: Stamp,
+    pub(crate) reply: oneshot::Sender<Result<Done, Refused>>,
+}
+
+/// What a call ended in.
+pub(crate) enum Ending {
+    /// The handler returned.
+    Returned(Bytes),
+    /// The handler reported an error of its own.
+    Raised(Bytes),
+    /// The platform answers.
+    Failed(Failure, Stage),
+}
+
+/// What is known of a call besides its end.
+pub(crate) struct Facts<'a> {
+    pub(crate) version: &'a Version,
+    pub(crate) tag: &'a InstanceTag,
+    pub(crate) source: Source,
+    pub(crate) phases: Phases,
+    pub(crate) usage: Usage,
+}
+
+impl Ending {
+    fn outcome(&self) -> Outcome {
+        match self {
+            Self::Returned(_) => Outcome::Success,
+            Self::Raised(_) => Outcome::Error,
+            Self::Failed(failure, stage) => failure.outcome(*stage),
+        }
+    }
+
+    fn error_type(&self) -> Option<String> {
+        match self {
+            Self::Returned(_) => None,
+            Self::Raised(json) => crate::failure::error_type(json),
+            Self::Failed(failure, _) => Some(failure.error_type()),
+        }
+    }
+
+    fn answer(self, request_id: &str) -> Answer {
+        match self {
+            Self::Returned(body) => Answer::Returned(body),
+            Self::Raised(json) => Answer::Failed(json),
+            Self::Failed(failure, _) => Answer::Failed(failure.json(request_id)),
+        }
+    }
+}
+
+/// Writes a call's last lines and its record, and makes the answer. The START line was written before.
+pub(crate) fn conclude(
+    call: &Call,
+    started: Stamp,
+    ending: Ending,
+    facts: &Facts<'_>,
+    log: &mut Log,
+) -> Done {
+    let id = &call.request_id;
+    match &ending {
+        Ending::Failed(Failure::TimedOut(seconds), _) => {
+            log.platform(&meter::timeout_line(&crate::date::rfc3339(log.now()), id, *seconds));
+        }
+        Ending::Failed(failure, _) => {
+            if let Some(line) = failure.line(id) {
+                log.platform(&line);
+            }
+        }
+        Ending::Returned(_) | Ending::Raised(_) => {}
+    }
+    let mut record = record(call, started, &ending, facts);
+    let outcome = ending.answer(id);
+    let (Answer::Returned(bytes) | Answer::Failed(bytes)) = &outcome;
+    record.response_bytes = bytes.len() as u64;
+    log.platform(&meter::end_line(id));
+    log.platform(&meter::report_line(&record));
+    log.journal_record(record.clone());
+    Done { outcome, record, tail: log.end() }
+}
+
+fn record(call: &Call, started: Stamp, ending: &Ending, facts: &Facts<'_>) -> InvocationRecord {
+    let Facts { version, tag, source, phases, usage } = facts;
+    let (rung, reason) = match source {
+        Source::Idle => (Rung::Idle, "idle instance"),
+        Source::Spare => (Rung::Idle, "spare instance"),
+        Source::Freed => (Rung::Idle, "freed instance"),
+        Source::New(why) => (Rung::Spawn, *why),
+    };
+    let billed_ms = meter::bill(phases.handler_us, phases.init_us);
+    InvocationRecord {
+        request_id: call.request_id.clone(),
+        started_us: started.0,
+        function: version.function.to_string(),
+        version: version.version.clone(),
+        instance: tag.instance_id.clone(),
+        caller: call.caller.clone(),
+        outcome: ending.outcome(),
+        error_type: ending.error_type(),
+        rung,
+        reason: reason.into(),
+        phases: *phases,
+        usage: *usage,
+        memory_mb: version.memory_mb,
+        billed_ms,
+        cost_nanodollars: meter::cost(version.memory_mb, billed_ms),
+        request_bytes: call.payload.len() as u64,
+        response_bytes: 0,
+        log_group: version.log_group.clone(),
+        log_stream: tag.log_stream.clone(),
+    }
+}

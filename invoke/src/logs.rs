@@ -1,0 +1,251 @@
+//! The log stream of one instance: lines out of bytes, platform lines around each call, a cap and a tail.
+//!
+//! What is printed between two calls (by processes that a handler left behind) goes to the same stream, after
+//! the `END` of the one and before the `START` of the other: never into another call's tail.
+
+use crate::output::Pipe;
+use crate::start::Journal;
+use model::InvocationRecord;
+use std::sync::Arc;
+use world::{Stamp, World};
+
+const LINE_MAX_BYTES: usize = model::limit("log-line-bytes") as usize;
+const CALL_MAX_BYTES: usize = model::limit("log-invocation-bytes") as usize;
+const TAIL_BYTES: usize = model::limit("tail-bytes") as usize;
+
+/// Takes everything that one instance says and everything that the platform says about it.
+pub(crate) struct Log {
+    journal: Arc<dyn Journal>,
+    world: World,
+    group: String,
+    stream: String,
+    stdout: Line,
+    stderr: Line,
+    /// Bytes that may still be written before the next call begins or this one ends.
+    left_bytes: usize,
+    dropped_bytes: usize,
+    tail: Option<Vec<u8>>,
+}
+
+/// A line that has not ended yet.
+#[derive(Debug, Default)]
+struct Line {
+    bytes: Vec<u8>,
+    /// Bytes beyond the longest line, which are not kept.
+    beyond: usize,
+}
+
+impl Log {
+    pub(crate) fn new(journal: Arc<dyn Journal>, world: World, group: String, stream: String) -> Self {
+        let (stdout, stderr) = (Line::default(), Line::default());
+        // The tail is on during init: the call that has waited for it gets its last words.
+        let tail = Some(Vec::new());
+        Self {
+            journal,
+            world,
+            group,
+            stream,
+            stdout,
+            stderr,
+            left_bytes: CALL_MAX_BYTES,
+            dropped_bytes: 0,
+            tail,
+        }
+    }
+
+    /// A call begins. `keep_tail`: what is in the tail is the init that the call waited for.
+    pub(crate) fn begin(&mut self, tail: bool, keep_tail: bool) {
+        self.close_span();
+        self.tail = match self.tail.take() {
+            Some(kept) if tail && keep_tail => Some(kept),
+            _ => tail.then(Vec::new),
+        };
+    }
+
+    /// A call ends. Returns its tail.
+    pub(crate) fn end(&mut self) -> Option<Vec<u8>> {
+        self.tail.take()
+    }
+
+    /// Writes unfinished lines and the marker of what was dropped, and opens a new allowance.
+    pub(crate) fn close_span(&mut self) {
+        for pipe in [Pipe::Stdout, Pipe::Stderr] {
+            let line = std::mem::take(self.line(pipe));
+            if !line.bytes.is_empty() {
+                self.write_counted(self.world.now().0, line);
+            }
+        }
+        if self.dropped_bytes > 0 {
+            let dropped = self.dropped_bytes;
+            self.platform(&format!(
+                "[dayfly] {dropped} bytes of log output were dropped: one invocation may write {CALL_MAX_BYTES} bytes \
+                 (limit log-invocation-bytes)"
+            ));
+        }
+        self.left_bytes = CALL_MAX_BYTES;
+        self.dropped_bytes = 0;
+    }
+
+    /// Bytes that the instance printed.
+    pub(crate) fn printed(&mut self, pipe: Pipe, mut bytes: &[u8]) {
+        let stamp_us = self.world.now().0;
+        while let Some(end) = bytes.iter().position(|b| *b == b'\n') {
+            let line = self.line(pipe);
+            line.extend(&bytes[..end]);
+            let line = std::mem::take(line);
+            self.write_counted(stamp_us, line);
+            bytes = &bytes[end + 1..];
+        }
+        self.line(pipe).extend(bytes);
+    }
+
+    /// One whole record that the runtime sent, which may have several lines.
+    pub(crate) fn record(&mut self, stamp_us: u64, message: &[u8]) {
+        let mut line = Line::default();
+        line.extend(message);
+        self.write_counted(stamp_us, line);
+    }
+
+    /// A line of the platform; not counted.
+    pub(crate) fn platform(&mut self, message: &str) {
+        self.write(self.world.now().0, message.as_bytes());
+    }
+
+    /// The record of a call, beside its lines.
+    pub(crate) fn journal_record(&self, record: InvocationRecord) {
+        self.journal.record(record);
+    }
+
+    pub(crate) fn world(&self) -> &World {
+        &self.world
+    }
+
+    pub(crate) fn now(&self) -> Stamp {
+        self.world.now()
+    }
+
+    fn line(&mut self, pipe: Pipe) -> &mut Line {
+        match pipe {
+            Pipe::Stdout => &mut self.stdout,
+            Pipe::Stderr => &mut self.stderr,
+        }
+    }
+
+    fn write_counted(&mut self, stamp_us: u64, line: Line) {
+        let size = line.bytes.len() + 1;
+        if size > self.left_bytes {
+            self.left_bytes = 0;
+            self.dropped_bytes += size + line.beyond;
+        } else {
+            self.left_bytes -= size;
+            self.write(stamp_us, &line.bytes);
+        }
+    }
+
+    fn write(&mut self, stamp_us: u64, message: &[u8]) {
+        self.journal.line(&self.group, &self.stream, stamp_us, message);
+        if let Some(tail) = &mut self.tail {
+            let start = message.len().saturating_sub(TAIL_BYTES);
+            tail.extend_from_slice(&message[start..]);
+            tail.push(b'\n');
+            let over = tail.len().saturating_sub(TAIL_BYTES);
+            tail.drain(..over);
+        }
+    }
+}
+
+impl Line {
+    /// Keeps one byte more than the longest line, so that the journal sees that it must cut.
+    fn extend(&mut self, bytes: &[u8]) {
+        let room = (LINE_MAX_BYTES + 1).saturating_sub(self.bytes.len());
+        let kept = bytes.len().min(room);
+        self.bytes.extend_from_slice(&bytes[..kept]);
+        self.beyond += bytes.len() - kept;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+
+    #[derive(Default)]
+    struct Kept(Mutex<Vec<Vec<u8>>>);
+
+    impl Journal for Kept {
+        fn line(&self, _: &str, _: &str, _: u64, message: &[u8]) {
+            self.0.lock().unwrap().push(message.to_vec());
+        }
+        fn record(&self, _: InvocationRecord) {}
+    }
+
+    fn log() -> (Log, Arc<Kept>) {
+        let kept = Arc::new(Kept::default());
+        let log = Log::new(kept.clone(), World::simulated(1), "g".into(), "s".into());
+        (log, kept)
+    }
+
+    fn lines(kept: &Kept) -> Vec<String> {
+        kept.0.lock().unwrap().iter().map(|l| String::from_utf8_lossy(l).into_owned()).collect()
+    }
+
+    #[test]
+    fn bytes_become_lines_and_the_pipes_do_not_mix() {
+        let (mut log, kept) = log();
+        log.printed(Pipe::Stdout, b"one\ntw");
+        log.printed(Pipe::Stderr, b"err");
+        log.printed(Pipe::Stdout, b"o\n\nlast");
+        log.close_span();
+        assert_eq!(lines(&kept), ["one", "two", "", "last", "err"]);
+    }
+
+    #[test]
+    fn a_call_may_write_so_much() {
+        let (mut log, kept) = log();
+        log.begin(true, false);
+        let line = [vec![b'x'; 1023], vec![b'\n']].concat();
+        for _ in 0..(CALL_MAX_BYTES / 1024 + 100) {
+            log.printed(Pipe::Stdout, &line);
+        }
+        log.close_span();
+        let written = lines(&kept);
+        assert_eq!(written.len(), CALL_MAX_BYTES / 1024 + 1);
+        assert!(
+            written.last().unwrap().contains("102400 bytes of log output were dropped"),
+            "{:?}",
+            written.last()
+        );
+        assert_eq!(log.end().unwrap().len(), TAIL_BYTES);
+        log.printed(Pipe::Stdout, b"the next one writes again\n");
+        assert_eq!(lines(&kept).last().unwrap(), "the next one writes again");
+    }
+
+    #[test]
+    fn an_endless_line_is_bounded() {
+        let (mut log, kept) = log();
+        for _ in 0..100 {
+            log.printed(Pipe::Stdout, &[b'x'; 65536]);
+        }
+        assert_eq!(log.stdout.bytes.len(), LINE_MAX_BYTES + 1);
+        log.printed(Pipe::Stdout, b"\nshort\n");
+        assert_eq!(lines(&kept)[1], "short");
+    }
+
+    #[test]
+    fn a_tail_holds_its_call_only() {
+        let (mut log, _) = log();
+        log.printed(Pipe::Stdout, b"init\n");
+        log.begin(true, true);
+        log.printed(Pipe::Stdout, b"first\n");
+        log.close_span();
+        assert_eq!(log.end().as_deref(), Some(&b"init\nfirst\n"[..]));
+        log.printed(Pipe::Stdout, b"late, and unfinis");
+        log.begin(true, false);
+        log.printed(Pipe::Stdout, b"second\n");
+        log.close_span();
+        assert_eq!(log.end().as_deref(), Some(&b"second\n"[..]));
+        log.begin(false, false);
+        log.printed(Pipe::Stdout, b"third\n");
+        assert_eq!(log.end(), None);
+    }
+}

@@ -1,0 +1,126 @@
+//! The standard output and standard error of an instance: read as they come, and emptied at the end of a call.
+
+use bytes::Bytes;
+use rustix::io::Errno;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::task::{Context, Poll, ready};
+use tokio::io::unix::AsyncFd;
+
+/// Which of the two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pipe {
+    /// Descriptor 1.
+    Stdout,
+    /// Descriptor 2.
+    Stderr,
+}
+
+/// The reading ends of both pipes.
+#[derive(Debug)]
+pub struct Output {
+    pipes: [(Pipe, Option<AsyncFd<OwnedFd>>); 2],
+}
+
+const CHUNK_BYTES: usize = 64 * 1024;
+
+/// The most that a pipe can hold (`/proc/sys/fs/pipe-max-size` of an unprivileged user): what was written before
+/// an answer is among so many bytes.
+const PIPE_BYTES: usize = 1024 * 1024;
+
+impl Output {
+    /// Takes the reading ends. Needs a tokio runtime.
+    ///
+    /// # Errors
+    /// What the kernel said when they were made non-blocking or watched.
+    pub fn new(stdout: OwnedFd, stderr: OwnedFd) -> io::Result<Self> {
+        Ok(Self { pipes: [(Pipe::Stdout, Some(watched(stdout)?)), (Pipe::Stderr, Some(watched(stderr)?))] })
+    }
+
+    /// The next piece. Cancel-safe; pending for ever once both ends are closed.
+    pub(crate) async fn next(&mut self) -> (Pipe, Bytes) {
+        std::future::poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<(Pipe, Bytes)> {
+        for (pipe, slot) in &mut self.pipes {
+            let Some(fd) = slot else { continue };
+            match poll_read(fd, cx) {
+                Poll::Ready(Ok(bytes)) if !bytes.is_empty() => return Poll::Ready((*pipe, bytes)),
+                Poll::Ready(_) => *slot = None,
+                Poll::Pending => {}
+            }
+        }
+        Poll::Pending
+    }
+
+    /// Takes what is in the pipes at this moment, whether the reactor has noticed it or not.
+    pub(crate) fn drain(&mut self, mut take: impl FnMut(Pipe, &[u8])) {
+        let mut buffer = [0; 8 * 1024];
+        for (pipe, slot) in &mut self.pipes {
+            let mut taken = 0;
+            while let Some(fd) = slot
+                && taken < PIPE_BYTES
+            {
+                match rustix::io::read(&*fd, &mut buffer) {
+                    Ok(0) => *slot = None,
+                    Ok(read) => {
+                        take(*pipe, &buffer[..read]);
+                        taken += read;
+                    }
+                    Err(Errno::INTR) => {}
+                    Err(_) => break,
+                }
+            }
+        }
+    }
+}
+
+fn watched(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    rustix::io::ioctl_fionbio(&fd, true)?;
+    AsyncFd::register_with_interest(fd, tokio::io::Interest::READABLE)
+}
+
+/// Empty at the end of the stream.
+fn poll_read(fd: &AsyncFd<OwnedFd>, cx: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
+    loop {
+        let mut guard = ready!(fd.poll_read_ready(cx))?;
+        let mut buffer = Vec::with_capacity(CHUNK_BYTES);
+        let read = |fd: &AsyncFd<OwnedFd>| {
+            Ok(rustix::io::read(fd.get_ref(), rustix::buffer::spare_capacity(&mut buffer))?)
+        };
+        match guard.try_io(read) {
+            Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+            Ok(Err(error)) => return Poll::Ready(Err(error)),
+            Ok(Ok(_)) => return Poll::Ready(Ok(Bytes::from(buffer))),
+            Err(_not_ready) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    #[tokio::test]
+    async fn what_was_written_is_read_in_both_ways() {
+        let ((out, mut to_out), (err, mut to_err)) = (io::pipe().unwrap(), io::pipe().unwrap());
+        let mut output = Output::new(out.into(), err.into()).unwrap();
+        to_err.write_all(b"oh").unwrap();
+        assert_eq!(output.next().await, (Pipe::Stderr, Bytes::from_static(b"oh")));
+        to_out.write_all(&[b'x'; 50_000]).unwrap();
+        to_err.write_all(b"e").unwrap();
+        let (mut stdout, mut stderr) = (0, 0);
+        output.drain(|pipe, bytes| match pipe {
+            Pipe::Stdout => stdout += bytes.len(),
+            Pipe::Stderr => stderr += bytes.len(),
+        });
+        assert_eq!((stdout, stderr), (50_000, 1));
+        output.drain(|_, bytes| panic!("{bytes:?}"));
+        drop((to_out, to_err));
+        output.drain(|_, bytes| panic!("{bytes:?}"));
+        let never = tokio::time::timeout(std::time::Duration::from_millis(20), output.next());
+        assert!(never.await.is_err(), "closed pipes say nothing more");
+    }
+}

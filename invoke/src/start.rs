@@ -1,0 +1,100 @@
+//! What the engine needs of the ground below: something that makes instances, and the parts of one.
+//!
+//! The engine knows sandboxes and channels only through these, so its rules are tested without a process.
+
+use crate::output::Output;
+use futures_util::future::BoxFuture;
+use model::{Call, InvocationRecord, Usage, Version};
+use runtimes::{Channel, ChannelError, Event};
+use sandbox::Exit;
+use std::sync::Arc;
+
+/// Makes instances.
+pub trait Start: Send + Sync + 'static {
+    /// Makes one and returns once its program runs; that its code is loaded, its voice says.
+    fn start<'a>(
+        &'a self,
+        version: &'a Arc<Version>,
+        tag: &'a InstanceTag,
+    ) -> BoxFuture<'a, Result<Started, StartError>>;
+}
+
+/// Names one instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InstanceTag {
+    /// A UUID.
+    pub instance_id: String,
+    /// The qualified ARN of its function version.
+    pub arn: String,
+    /// Where its lines go, such as `2026/01/31/[$LATEST]0123…`.
+    pub log_stream: String,
+}
+
+/// A running instance.
+pub struct Started {
+    /// Speaks with the runtime inside.
+    pub voice: Box<dyn Voice>,
+    /// What the processes inside print.
+    pub output: Output,
+    /// The processes themselves.
+    pub cell: Arc<dyn Cell>,
+}
+
+/// The conversation with the runtime of one instance.
+pub trait Voice: Send {
+    /// Hands over a call. `deadline_ms`: milliseconds since 1970 UTC. Cancelling it spoils the instance.
+    fn send<'a>(&'a mut self, call: &'a Call, deadline_ms: u64) -> BoxFuture<'a, Result<(), ChannelError>>;
+    /// What it says next. Cancel-safe.
+    fn next(&mut self) -> BoxFuture<'_, Event>;
+}
+
+/// The processes of one instance. Dropping the last holder kills them.
+pub trait Cell: Send + Sync {
+    /// What they have used until now.
+    fn usage(&self) -> Usage;
+    /// Whether the memory limit ended one of them.
+    fn oom_killed(&self) -> bool;
+    /// Waits for the end of the first process.
+    fn exited(&self) -> BoxFuture<'_, Exit>;
+    /// Kills all and waits until nothing is left of them.
+    fn kill(&self) -> BoxFuture<'_, ()>;
+}
+
+/// Why an instance could not be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StartError {
+    /// The machine has no interpreter for it.
+    MissingRuntime(String),
+    /// The package has no program that can be executed; the function's fault.
+    Entrypoint(String),
+    /// No sandbox could be made; the platform's fault.
+    Sandbox(String),
+}
+
+/// Where log lines and records go. Never waits.
+pub trait Journal: Send + Sync + 'static {
+    /// Takes one log event of a stream. `stamp_us`: microseconds since 1970 UTC.
+    fn line(&self, group: &str, stream: &str, stamp_us: u64, message: &[u8]);
+    /// Takes the record of one invocation.
+    fn record(&self, record: InvocationRecord);
+}
+
+impl Voice for Channel {
+    fn send<'a>(&'a mut self, call: &'a Call, deadline_ms: u64) -> BoxFuture<'a, Result<(), ChannelError>> {
+        Box::pin(Self::send(self, call, deadline_ms))
+    }
+
+    fn next(&mut self) -> BoxFuture<'_, Event> {
+        Box::pin(Self::next(self))
+    }
+}
+
+impl Journal for observe::Observe {
+    fn line(&self, group: &str, stream: &str, stamp_us: u64, message: &[u8]) {
+        Self::line(self, group, stream, stamp_us, message);
+    }
+
+    fn record(&self, record: InvocationRecord) {
+        Self::record(self, record);
+    }
+}
