@@ -58,6 +58,17 @@ impl Error {
         }
     }
 
+    fn query(mut self, code: &'static str) -> Self {
+        self.query_code = Some(code);
+        self
+    }
+
+    /// The same error under another code.
+    pub fn coded(mut self, code: &'static str) -> Self {
+        self.code = Cow::Borrowed(code);
+        self
+    }
+
     /// The same error with another member of its shape set.
     pub fn with(mut self, member: &'static str, value: Value) -> Self {
         self.members.push((member, value));
@@ -83,6 +94,7 @@ impl Error {
             501,
             format!("The operation {name} of {service} is not implemented by this release of Dayfly."),
         )
+        .query("NotImplemented")
     }
 
     /// A service that this release does not have at all.
@@ -92,53 +104,61 @@ impl Error {
             501,
             format!("The service {signing_name:?} is not implemented by this release of Dayfly."),
         )
+        .query("NotImplemented")
     }
 
     /// No operation has this method and path, target or action.
     pub fn unknown_operation(what: &str) -> Self {
         Self::plain("UnknownOperationException", 404, format!("There is no operation {what}."))
+            .query("InvalidAction")
+    }
+
+    /// A request to a query service that does not say which operation.
+    pub fn missing_action() -> Self {
+        Self::plain("MissingAction", 400, "Could not find the parameter Action in the request")
     }
 
     /// A request that cannot be read as its operation's input.
     pub fn serialization(message: impl Into<String>) -> Self {
-        Self::plain("SerializationException", 400, message)
+        Self::plain("SerializationException", 400, message).query("MalformedInput")
     }
 
     /// Input that breaks the model's constraints, or a rule stated in the same form.
     pub fn validation(message: impl Into<String>) -> Self {
-        Self::plain("ValidationException", 400, message)
+        Self::plain("ValidationException", 400, message).query("ValidationError")
     }
 
     /// Known caller, but not allowed.
     pub fn access_denied(message: impl Into<String>) -> Self {
-        Self::plain("AccessDeniedException", 403, message)
+        Self::plain("AccessDeniedException", 403, message).query("AccessDenied")
     }
 
     /// No signature where one is needed.
     pub fn missing_authentication_token() -> Self {
         Self::plain("MissingAuthenticationTokenException", 403, "Missing Authentication Token")
+            .query("MissingAuthenticationToken")
     }
 
     /// A signature that is there but cannot be read.
     pub fn incomplete_signature(message: impl Into<String>) -> Self {
-        Self::plain("IncompleteSignatureException", 400, message)
+        Self::plain("IncompleteSignatureException", 400, message).query("IncompleteSignature")
     }
 
     /// A signature that does not match the request, or is out of date.
     pub fn invalid_signature(message: impl Into<String>) -> Self {
-        Self::plain("InvalidSignatureException", 403, message)
+        Self::plain("InvalidSignatureException", 403, message).query("SignatureDoesNotMatch")
     }
 
     /// An access key or session token that nobody issued.
     pub fn unrecognized_client() -> Self {
         let message = "The security token included in the request is invalid.";
-        Self::plain("UnrecognizedClientException", 403, message)
+        Self::plain("UnrecognizedClientException", 403, message).query("InvalidClientTokenId")
     }
 
     /// A session token past its end.
     pub fn expired_token() -> Self {
         let message = "The security token included in the request is expired";
-        Self::plain("ExpiredTokenException", 403, message)
+        Self::plain("ExpiredTokenException", 403, message).query("ExpiredToken")
     }
 
     /// A body longer than what is taken.
@@ -149,12 +169,12 @@ impl Error {
 
     /// Too many requests at once.
     pub fn throttling(message: impl Into<String>) -> Self {
-        Self::plain("ThrottlingException", 429, message)
+        Self::plain("ThrottlingException", 429, message).query("Throttling")
     }
 
     /// The platform is stopping or cannot take more work.
     pub fn unavailable(message: impl Into<String>) -> Self {
-        Self::plain("ServiceUnavailableException", 503, message)
+        Self::plain("ServiceUnavailableException", 503, message).query("ServiceUnavailable")
     }
 
     /// A fault of ours. The message says nothing about the inside; log the cause beside the request id.

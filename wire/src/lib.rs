@@ -4,24 +4,30 @@
 //! protocol is written by hand and reads the tables. A request walks [`route`] → [`decode`] (which validates) →
 //! [`Dispatch::call`] → [`encode`], and any failure on the way through [`encode_error`].
 
+mod codec;
 mod dispatch;
+mod envelope;
 mod error;
 mod generated;
 mod message;
+mod rest;
 mod route;
 mod schema;
 mod service;
 mod shaped;
 mod time;
+mod validate;
 mod value;
 
 pub use dispatch::{BoxFuture, Dispatch};
+pub use envelope::encode_error;
 pub use error::Error;
 pub use generated::{SERVICES, dayfly, lambda, logs, sts};
-pub use message::{decode, encode, encode_error, validate};
-pub use route::{Dialect, Form, Route, Routed, route};
+pub use message::{REQUEST_ID, decode, encode};
+pub use route::{Dialect, Post, Route, Routed, Router, route, signing_name};
 pub use schema::{Fault, Field, Item, Kind, Limits, Location, Shape, Structure, TimeFormat};
 pub use service::{Operation, Protocol, Resource, Service};
 pub use shaped::{Fields, Member, Shaped, mismatch};
 pub use time::Time;
+pub use validate::validate;
 pub use value::Value;

@@ -32,6 +32,8 @@ pub struct Service {
     pub xmlns: &'static str,
     /// JSON service that once spoke query: errors also carry the old code in `x-amzn-query-error`.
     pub query_compatible: bool,
+    /// The code under which this service reports input that breaks the model's constraints.
+    pub validation_code: &'static str,
     /// Every operation of the model, served or not.
     pub operations: &'static [Operation],
 }

@@ -20,6 +20,7 @@ pub static SERVICE: Service = Service {
     api_version: "v1",
     xmlns: "",
     query_compatible: false,
+    validation_code: "ValidationException",
     operations: OPERATIONS,
 };
 

@@ -20,6 +20,7 @@ pub static SERVICE: Service = Service {
     api_version: "2014-03-28",
     xmlns: "",
     query_compatible: false,
+    validation_code: "InvalidParameterException",
     operations: OPERATIONS,
 };
 

@@ -20,6 +20,7 @@ pub static SERVICE: Service = Service {
     api_version: "2011-06-15",
     xmlns: "https://sts.amazonaws.com/doc/2011-06-15/",
     query_compatible: false,
+    validation_code: "ValidationException",
     operations: OPERATIONS,
 };
 

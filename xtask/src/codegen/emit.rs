@@ -17,7 +17,8 @@ pub fn index(plan: &Plan) -> String {
     let modules: String = names().map(|name| format!("pub mod {name};\n")).collect();
     let services: String = names().map(|name| format!("&{name}::SERVICE, ")).collect();
     format!(
-        "{HEADER}#![allow(missing_docs)] // the models' prose is not carried over\n\n{modules}\n\
+        "{HEADER}#![allow(missing_docs)] // the models' prose is not carried over\n\
+         #![allow(clippy::too_many_lines)] // one arm per operation\n\n{modules}\n\
          /// Every service that the router knows.\n\
          pub static SERVICES: &[&crate::Service] = &[{services}];\n"
     )
@@ -78,12 +79,13 @@ fn service(name: &str, plan: &Service, model: &Model) -> Result<String, Failure>
     Ok(format!(
         "pub static SERVICE: Service = Service {{ name: {name:?}, signing_name: {signing:?}, \
          protocol: Protocol::{protocol}, target_prefix: {:?}, api_version: {:?}, xmlns: {:?}, \
-         query_compatible: {}, operations: OPERATIONS }};\n\n\
+         query_compatible: {}, validation_code: {:?}, operations: OPERATIONS }};\n\n\
          static OPERATIONS: &[Operation] = &[{rows}];\n\n",
         metadata.target_prefix,
         metadata.api_version,
         metadata.xml_namespace,
         metadata.aws_query_compatible.is_some(),
+        plan.validation_code.as_deref().unwrap_or("ValidationException"),
     ))
 }
 

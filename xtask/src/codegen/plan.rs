@@ -23,6 +23,7 @@ pub struct Package {
 #[derive(Debug, Deserialize)]
 pub struct Service {
     pub model: String,
+    pub validation_code: Option<String>,
     #[serde(default)]
     pub actions: BTreeMap<String, String>,
     pub operations: BTreeMap<String, Resource>,

@@ -1,0 +1,137 @@
+//! Validation from the models' constraints, in the uniform text that AWS answers with.
+
+mod pattern;
+mod words;
+
+use crate::{Error, Kind, Shape, Value};
+use words::{Constraint, broken, constraints, show};
+
+/// Failures that are written out; more are only counted.
+const SHOWN_MAX: usize = 50;
+
+/// Checks a value against the constraints of its shape.
+pub fn validate(shape: &'static Shape, value: &Value) -> Result<(), Error> {
+    let mut findings = Findings::default();
+    findings.walk(shape, value, "");
+    findings.finish()
+}
+
+#[derive(Default)]
+struct Findings {
+    texts: Vec<String>,
+    count: usize,
+}
+
+impl Findings {
+    fn finish(self) -> Result<(), Error> {
+        let noun = match self.count {
+            0 => return Ok(()),
+            1 => "error",
+            _ => "errors",
+        };
+        let texts = self.texts.join("; ");
+        Err(Error::validation(format!("{} validation {noun} detected: {texts}", self.count)))
+    }
+
+    fn add(&mut self, shape: &Shape, value: &Value, path: &str, what: &str) {
+        self.count += 1;
+        if self.texts.len() < SHOWN_MAX {
+            let value = if hidden(shape) { String::new() } else { format!(" {}", show(value)) };
+            self.texts.push(format!("Value{value} at '{path}' failed to satisfy constraint: {what}"));
+        }
+    }
+
+    fn walk(&mut self, shape: &'static Shape, value: &Value, path: &str) {
+        for constraint in broken(shape, value) {
+            self.add(shape, value, path, &constraint.to_string());
+        }
+        match (&shape.kind, value) {
+            (Kind::Structure(structure), Value::Struct(values)) => {
+                for (field, value) in structure.fields.iter().zip(values) {
+                    let path = join(path, &lower_first(field.name));
+                    match value {
+                        Value::Null if field.required => {
+                            self.add(field.shape, value, &path, "Member must not be null");
+                        }
+                        Value::Null => {}
+                        _ => self.walk(field.shape, value, &path),
+                    }
+                }
+                if structure.union && values.iter().filter(|value| !value.is_null()).count() > 1 {
+                    self.add(shape, value, path, "Member must have exactly one member set");
+                }
+            }
+            (Kind::List(item), Value::List(values)) if is_scalar(item.shape) => {
+                if values.iter().any(|value| fails(item.shape, value)) {
+                    let all = all(item.shape);
+                    self.add(shape, value, path, &format!("Member must satisfy constraint: [{all}]"));
+                }
+            }
+            (Kind::List(item), Value::List(values)) => {
+                for (index, value) in values.iter().enumerate() {
+                    self.walk(item.shape, value, &join(path, &format!("{}.member", index + 1)));
+                }
+            }
+            (Kind::Map(key, item), Value::Map(entries)) => {
+                let fail = |text: &str| fails(key.shape, &Value::Str(text.to_owned()));
+                if entries.iter().any(|(text, _)| fail(text)) {
+                    let all = all(key.shape);
+                    self.add(shape, value, path, &format!("Map keys must satisfy constraint: [{all}]"));
+                }
+                self.map_values((shape, item.shape), value, entries, path);
+            }
+            _ => {}
+        }
+    }
+
+    fn map_values(
+        &mut self,
+        (map, shape): (&'static Shape, &'static Shape),
+        whole: &Value,
+        entries: &[(String, Value)],
+        path: &str,
+    ) {
+        if !is_scalar(shape) {
+            for (key, value) in entries {
+                self.walk(shape, value, &join(path, &format!("{key}.member")));
+            }
+        } else if entries.iter().any(|(_, value)| fails(shape, value)) {
+            let all = all(shape);
+            self.add(map, whole, path, &format!("Map value must satisfy constraint: [{all}]"));
+        }
+    }
+}
+
+/// Whether messages keep silent about values of a shape.
+fn hidden(shape: &Shape) -> bool {
+    shape.sensitive
+        || match &shape.kind {
+            Kind::Structure(_) => true,
+            Kind::List(item) => hidden(item.shape),
+            Kind::Map(key, value) => hidden(key.shape) || hidden(value.shape),
+            _ => false,
+        }
+}
+
+fn is_scalar(shape: &Shape) -> bool {
+    !matches!(shape.kind, Kind::Structure(_) | Kind::List(_) | Kind::Map(..))
+}
+
+fn fails(shape: &'static Shape, value: &Value) -> bool {
+    value.is_null() || !broken(shape, value).is_empty()
+}
+
+fn all(shape: &'static Shape) -> String {
+    let mut texts: Vec<String> = constraints(shape).iter().map(Constraint::to_string).collect();
+    texts.push("Member must not be null".into());
+    texts.join(", ")
+}
+
+fn join(path: &str, member: &str) -> String {
+    if path.is_empty() { member.into() } else { format!("{path}.{member}") }
+}
+
+fn lower_first(name: &str) -> String {
+    let mut chars = name.chars();
+    chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
+}
