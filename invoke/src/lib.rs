@@ -11,6 +11,8 @@ mod date;
 mod engine;
 mod failure;
 mod fleet;
+#[cfg(test)]
+mod fleet_test;
 mod instance;
 mod job;
 mod logs;

@@ -78,7 +78,7 @@ impl Output {
 
 fn watched(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     rustix::io::ioctl_fionbio(&fd, true)?;
-    AsyncFd::register_with_interest(fd, tokio::io::Interest::READABLE)
+    Ok(AsyncFd::register_with_interest(fd, tokio::io::Interest::READABLE)?)
 }
 
 /// Empty at the end of the stream.
