@@ -177,6 +177,10 @@ class Functions:
             FunctionName=name, StatementId="url", Action="lambda:InvokeFunctionUrl",
             Principal="*", FunctionUrlAuthType="NONE",
         )
+        self.client.add_permission(
+            FunctionName=name, StatementId="url-invoke", Action="lambda:InvokeFunction",
+            Principal="*", InvokedViaFunctionUrl=True,
+        )
         url_id = url["FunctionUrl"].split("//")[1].split(".")[0]
         return f"{self.platform.endpoint}/_url/{url_id}/"
 

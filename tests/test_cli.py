@@ -1,0 +1,223 @@
+"""The command line as a user meets it."""
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import time
+
+import pytest
+import requests
+
+from conftest import BINARY, ROOT, until
+
+PYTHON = {"app.py": "def handler(event, context):\n    print('hello log')\n    return {'got': event}\n"}
+NODE_ESM = {
+    "package.json": '{"name":"n","version":"1.0.0","type":"module","main":"index.js"}',
+    "index.js": "export const handler = async (event) => ({ got: event })\n",
+}
+NODE_CJS = {
+    "package.json": '{"name":"n","version":"1.0.0","main":"index.js"}',
+    "index.js": "exports.handler = async (event) => ({ got: event })\n",
+}
+
+
+def project(folder, files):
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return folder
+
+
+@pytest.fixture
+def deployed(platform):
+    names = []
+
+    def deploy(folder, name, *flags, check=True):
+        names.append(name)
+        return platform.cli("deploy", str(folder), "--name", name, *flags, check=check)
+
+    yield deploy
+    for name in set(names):
+        platform.cli("delete", name, check=False)
+
+
+@pytest.mark.parametrize("files", [PYTHON, NODE_ESM, NODE_CJS], ids=["python", "node-esm", "node-cjs"])
+def test_deploy_and_invoke(platform, deployed, tmp_path, files):
+    said = deployed(project(tmp_path / "p", files), "cli-basic")
+    assert "cli-basic" in said.stdout
+    called = platform.cli("invoke", "cli-basic", "--payload", '{"a": 1}')
+    assert json.loads(called.stdout) == {"got": {"a": 1}}
+    assert "user" in called.stderr and "ms" in called.stderr, called.stderr
+
+
+def test_deploying_the_same_again_uploads_nothing(platform, deployed, tmp_path):
+    folder = project(tmp_path / "p", PYTHON)
+    deployed(folder, "cli-same")
+    client = platform.client("lambda")
+    before = client.get_function_configuration(FunctionName="cli-same")["RevisionId"]
+    again = deployed(folder, "cli-same")
+    assert "no change" in again.stdout.lower() or "unchanged" in again.stdout.lower(), again.stdout
+    assert client.get_function_configuration(FunctionName="cli-same")["RevisionId"] == before
+    project(folder, {"app.py": PYTHON["app.py"].replace("got", "changed")})
+    deployed(folder, "cli-same")
+    assert "changed" in platform.cli("invoke", "cli-same", "--payload", "1").stdout
+
+
+def test_settings_by_flag_and_by_file(platform, deployed, tmp_path):
+    files = {**PYTHON, "dayfly.toml": 'memory = 256\ntimeout = 12\n[env]\nA = "file"\nB = "file"\n'}
+    deployed(project(tmp_path / "p", files), "cli-settings", "--env", "A=flag", "--memory", "320")
+    got = platform.client("lambda").get_function_configuration(FunctionName="cli-settings")
+    assert (got["MemorySize"], got["Timeout"]) == (320, 12)
+    assert got["Environment"]["Variables"] == {"A": "flag", "B": "file"}
+
+
+def test_a_public_url_works_without_dns(platform, deployed, tmp_path):
+    said = deployed(project(tmp_path / "p", PYTHON), "cli-public", "--public", "--json")
+    url = json.loads(said.stdout)["url"]
+    assert requests.get(url).json()["got"]["rawPath"] == "/"
+
+
+def test_python_dependencies_come_from_the_index_not_from_the_venv(platform, deployed, tmp_path):
+    files = {
+        "app.py": "import idna\ndef handler(e, c):\n    return idna.encode('grüße.example').decode()\n",
+        "requirements.txt": "idna==3.10\n",
+        ".venv/lib/junk.py": "raise SystemExit",
+    }
+    deployed(project(tmp_path / "p", files), "cli-deps")
+    assert json.loads(platform.cli("invoke", "cli-deps").stdout) == "xn--gre-6ka8i.example"
+
+
+def test_a_pyproject_is_recognised(platform, deployed, tmp_path):
+    files = {
+        "main.py": "import idna\ndef handler(e, c):\n    return idna.__version__\n",
+        "pyproject.toml": '[project]\nname = "p"\nversion = "1"\nrequires-python = ">=3.9"\ndependencies = ["idna==3.10"]\n',
+    }
+    deployed(project(tmp_path / "p", files), "cli-pyproject")
+    assert json.loads(platform.cli("invoke", "cli-pyproject").stdout) == "3.10"
+
+
+def test_node_dependencies(platform, deployed, tmp_path):
+    files = {
+        "package.json": '{"name":"n","version":"1.0.0","main":"index.js","dependencies":{"is-number":"7.0.0"}}',
+        "index.js": "const n = require('is-number');\nexports.handler = async (event) => n(event)\n",
+    }
+    deployed(project(tmp_path / "p", files), "cli-node-deps")
+    assert platform.cli("invoke", "cli-node-deps", "--payload", "5").stdout.strip() == "true"
+
+
+def test_payload_from_file_and_from_standard_input(platform, deployed, tmp_path):
+    deployed(project(tmp_path / "p", PYTHON), "cli-payload")
+    event = tmp_path / "event.json"
+    event.write_text('{"from": "file"}')
+    assert "file" in platform.cli("invoke", "cli-payload", "--payload", f"@{event}").stdout
+    assert "stdin" in platform.cli("invoke", "cli-payload", "--payload", "-", stdin='{"from": "stdin"}').stdout
+
+
+def test_cold_is_cold(platform, deployed, tmp_path):
+    deployed(project(tmp_path / "p", PYTHON), "cli-cold")
+    platform.cli("invoke", "cli-cold")
+
+    def rung(*flags):
+        return json.loads(platform.cli("invoke", "cli-cold", "--json", *flags).stdout)["record"]["Rung"]
+
+    assert rung() == "idle"
+    assert rung("--cold") == "spawn"
+
+
+def test_a_failing_function_has_its_own_exit_code(platform, deployed, tmp_path):
+    deployed(project(tmp_path / "p", {"app.py": "def handler(e, c):\n    raise ValueError('why')\n"}), "cli-fails")
+    failed = platform.cli("invoke", "cli-fails", check=False)
+    assert failed.returncode not in (0, 1, 2)
+    assert "ValueError" in failed.stdout + failed.stderr
+
+
+def test_list_describe_logs_delete(platform, deployed, tmp_path):
+    deployed(project(tmp_path / "p", PYTHON), "cli-tour")
+    platform.cli("invoke", "cli-tour")
+    assert "cli-tour" in platform.cli("list").stdout
+    assert "cli-tour" in [f["FunctionName"] for f in json.loads(platform.cli("list", "--json").stdout)["functions"]]
+    described = platform.cli("describe", "cli-tour").stdout
+    assert "128" in described and "spawn" in described, described
+    assert "hello log" in platform.cli("logs", "cli-tour").stdout
+    assert "hello log" in platform.cli("logs", "cli-tour", "--since", "1h").stdout
+    platform.cli("delete", "cli-tour")
+    gone = platform.cli("describe", "cli-tour", check=False)
+    assert gone.returncode == 1 and "hint:" in gone.stderr
+
+
+def test_following_logs_shows_each_line_once(platform, deployed, tmp_path):
+    deployed(project(tmp_path / "p", PYTHON), "cli-follow")
+    follower = subprocess.Popen(
+        [BINARY, "logs", "cli-follow", "-f"], env=platform.shell, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    os.set_blocking(follower.stdout.fileno(), False)
+    seen = b""
+
+    def count(wanted):
+        nonlocal seen
+        seen += follower.stdout.read() or b""
+        return seen.count(b"hello log") >= wanted
+
+    try:
+        for number in range(1, 4):
+            platform.cli("invoke", "cli-follow")
+            until(lambda: count(number), f"line {number} is shown")
+        time.sleep(2)
+        count(99)
+        assert seen.count(b"hello log") == 3
+    finally:
+        follower.terminate()
+        follower.wait()
+
+
+def test_env_can_be_evaluated(platform):
+    said = platform.cli("env").stdout
+    done = subprocess.run(["sh", "-c", said + "\nenv"], capture_output=True, text=True, check=True)
+    assert f"AWS_ENDPOINT_URL={platform.endpoint}" in done.stdout
+    assert f"AWS_ACCESS_KEY_ID={platform.access_key}" in done.stdout
+
+
+def test_doctor_and_limits(platform):
+    assert platform.cli("doctor").stdout
+    doctor = json.loads(platform.cli("doctor", "--json").stdout)
+    assert doctor
+    limits = json.loads(platform.cli("limits", "--json").stdout)["limits"]
+    assert {"sync-payload", "zip-bytes", "account-concurrency"} <= {row["name"] for row in limits}
+    assert all(row["lifted_by"] for row in limits)
+
+
+def test_errors_have_three_lines(tmp_path):
+    environment = {**os.environ, "DAYFLY_DATA": str(tmp_path / "none"), "AWS_ENDPOINT_URL": "http://127.0.0.1:9"}
+    done = subprocess.run([BINARY, "list"], env=environment, capture_output=True, text=True)
+    lines = done.stderr.strip().splitlines()
+    assert done.returncode == 1 and len(lines) == 3, done.stderr
+    assert lines[2].strip().startswith("hint:") and "dayfly up" in lines[2]
+
+
+@pytest.mark.parametrize("files, says", [
+    ({}, "recognise"),
+    ({"app.py": "x = 1\n"}, "handler"),
+    ({"app.py": PYTHON["app.py"], "dayfly.toml": "memori = 128\n"}, "memory"),
+    ({"app.py": PYTHON["app.py"], "requirements.txt": "no-such-package-dayfly-test==1.0\n"}, "no-such-package-dayfly-test"),
+])
+def test_projects_that_cannot_be_deployed(platform, tmp_path, files, says):
+    folder = project(tmp_path / "p", files)
+    done = platform.cli("deploy", str(folder), "--name", "cli-never", check=False)
+    assert done.returncode in (1, 2)
+    assert says in done.stderr and "hint:" in done.stderr, done.stderr
+    assert "cli-never" not in platform.cli("list").stdout
+
+
+@pytest.mark.parametrize("name", sorted(p.name for p in (ROOT / "examples").iterdir() if p.is_dir()))
+def test_examples(platform, deployed, tmp_path, name):
+    folder = tmp_path / name
+    shutil.copytree(ROOT / "examples" / name, folder, ignore=shutil.ignore_patterns("target", "node_modules"))
+    if (folder / "Cargo.toml").exists():
+        subprocess.run(["cargo", "build", "--release", "--quiet"], cwd=folder, check=True,
+                       env={**os.environ, "CARGO_TARGET_DIR": str(folder / "target")})
+    deployed(folder, f"example-{name}")
+    assert platform.cli("invoke", f"example-{name}").stdout
