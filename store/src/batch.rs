@@ -84,6 +84,9 @@ impl Batch {
                 return Err(StoreError::Conflict { key: key.clone() });
             }
         }
+        if transaction.writes.is_empty() {
+            return Ok(self.revision);
+        }
         self.revision += 1;
         for write in transaction.writes {
             match write {

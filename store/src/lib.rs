@@ -21,5 +21,5 @@ pub use blobs::Blobs;
 pub use data_dir::DataDir;
 pub use error::{BlobError, DataDirError, StoreError};
 pub use hint::Hint;
-pub use segments::{Entry, GroupInfo, Position, SegmentLimits, Segments};
+pub use segments::{Entry, GroupInfo, Part, Position, SegmentLimits, Segments};
 pub use store::{Expect, Key, Revision, Row, Scan, Store, Write};

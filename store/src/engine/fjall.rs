@@ -79,10 +79,7 @@ impl Drop for FjallEngine {
 
 impl Engine for FjallEngine {
     fn get(&self, keys: &[Key]) -> Result<Vec<Option<Versioned>>, StoreError> {
-        if let [key] = keys {
-            let found = self.rows.get(stored_key(key)).map_err(unreadable)?;
-            return Ok(vec![found.map(decode).transpose()?]);
-        }
+        // Reads beside a snapshot would see the rows of a commit appear one by one.
         let at_once = self.database.snapshot();
         let found =
             |key: &Key| at_once.get(&self.rows, stored_key(key)).map_err(unreadable)?.map(decode).transpose();
@@ -93,7 +90,8 @@ impl Engine for FjallEngine {
         if range.start >= range.end {
             return Ok(Vec::new());
         }
-        let rows = self.rows.range(stored_key(&range.start)..stored_key(&range.end));
+        let range = stored_key(&range.start)..stored_key(&range.end);
+        let rows = self.database.snapshot().range(&self.rows, range);
         if options.reverse {
             rows.rev().take(options.limit).map(row).collect()
         } else {

@@ -1,10 +1,21 @@
 //! Append-only logs that may lose their newest entries and drop their oldest.
 
+mod frame;
+mod group;
+
 use crate::DataDir;
-use std::io;
-use std::ops::Range;
+use frame::Frames;
+use group::Group;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
+use std::{fs, io};
 use world::World;
+
+/// Groups whose newest file is kept open.
+const OPEN_MAX: usize = 64;
 
 /// How much is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,15 +32,21 @@ pub struct SegmentLimits {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Position(pub u64);
 
+impl Position {
+    fn of(number: u32, offset: usize) -> Self {
+        Self(u64::from(number) << 32 | u64::try_from(offset).unwrap_or(u64::MAX) & 0xffff_ffff)
+    }
+}
+
 /// One entry.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entry<'a> {
     /// Where it lies.
     pub position: Position,
     /// Microseconds since 1970 UTC, as its writer gave them.
     pub stamp_us: u64,
     /// Its bytes.
-    pub bytes: Vec<u8>,
+    pub bytes: &'a [u8],
 }
 
 /// One group.
@@ -43,49 +60,150 @@ pub struct GroupInfo {
     pub bytes: u64,
 }
 
-/// Groups of entries in files. Not fsynced.
+/// A run of entries in the order in which they were appended.
+#[derive(Debug, Clone)]
+pub struct Part {
+    /// No entry in it is older.
+    pub first_us: u64,
+    /// No entry in it is newer.
+    pub last_us: u64,
+    path: PathBuf,
+    number: u32,
+    finished: bool,
+}
+
+impl Part {
+    /// Calls `each` with every entry until it answers `false`. A part that was dropped meanwhile is empty.
+    /// Blocks.
+    pub fn read(&self, mut each: impl FnMut(Entry<'_>) -> bool) -> io::Result<()> {
+        let bytes = match fs::read(&self.path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let mut frames = Frames::of(&bytes, self.number);
+        if !frames.by_ref().all(&mut each) {
+            return Ok(());
+        }
+        if self.finished && frame::parse_footer(&bytes[frames.end()..]).is_none() {
+            tracing::warn!(path = %self.path.display(), at = frames.end(), "log entries are damaged and left out");
+        }
+        Ok(())
+    }
+}
+
+/// Groups of entries in files. Nothing is fsynced: a crash of the machine may lose what came last. All calls
+/// may block for a disk write.
 #[derive(Debug)]
-pub struct Segments {}
+pub struct Segments {
+    root: PathBuf,
+    limits: SegmentLimits,
+    world: World,
+    groups: Mutex<BTreeMap<String, Group>>,
+    _dir: DataDir,
+}
 
 impl Segments {
     /// Opens the segments in the directory `name` of a data directory.
-    pub fn open(_dir: &DataDir, _name: &str, _limits: SegmentLimits, _world: World) -> io::Result<Self> {
-        todo!()
+    pub fn open(dir: &DataDir, name: &str, limits: SegmentLimits, world: World) -> io::Result<Self> {
+        let root = dir.dir(name)?;
+        let mut groups = BTreeMap::new();
+        for entry in fs::read_dir(&root)? {
+            let path = entry?.path();
+            match Group::load(path.clone())? {
+                Some(group) => drop(groups.insert(group.info().name, group)),
+                None => fs::remove_dir_all(path)?,
+            }
+        }
+        Ok(Self { root, limits, world, groups: Mutex::new(groups), _dir: dir.clone() })
     }
 
-    /// Adds an entry. It can be read after [`Segments::flush`].
-    pub fn append(&self, _group: &str, _stamp_us: u64, _bytes: &[u8]) -> io::Result<Position> {
-        todo!()
+    /// Adds an entry of at most 1 MiB. A crash of the process loses it unless [`Segments::flush`] came after.
+    pub fn append(&self, group: &str, stamp_us: u64, bytes: &[u8]) -> io::Result<Position> {
+        if bytes.len() > frame::ENTRY_MAX_BYTES {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "an entry has at most 1 MiB"));
+        }
+        let number = u32::try_from(self.world.now().seconds()).unwrap_or(u32::MAX - 1);
+        let mut groups = self.lock();
+        if !groups.contains_key(group) {
+            let created = Group::create(self.dir_of(group), group, self.world.now().0)?;
+            groups.insert(group.into(), created);
+        }
+        let place = groups.get_mut(group).expect("it was made where it was missing");
+        let (position, started) = place.append(stamp_us, bytes, self.limits.segment_bytes, number)?;
+        if started {
+            close_others(&mut groups, group);
+            self.drop_excess(&mut groups)?;
+        }
+        Ok(position)
     }
 
-    /// Hands appended entries to the operating system.
+    /// Hands appended entries to the operating system. What a full disk does not take is lost, with a word in
+    /// the process's own log.
     pub fn flush(&self) -> io::Result<()> {
-        todo!()
+        self.lock().values_mut().map(Group::flush).fold(Ok(()), Result::and)
     }
 
-    /// Calls `each` with the group's entries whose stamps are in `range`, in the order in which they were
-    /// appended, until it answers `false`.
-    pub fn scan(
-        &self,
-        _group: &str,
-        _range: Range<u64>,
-        _each: &mut dyn FnMut(Entry) -> bool,
-    ) -> io::Result<()> {
-        todo!()
+    /// The parts of a group that may hold stamps from `from_us` until before `to_us`, oldest first; `None`
+    /// where there is no such group. Includes everything appended before the call.
+    pub fn parts(&self, group: &str, from_us: u64, to_us: u64) -> Option<Vec<Part>> {
+        self.lock().get_mut(group).map(|group| group.parts(from_us, to_us))
     }
 
     /// All groups, by name.
     pub fn groups(&self) -> Vec<GroupInfo> {
-        todo!()
+        self.lock().values().map(Group::info).collect()
     }
 
     /// Removes a group and its entries; `false` where there is none.
-    pub fn delete_group(&self, _group: &str) -> io::Result<bool> {
-        todo!()
+    pub fn delete_group(&self, group: &str) -> io::Result<bool> {
+        match self.lock().remove(group) {
+            Some(group) => group.remove().map(|()| true),
+            None => Ok(false),
+        }
     }
 
     /// Drops what is over the limits. [`Segments::append`] does so too whenever it starts a file.
     pub fn enforce(&self) -> io::Result<()> {
-        todo!()
+        self.drop_excess(&mut self.lock())
+    }
+
+    fn drop_excess(&self, groups: &mut BTreeMap<String, Group>) -> io::Result<()> {
+        let age_us = u64::try_from(self.limits.age.as_micros()).unwrap_or(u64::MAX);
+        let cutoff_us = self.world.now().0.saturating_sub(age_us);
+        for group in groups.values_mut() {
+            while group.oldest_us().is_some_and(|newest_us| newest_us < cutoff_us) {
+                group.drop_oldest()?;
+            }
+        }
+        let mut total: u64 = groups.values().map(Group::bytes).sum();
+        while total > self.limits.total_bytes {
+            let oldest = groups.values_mut().filter(|group| group.oldest_us().is_some());
+            let Some(group) = oldest.min_by_key(|group| group.oldest_us()) else { break };
+            total -= group.drop_oldest()?;
+        }
+        Ok(())
+    }
+
+    /// No group name is ever a path, and no two share a directory.
+    fn dir_of(&self, group: &str) -> PathBuf {
+        let digest = Sha256::digest(group.as_bytes());
+        self.root.join(digest[..16].iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Group>> {
+        self.groups.lock().expect("no holder of this lock can panic")
+    }
+}
+
+impl Drop for Segments {
+    fn drop(&mut self) {
+        let _ = self.flush();
+    }
+}
+
+fn close_others(groups: &mut BTreeMap<String, Group>, keep: &str) {
+    if groups.values().filter(|group| group.is_open()).count() > OPEN_MAX {
+        groups.iter_mut().filter(|(name, _)| *name != keep).for_each(|(_, group)| group.close());
     }
 }
