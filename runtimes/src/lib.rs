@@ -9,7 +9,7 @@ mod interpreter;
 mod plan;
 mod runtimes;
 
-pub use channel::{Channel, ChannelError, Event};
+pub use channel::{Channel, ChannelError, Event, Framed, RuntimeApi};
 pub use error::PlanError;
 pub use interpreter::Interpreter;
 pub use plan::{Bind, Credentials, InstanceFacts, Protocol, StartPlan};

@@ -18,7 +18,9 @@ const EXIT = { REJECTION: 128, EXCEPTION: 129 }
 
 // ---- the channel
 
-let input = Buffer.alloc(0)
+const EMPTY = Buffer.alloc(0)
+const chunk = Buffer.alloc(READ_BYTES)
+let input = EMPTY
 
 function readInto(buffer, offset) {
   const got = fs.readSync(CHANNEL_FD, buffer, offset, buffer.length - offset, null)
@@ -27,9 +29,9 @@ function readInto(buffer, offset) {
 }
 
 function nextCall() {
-  const chunk = Buffer.allocUnsafe(READ_BYTES)
   while (input.length < 5) {
-    input = Buffer.concat([input, chunk.subarray(0, readInto(chunk, 0))])
+    const read = chunk.subarray(0, readInto(chunk, 0))
+    input = input.length === 0 ? read : Buffer.concat([input, read])
   }
   const end = 5 + input.readUInt32LE(0)
   let frame = input
@@ -38,12 +40,11 @@ function nextCall() {
     for (let have = input.copy(frame); have < end;) have += readInto(frame, have)
   }
   if (frame[4] !== KIND.INVOKE) throw new Error(`unknown frame kind ${frame[4]}`)
-  input = frame.subarray(end)
   const split = 9 + frame.readUInt32LE(5)
-  return {
-    header: JSON.parse(frame.toString('utf8', 9, split)),
-    event: frame.toString('utf8', split, end),
-  }
+  const header = JSON.parse(frame.toString('utf8', 9, split))
+  const event = frame.toString('utf8', split, end)
+  input = frame.length === end ? EMPTY : Buffer.from(frame.subarray(end))
+  return { header, event }
 }
 
 function send(kind, ...parts) {
@@ -100,30 +101,31 @@ function describe(error) {
 
 const asError = (value) => (value instanceof Error ? value : new Error(value))
 
-function withStack(error, names) {
-  const { type, message, stack } = names
-  const lines = typeof error.stack === 'string' ? error.stack.split('\n') : error.stack
-  return { [type]: names.typeOf(error), [message]: error.message, ...names.more(error), ...error, [stack]: lines }
+const stackLines = (error) => (typeof error.stack === 'string' ? error.stack.split('\n') : error.stack)
+
+// Errors inside logged values, in either log format.
+function inText(_key, value) {
+  if (!(value instanceof Error)) return value
+  const { name, message, code } = value
+  return { errorType: name, errorMessage: message, code, ...value, stack: stackLines(value) }
 }
 
-const TEXT_ERROR = {
-  type: 'errorType', message: 'errorMessage', stack: 'stack',
-  typeOf: (error) => error.name,
-  more: (error) => ({ code: error.code }),
+const errorFields = (error) => ({
+  errorType: error.constructor?.name ?? 'UnknownError',
+  errorMessage: error.message,
+  stackTrace: stackLines(error),
+})
+
+function inJson(_key, value) {
+  return value instanceof Error ? { ...errorFields(value), ...value } : value
 }
-const JSON_ERROR = {
-  type: 'errorType', message: 'errorMessage', stack: 'stackTrace',
-  typeOf: (error) => error.constructor?.name ?? 'UnknownError',
-  more: () => ({}),
-}
-const errorsAs = (names) => (_key, value) => (value instanceof Error ? withStack(value, names) : value)
 
 function logError(title, value) {
   const error = asError(value)
   if (JSON_LOGS) return console.error(error)
   let text
   try {
-    text = JSON.stringify(error, errorsAs(TEXT_ERROR))
+    text = JSON.stringify(error, inText)
   } catch {
     text = JSON.stringify(describe(error))
   }
@@ -145,14 +147,13 @@ function jsonLine(date, level, params) {
   const line = { timestamp: date.toISOString(), level, requestId, tenantId: tenantId ?? undefined }
   if (params.length === 1) {
     try {
-      return JSON.stringify({ ...line, message: params[0] }, errorsAs(JSON_ERROR))
+      return JSON.stringify({ ...line, message: params[0] }, inJson)
     } catch {
       return JSON.stringify({ ...line, message: format(params[0]) })
     }
   }
-  line.message = format(...params)
   const error = params.find((param) => param instanceof Error)
-  return JSON.stringify(error ? { ...line, ...withStack({ stack: error.stack, message: error.message, constructor: error.constructor }, JSON_ERROR), constructor: undefined, message: line.message } : line)
+  return JSON.stringify({ ...line, message: format(...params), ...(error && errorFields(error)) })
 }
 
 function patchConsole() {
@@ -187,13 +188,8 @@ async function loadModule(root, folder, name) {
   const required = (extension) => (fs.existsSync(file + extension) ? require(file + extension) : undefined)
   const imported = (extension) => (fs.existsSync(file + extension) ? import(file + extension) : undefined)
   const script = fs.existsSync(`${file}.js`) && packageIsModule(path.dirname(file)) ? imported : required
-  const loaded = isFile(file) && required('')
-  return loaded || (await script('.js')) || (await imported('.mjs')) || required('.cjs') ||
+  return required('') || (await script('.js')) || (await imported('.mjs')) || required('.cjs') ||
     require(require.resolve(name, { paths: [root, path.resolve(root, folder)] }))
-}
-
-function isFile(file) {
-  return fs.statSync(file, { throwIfNoEntry: false })?.isFile() ?? false
 }
 
 async function loadHandler(root, name) {
@@ -285,14 +281,14 @@ class Invocation {
   }
 
   callback(error, result) {
-    atEmptyLoop = () => {}
+    if (!this.answered) atEmptyLoop = () => {}
     if (error !== undefined && error !== null) this.fail(error)
-    else if (!this.waits) this.respond(result)
+    else if (!this.waits || this.answered) this.respond(result)
     else atEmptyLoop = () => setImmediate(() => this.respond(result))
   }
 
   done(error, result) {
-    atEmptyLoop = () => {}
+    if (!this.answered) atEmptyLoop = () => {}
     if (error !== undefined && error !== null) this.fail(error)
     else this.respond(result)
   }

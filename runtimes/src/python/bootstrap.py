@@ -140,20 +140,24 @@ def make_decoder():
 
 
 def make_encoder(ascii_only):
-    """`json.dumps`, also without importing `json`. Plain built-in types go through C, others through `Unusual`."""
+    """`json.dumps`, also without importing `json`. Plain built-in types go through C, others through `_dayfly_unusual`."""
+    import gc
+
     try:
         import _json
-        import gc
 
         quote = _json.encode_basestring_ascii if ascii_only else _json.encode_basestring
         fast = _json.make_encoder(None, unencodable, quote, None, ": ", ", ", False, False, True)
         if "".join(fast({"a": [1, None]}, 0)) != '{"a": [1, null]}':
             raise ValueError
     except Exception:
-        import json
+        from json import JSONEncoder
 
-        quote = json.encoder.py_encode_basestring_ascii if ascii_only else json.encoder.py_encode_basestring
-        return Unusual(quote).encode
+        plain = JSONEncoder(ensure_ascii=ascii_only)
+        quote = plain.encode
+
+        def fast(value, _indent):
+            return plain.iterencode(value)
 
     def encode(value):
         # The encoder in C writes a named tuple as an array and never ends on a circle: look at every type first.
@@ -169,6 +173,8 @@ def make_encoder(ascii_only):
                 except TypeError:
                     break
             level = gc.get_referents(*level)
+        from _dayfly_unusual import Unusual
+
         return Unusual(quote).encode(value)
 
     return encode
@@ -176,86 +182,6 @@ def make_encoder(ascii_only):
 
 def unencodable(value):
     raise TypeError("Object of type %s is not JSON serializable" % type(value).__name__)
-
-
-class Unusual:
-    """Encodes what the encoder in C does not know, by the rules of AWS's client: bytes are text, named tuples are
-    objects, decimals are numbers, subclasses are their base."""
-
-    def __init__(self, quote):
-        self.quote = quote
-        self.open = set()
-
-    def encode(self, value):
-        parts = []
-        self.put(value, parts.append)
-        return "".join(parts)
-
-    def put(self, value, emit):
-        if value is None or value is True or value is False:
-            emit({None: "null", True: "true", False: "false"}[value])
-        elif isinstance(value, str):
-            emit(self.quote(str.__str__(value)))
-        elif isinstance(value, bytes):
-            emit(self.quote(value.decode("utf-8")))
-        elif isinstance(value, int):
-            emit(int.__repr__(value))
-        elif isinstance(value, float):
-            emit(float_text(value))
-        elif isinstance(value, (dict, list, tuple)) or callable(getattr(value, "_asdict", None)):
-            self.container(value, emit)
-        else:
-            decimal = sys.modules.get("decimal")
-            if decimal is None or not isinstance(value, decimal.Decimal):
-                unencodable(value)
-            emit("NaN" if value.is_nan() else str(value))
-
-    def container(self, value, emit):
-        if id(value) in self.open:
-            raise ValueError("Circular reference detected")
-        self.open.add(id(value))
-        fields = getattr(value, "_asdict", None)
-        items = fields() if callable(fields) else value
-        if isinstance(items, dict):
-            self.object(items, emit)
-        else:
-            emit("[")
-            for index, item in enumerate(items):
-                if index:
-                    emit(", ")
-                self.put(item, emit)
-            emit("]")
-        self.open.discard(id(value))
-
-    def object(self, items, emit):
-        emit("{")
-        for index, (key, value) in enumerate(items.items()):
-            if index:
-                emit(", ")
-            emit(self.quote(self.key(key)))
-            emit(": ")
-            self.put(value, emit)
-        emit("}")
-
-    @staticmethod
-    def key(key):
-        if isinstance(key, str):
-            return str.__str__(key)
-        if isinstance(key, bytes):
-            return key.decode("utf-8")
-        if key is None or key is True or key is False:
-            return {None: "null", True: "true", False: "false"}[key]
-        if isinstance(key, int):
-            return int.__repr__(key)
-        if isinstance(key, float):
-            return float_text(key)
-        raise TypeError("keys must be str, int, float, bool or None, not %s" % type(key).__name__)
-
-
-def float_text(value):
-    if value != value:
-        return "NaN"
-    return {1e999: "Infinity", -1e999: "-Infinity"}.get(value) or float.__repr__(value)
 
 
 class Slots:
@@ -349,72 +275,13 @@ class LoggingHook:
                 def exec_module(module):
                     execute(module)
                     if hasattr(module, "getLogger"):  # not a file of the user's with that name
-                        set_up_logging(module)
+                        from _dayfly_logging import set_up
+
+                        set_up(module, RUNTIME)
 
                 spec.loader.exec_module = exec_module
                 return spec
         return None
-
-
-def set_up_logging(logging):
-    """Root handler, format and level as AWS's client sets them."""
-
-    class LambdaLoggerHandler(logging.Handler):
-        def emit(self, record):
-            record.aws_request_id = RUNTIME.request_id
-            record.tenant_id = RUNTIME.tenant_id
-            RUNTIME.channel.log(self.format(record))
-
-    logging.Formatter.converter = time.gmtime
-    handler = LambdaLoggerHandler()
-    handler.setFormatter(
-        json_formatter(logging)
-        if RUNTIME.json_logs
-        else logging.Formatter(
-            "[%(levelname)s]\t%(asctime)s.%(msecs)03dZ\t%(aws_request_id)s\t%(message)s", "%Y-%m-%dT%H:%M:%S"
-        )
-    )
-    level = os.environ.get("AWS_LAMBDA_LOG_LEVEL", "").upper()
-    level = "DEBUG" if level == "TRACE" else level
-    if level in logging._nameToLevel:
-        logging.getLogger().setLevel(level)
-    logging.getLogger().addHandler(handler)
-
-
-def json_formatter(logging):
-    """The formatter of `AWS_LAMBDA_LOG_FORMAT=JSON`: one object per record, the record's extras included."""
-    import json
-
-    usual = set(vars(logging.LogRecord("", 0, "", 0, "", (), None))) | {"aws_request_id", "tenant_id", "message", "asctime"}
-
-    class JsonFormatter(logging.Formatter):
-        def format(self, record):
-            level = min(50, max(0, record.levelno)) // 10 * 10
-            kind, error, tb = record.exc_info if record.exc_info else (None, None, None)
-            known = isinstance(record.msg, dict) and not record.args
-            result = {
-                "timestamp": self.formatTime(record, "%Y-%m-%dT%H:%M:%SZ"),
-                "level": logging.getLevelName(level),
-                "message": record.msg if known else record.getMessage(),
-                "logger": record.name,
-                "stackTrace": format_tb(tb) if record.exc_info else None,
-                "errorType": kind and kind.__name__,
-                "errorMessage": str(error) if record.exc_info else None,
-                "requestId": record.aws_request_id,
-                "location": "%s:%s:%s" % (record.pathname, record.funcName, record.lineno) if record.exc_info else None,
-                "tenantId": record.tenant_id,
-            }
-            extras = ((k, v) for k, v in vars(record).items() if k not in usual and k not in result)
-            result.update(extras)
-            return json.dumps({k: v for k, v in result.items() if v is not None}, ensure_ascii=False, default=str)
-
-    return JsonFormatter()
-
-
-def format_tb(tb):
-    import traceback
-
-    return traceback.format_tb(tb)
 
 
 def describe(error):
@@ -561,6 +428,7 @@ def main():
     version = "python%d.%d" % sys.version_info[:2]
     own = sys.path[:1] == [os.path.dirname(__file__)]
     sys.path[:own] = [task, "/opt/python/lib/%s/site-packages" % version, "/opt/python"]
+    sys.path.append(os.path.dirname(__file__))
     sys.meta_path.insert(0, LoggingHook())
     builtins.exit = builtins.quit = leave  # without `site`, nobody else defines them
     sys.stdout.reconfigure(line_buffering=True)

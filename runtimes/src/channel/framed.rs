@@ -1,0 +1,188 @@
+//! The framed conversation: one socket pair, one write per call, one buffer for all that comes back.
+
+use super::frame::{self, Frame, Parsed};
+use super::{ChannelError, Event};
+use bytes::BytesMut;
+use model::Call;
+use std::io::{ErrorKind, IoSlice};
+use tokio::net::UnixStream;
+
+const READ_BYTES: usize = 16 * 1024;
+/// Most that is read ahead while a call is being written: an instance that logs a lot cannot block it.
+const READ_AHEAD_BYTES: usize = 1024 * 1024;
+
+/// The platform's end of descriptor 3.
+#[derive(Debug)]
+pub struct Framed {
+    stream: UnixStream,
+    input: BytesMut,
+    large: bool,
+    hung_up: bool,
+    phase: Phase,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Phase {
+    /// The code is being loaded.
+    Loading,
+    /// Ready for a call.
+    Idle,
+    /// Works on the call with this id.
+    Busy(String),
+    /// Nothing can be sent any more: it said goodbye, broke the protocol, or a write was cut short.
+    Over,
+}
+
+impl Framed {
+    pub(super) fn new(control: std::os::unix::net::UnixStream) -> std::io::Result<Self> {
+        control.set_nonblocking(true)?;
+        let stream = UnixStream::from_std(control)?;
+        Ok(Self { stream, input: BytesMut::new(), large: false, hung_up: false, phase: Phase::Loading })
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.phase == Phase::Idle && !self.hung_up
+    }
+
+    pub(super) async fn send(&mut self, call: &Call, deadline_ms: u64) -> Result<(), ChannelError> {
+        match self.phase {
+            Phase::Idle if !self.hung_up => {}
+            Phase::Loading | Phase::Busy(_) => return Err(ChannelError::Busy),
+            Phase::Idle | Phase::Over => return Err(ChannelError::Closed),
+        }
+        self.phase = Phase::Over;
+        self.write(&frame::invoke_head(call, deadline_ms), &call.payload).await?;
+        self.phase = Phase::Busy(call.request_id.clone());
+        Ok(())
+    }
+
+    async fn write(&mut self, head: &[u8], event: &[u8]) -> Result<(), ChannelError> {
+        let mut done = 0;
+        while done < head.len() + event.len() {
+            let parts = [&head[done.min(head.len())..], &event[done.saturating_sub(head.len())..]];
+            match self.stream.try_write_vectored(&parts.map(IoSlice::new)) {
+                Ok(written) => done += written,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.wait_to_write().await?,
+                Err(error) if error.kind() == ErrorKind::BrokenPipe => return Err(ChannelError::Closed),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until more can be written, and reads meanwhile: an instance that is stuck in a write of its own
+    /// would never read.
+    async fn wait_to_write(&mut self) -> Result<(), ChannelError> {
+        let may_read = self.input.len() < READ_AHEAD_BYTES && !self.hung_up;
+        tokio::select! {
+            writable = self.stream.writable() => writable?,
+            readable = self.stream.readable(), if may_read => {
+                readable?;
+                self.read(READ_BYTES)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn next(&mut self) -> Event {
+        loop {
+            let missing = match frame::parse(&mut self.input) {
+                Ok(Parsed::Frame(frame)) => {
+                    self.let_go_of_large_buffer();
+                    return self.accept(frame);
+                }
+                Ok(Parsed::Partial(missing)) => missing,
+                Err(problem) => return self.violation(problem),
+            };
+            if self.hung_up {
+                self.phase = Phase::Over;
+                return Event::Closed;
+            }
+            self.large |= missing > READ_AHEAD_BYTES;
+            match self.read(missing.max(READ_BYTES)) {
+                Ok(true) => continue,
+                Ok(false) => {}
+                Err(_) => {
+                    self.hung_up = true;
+                    continue;
+                }
+            }
+            if self.stream.readable().await.is_err() {
+                self.hung_up = true;
+            }
+        }
+    }
+
+    /// An idle instance shall not hold the memory of its largest answer.
+    fn let_go_of_large_buffer(&mut self) {
+        if self.large && self.input.is_empty() {
+            self.input = BytesMut::new();
+            self.large = false;
+        }
+    }
+
+    /// Reads what is there; whether anything changed.
+    fn read(&mut self, room: usize) -> std::io::Result<bool> {
+        self.input.reserve(room);
+        match self.stream.try_read_buf(&mut self.input) {
+            Ok(0) => self.hung_up = true,
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
+            Err(error) => return Err(error),
+        }
+        Ok(true)
+    }
+
+    /// Whether the frame may come now, and what it means.
+    fn accept(&mut self, frame: Frame) -> Event {
+        let current = |id: &str| matches!(&self.phase, Phase::Busy(now) if now == id);
+        match frame {
+            Frame::Log { stamp_us, message } => return Event::Log { stamp_us, message },
+            Frame::Ready if self.phase == Phase::Loading => {
+                self.phase = Phase::Idle;
+                Event::Ready
+            }
+            Frame::InitError(json) if self.phase == Phase::Loading => {
+                self.phase = Phase::Over;
+                Event::InitError(json)
+            }
+            Frame::Response { id, body } if current(&id) => {
+                self.phase = Phase::Idle;
+                Event::Response { id, body }
+            }
+            Frame::Error { id, json } if current(&id) => {
+                self.phase = Phase::Idle;
+                Event::Error { id, json }
+            }
+            Frame::LastError { id, json } if current(&id) => {
+                self.phase = Phase::Over;
+                Event::Error { id, json }
+            }
+            other => self.violation(unexpected(&other, &self.phase)),
+        }
+    }
+
+    fn violation(&mut self, problem: String) -> Event {
+        self.phase = Phase::Over;
+        self.hung_up = true;
+        self.input.clear();
+        Event::Violation(problem)
+    }
+}
+
+fn unexpected(frame: &Frame, phase: &Phase) -> String {
+    let said = match frame {
+        Frame::Ready => "ready".to_owned(),
+        Frame::InitError(_) => "an init error".to_owned(),
+        Frame::Response { id, .. } => format!("a response to {id:?}"),
+        Frame::Error { id, .. } | Frame::LastError { id, .. } => format!("an error for {id:?}"),
+        Frame::Log { .. } => "a log record".to_owned(),
+    };
+    let doing = match phase {
+        Phase::Loading => "loading its code".to_owned(),
+        Phase::Idle => "idle".to_owned(),
+        Phase::Busy(id) => format!("busy with {id:?}"),
+        Phase::Over => "over".to_owned(),
+    };
+    format!("{said} from an instance that is {doing}")
+}

@@ -1,0 +1,122 @@
+//! The conversation with one instance.
+
+mod frame;
+mod framed;
+mod runtime_api;
+
+pub use framed::Framed;
+pub use runtime_api::RuntimeApi;
+
+use bytes::Bytes;
+use model::{Call, FunctionError};
+
+/// Something that an instance said, or that its silence means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// It has loaded the code and waits for work.
+    Ready,
+    /// The code could not be loaded; JSON in AWS's error shape. The process ends after it.
+    InitError(Bytes),
+    /// The handler returned.
+    Response {
+        /// The call's request id.
+        id: String,
+        /// The answer, as bytes of the client.
+        body: Bytes,
+    },
+    /// The handler failed.
+    Error {
+        /// The call's request id.
+        id: String,
+        /// What the caller gets: usually `errorType`, `errorMessage` and the client's own fields.
+        json: Bytes,
+    },
+    /// One whole log record, which may have several lines.
+    Log {
+        /// When it was written, microseconds since 1970 UTC, by the instance's clock.
+        stamp_us: u64,
+        /// The text, without a final newline.
+        message: Bytes,
+    },
+    /// It broke the protocol and must be retired.
+    Violation(String),
+    /// It hung up; the process has ended or will. Only framed channels notice.
+    Closed,
+}
+
+/// Why a call could not be handed over. The instance must be retired; the call may go to another.
+#[derive(Debug, thiserror::Error)]
+pub enum ChannelError {
+    /// The instance has hung up or has said that it will.
+    #[error("the instance has closed its channel")]
+    Closed,
+    /// It has not answered the call before this one, or is not ready yet.
+    #[error("the instance is not waiting for a call")]
+    Busy,
+    /// The operating system refused.
+    #[error("the channel failed: {0}")]
+    Io(#[from] std::io::Error),
+}
+
+/// One instance's channel. An answer to any call but the current one never becomes an event.
+#[derive(Debug)]
+pub enum Channel {
+    /// Frames on a socket pair.
+    Framed(Framed),
+    /// The HTTP Runtime API.
+    RuntimeApi(RuntimeApi),
+}
+
+impl Channel {
+    /// Frames over the server's end of the control socket. Needs a tokio runtime.
+    pub fn framed(control: std::os::unix::net::UnixStream) -> std::io::Result<Self> {
+        Framed::new(control).map(Self::Framed)
+    }
+
+    /// Serves the HTTP Runtime API on a listener inside the sandbox. Needs a tokio runtime.
+    pub fn runtime_api(listener: std::net::TcpListener) -> std::io::Result<Self> {
+        RuntimeApi::new(listener).map(Self::RuntimeApi)
+    }
+
+    /// Hands over a call to an instance that is ready. `deadline_ms`: milliseconds since 1970 UTC.
+    /// A `send` that is dropped before it returns leaves the channel unusable.
+    pub async fn send(&mut self, call: &Call, deadline_ms: u64) -> Result<(), ChannelError> {
+        match self {
+            Self::Framed(framed) => framed.send(call, deadline_ms).await,
+            Self::RuntimeApi(api) => api.send(call, deadline_ms),
+        }
+    }
+
+    /// The next event. Cancel-safe: a `next` that is dropped loses nothing.
+    pub async fn next(&mut self) -> Event {
+        match self {
+            Self::Framed(framed) => framed.next().await,
+            Self::RuntimeApi(api) => api.next().await,
+        }
+    }
+
+    /// Whether the instance waits for a call, as far as is known without asking it.
+    pub fn is_idle(&self) -> bool {
+        match self {
+            Self::Framed(framed) => framed.is_idle(),
+            Self::RuntimeApi(api) => api.is_idle(),
+        }
+    }
+
+    /// Whether the instance may have begun the call that was sent last. If it ends before, the call can go elsewhere.
+    pub fn has_taken(&self) -> bool {
+        match self {
+            Self::Framed(_) => true,
+            Self::RuntimeApi(api) => api.has_taken(),
+        }
+    }
+}
+
+/// The error for an answer of more than 6 MiB, as AWS words it.
+fn answer_too_large() -> FunctionError {
+    let bytes = frame::ANSWER_BYTES;
+    FunctionError {
+        kind: "Function.ResponseSizeTooLarge".into(),
+        message: format!("Response payload size exceeded maximum allowed payload size ({bytes} bytes)."),
+    }
+}
