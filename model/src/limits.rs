@@ -72,6 +72,13 @@ pub const LIMITS: &[Limit] = &[
     row("queue-length", 1000, Unit::Count, "calls waiting for one function", "fixed"),
     row("queue-wait", 30, Unit::Seconds, "longest wait for an instance", "fixed"),
     row("idle-timeout", 300, Unit::Seconds, "an unused instance is kept", "dayfly up --idle-timeout"),
+    row(
+        "instance-age",
+        12 * 3600,
+        Unit::Seconds,
+        "an instance serves calls",
+        "fixed: its credentials end an hour later",
+    ),
     row("log-line-bytes", 256 * 1024, Unit::Bytes, "one log line", AWS),
     row("log-invocation-bytes", 8 * 1024 * 1024, Unit::Bytes, "log output of one invocation", "fixed"),
     row(

@@ -1,1 +1,15 @@
-//! server
+//! The composition root: every part is made here, handed to those who need it, and ended in order.
+
+mod error;
+mod memory;
+mod options;
+mod ports;
+mod ready;
+mod run;
+mod shapes;
+mod status;
+
+pub use error::ServerError;
+pub use options::Options;
+pub use ready::Ready;
+pub use run::run;

@@ -1,0 +1,279 @@
+//! From options to a platform that serves, and back to nothing.
+//!
+//! The order matters: the launcher is started before any secret is read, the port is bound and the data directory
+//! is locked before privileges are given up, and all of it before there is a second thread.
+
+use crate::ports::Facts;
+use crate::status::Status;
+use crate::{Options, Ready, ServerError, memory};
+use access::{Access, FunctionClaims, Keys, RootKey};
+use functions::Functions;
+use gateway::Gateway;
+use invoke::{Bounds, Endpoint, Engine, InstanceTag, Sandboxes};
+use model::Version;
+use observe::Observe;
+use runtimes::{Credentials, Runtimes};
+use sandbox::{Launcher, LauncherOptions};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
+use store::{Blobs, DataDir, Store};
+use tokio::signal::unix::{SignalKind, signal};
+use world::{Ender, World};
+
+/// Runs the platform until SIGTERM or SIGINT. `root_key`: the key that the environment gave; `None` draws one at
+/// the first start. Calls `on_ready` once when requests are served.
+pub fn run(
+    options: Options,
+    root_key: Option<RootKey>,
+    on_ready: impl FnOnce(&Ready),
+) -> Result<(), ServerError> {
+    let world = World::real();
+    let launcher = LauncherOptions { arguments: vec!["__launcher".into()] };
+    let launcher = Launcher::start(Path::new("/proc/self/exe"), launcher)?;
+    let listener = listen(&options.listen)?;
+    let data = DataDir::open(&options.data)?;
+    Launcher::drop_server_privileges()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|why| ServerError::File { path: "/proc/self".into(), why })?;
+    let given = root_key.is_some();
+    let keys = Keys::load(&data, root_key, &world)?;
+    runtime.block_on(async move {
+        let ground = Ground { options, world, launcher: Arc::new(launcher), data, given };
+        let platform = ground.build(keys, &listener).await?;
+        platform.serve(listener, on_ready).await
+    })
+}
+
+fn listen(address: &str) -> Result<TcpListener, ServerError> {
+    let refused = |why: &std::io::Error| ServerError::Listen {
+        address: address.to_owned(),
+        why: why.to_string(),
+        in_use: why.kind() == std::io::ErrorKind::AddrInUse,
+    };
+    let listener = TcpListener::bind(address).map_err(|why| refused(&why))?;
+    listener.set_nonblocking(true).map_err(|why| refused(&why))?;
+    Ok(listener)
+}
+
+/// What exists before anything is built on it.
+struct Ground {
+    options: Options,
+    world: World,
+    launcher: Arc<Launcher>,
+    data: DataDir,
+    /// Whether the environment gave the root key.
+    given: bool,
+}
+
+/// Everything that serves.
+struct Platform {
+    options: Options,
+    world: World,
+    store: Store,
+    observe: Observe,
+    engine: Arc<Engine>,
+    gateway: Arc<Gateway>,
+    ready: Arc<OnceLock<Ready>>,
+    banner: Ready,
+    data: DataDir,
+}
+
+impl Ground {
+    async fn build(self, keys: Keys, listener: &TcpListener) -> Result<Platform, ServerError> {
+        let address = listener.local_addr().map_err(|why| file(&self.data, why))?;
+        let (world, place) = (self.world.clone(), self.options.place.clone());
+        let store = Store::fjall(&self.data, world.clone())?;
+        let observe = self.observe()?;
+        let runtimes = Runtimes::discover(&self.launcher, &self.data).await.map_err(|why| file(&self.data, why))?;
+        let runtimes = Arc::new(runtimes);
+        let access = Arc::new(Access::new(keys, place.clone(), world.clone()));
+        let door = Arc::new(OnceLock::<Weak<Gateway>>::new());
+        let engine = Engine::new(invoke::Parts {
+            start: Arc::new(self.sandboxes(&runtimes, &access, &door, address.port())),
+            journal: Arc::new(observe.clone()),
+            world: world.clone(),
+            bounds: self.bounds(),
+        });
+        let functions = self.functions(&store, &engine, &access).await?;
+        let ready = Arc::new(OnceLock::new());
+        let status = Status {
+            ready: Arc::clone(&ready),
+            started_us: world.now().0,
+            place: place.clone(),
+            engine: Arc::clone(&engine),
+            observe: observe.clone(),
+            functions: Arc::clone(&functions),
+        };
+        let gateway = Gateway::new(gateway::Parts {
+            access,
+            engine: Arc::clone(&engine),
+            functions: Arc::new(Facts(Arc::clone(&functions))),
+            services: vec![
+                Box::new(wire::lambda::Serve(functions::Service(functions))),
+                Box::new(wire::logs::Serve(logs::Service::new(observe.clone(), place.clone()))),
+                Box::new(wire::sts::Serve(accounts::Service)),
+                Box::new(wire::dayfly::Serve(status)),
+            ],
+            place,
+            world: world.clone(),
+            connections: self.options.connections,
+        });
+        door.set(Arc::downgrade(&gateway)).expect("the door is hung once");
+        let banner = self.banner(address, &runtimes);
+        Ok(Platform { options: self.options, world, store, observe, engine, gateway, ready, banner, data: self.data })
+    }
+
+    fn observe(&self) -> Result<Observe, ServerError> {
+        let settings = observe::Settings {
+            total_bytes: self.options.log_bytes,
+            age: self.options.log_age,
+            ..observe::Settings::default()
+        };
+        Observe::start(&self.data, settings, self.world.clone()).map_err(|why| file(&self.data, why))
+    }
+
+    fn bounds(&self) -> Bounds {
+        Bounds {
+            memory_mb: memory::budget_mb(self.options.memory_percent),
+            account_concurrency: self.options.concurrency,
+            queue_length: usize::try_from(model::limit("queue-length")).unwrap_or(usize::MAX),
+            queue_wait: Duration::from_secs(model::limit("queue-wait")),
+            idle_timeout: self.options.idle_timeout,
+            ..Bounds::default()
+        }
+    }
+
+    fn sandboxes(
+        &self,
+        runtimes: &Arc<Runtimes>,
+        access: &Arc<Access>,
+        door: &Arc<OnceLock<Weak<Gateway>>>,
+        port: u16,
+    ) -> Sandboxes {
+        let (access, door) = (Arc::clone(access), Arc::clone(door));
+        let (world, place) = (self.world.clone(), self.options.place.clone());
+        let attach = move |listener: TcpListener, _tag: &InstanceTag| -> invoke::Guard {
+            let gateway = door.get().and_then(Weak::upgrade);
+            match gateway.map(|gateway| gateway.serve_inside(listener)) {
+                Some(Ok(guard)) => Box::new(guard),
+                Some(Err(error)) => {
+                    tracing::warn!(%error, "an instance cannot reach the platform's endpoint");
+                    Box::new(())
+                }
+                None => Box::new(()),
+            }
+        };
+        let credentials = {
+            let place = place.clone();
+            move |version: &Version, tag: &InstanceTag| credentials(&access, &world, &place, version, tag)
+        };
+        Sandboxes {
+            launcher: Arc::clone(&self.launcher),
+            runtimes: Arc::clone(runtimes),
+            place,
+            credentials: Box::new(credentials),
+            endpoint: Some(Endpoint { port, attach: Box::new(attach) }),
+        }
+    }
+
+    async fn functions(
+        &self,
+        store: &Store,
+        engine: &Arc<Engine>,
+        access: &Arc<Access>,
+    ) -> Result<Arc<Functions>, ServerError> {
+        let parts = functions::Parts {
+            store: store.clone(),
+            blobs: Blobs::open(&self.data).map_err(|why| file(&self.data, why))?,
+            code: self.data.dir("code").map_err(|why| file(&self.data, why))?,
+            runner: Arc::new(crate::ports::Runs(Arc::clone(engine))),
+            unpacker: Arc::clone(&self.launcher) as Arc<dyn functions::Unpacker>,
+            access: Arc::clone(access),
+            world: self.world.clone(),
+            place: self.options.place.clone(),
+            settings: functions::Settings {
+                base_domain: self.options.base_domain.clone(),
+                concurrency: self.options.concurrency,
+            },
+        };
+        let opened = Functions::open(parts).await;
+        opened.map(Arc::new).map_err(|why| ServerError::State(why.to_string()))
+    }
+
+    fn banner(&self, address: std::net::SocketAddr, runtimes: &Runtimes) -> Ready {
+        let name = |found: &runtimes::Interpreter| {
+            let (major, minor, patch) = found.version;
+            let language = format!("{:?}", found.language).to_lowercase();
+            (format!("{language} {major}.{minor}.{patch}"), found.executable.clone())
+        };
+        let protections = self.launcher.protections();
+        Ready {
+            endpoint: format!("http://{address}"),
+            address,
+            data: self.data.path().to_owned(),
+            key_file: (!self.given).then(|| self.data.path().join(RootKey::FILE)),
+            runtimes: runtimes.found().iter().map(name).collect(),
+            level: protections.level,
+            protections: protections.layers.clone(),
+            started_in_ms: self.world.moment().0 / 1000,
+        }
+    }
+}
+
+impl Platform {
+    async fn serve(self, listener: TcpListener, on_ready: impl FnOnce(&Ready)) -> Result<(), ServerError> {
+        let path = || PathBuf::from(&self.options.listen);
+        let io = |why| ServerError::File { path: path(), why };
+        let listener = tokio::net::TcpListener::from_std(listener).map_err(io)?;
+        let mut terminate = signal(SignalKind::terminate()).map_err(io)?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(io)?;
+        let (ender, end) = Ender::new();
+        let serving = tokio::spawn(Arc::clone(&self.gateway).serve(listener, end));
+        on_ready(self.ready.get_or_init(|| self.banner.clone()));
+        let broken = tokio::select! {
+            _ = terminate.recv() => None,
+            _ = interrupt.recv() => None,
+            why = self.store.broken() => Some(why),
+        };
+        tracing::info!(broken, "stopping: running calls may finish");
+        self.gateway.drain();
+        self.engine.drain(if broken.is_some() { Duration::ZERO } else { self.options.drain }).await;
+        ender.end();
+        tokio::select! {
+            _ = serving => {}
+            () = self.world.sleep(Duration::from_secs(5)) => {}
+        }
+        self.observe.flush().await;
+        drop(self.data);
+        broken.map_or(Ok(()), |why| Err(ServerError::Broken(why)))
+    }
+}
+
+/// A function's own credentials; they outlive the instance they are given to by an hour.
+fn credentials(
+    access: &Access,
+    world: &World,
+    place: &model::Place,
+    version: &Version,
+    tag: &InstanceTag,
+) -> Credentials {
+    let given = access.function_credentials(&FunctionClaims {
+        function_arn: place.function_arn(&version.function, None),
+        role_arn: version.role.clone(),
+        instance: tag.instance_id.clone(),
+        expires_s: world.now().seconds() + model::limit("instance-age") + 3600,
+    });
+    Credentials {
+        access_key_id: given.access_key,
+        secret_access_key: given.secret_key,
+        session_token: given.token,
+    }
+}
+
+fn file(data: &DataDir, why: std::io::Error) -> ServerError {
+    ServerError::File { path: data.path().to_owned(), why }
+}
