@@ -76,7 +76,13 @@ impl Gateway {
         }
     }
 
-    async fn connection(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, end: End, _slot: OwnedSemaphorePermit) {
+    async fn connection(
+        self: Arc<Self>,
+        stream: TcpStream,
+        peer: SocketAddr,
+        end: End,
+        _slot: OwnedSemaphorePermit,
+    ) {
         let _ = stream.set_nodelay(true);
         let service = service_fn(|request: Request<Incoming>| {
             let gateway = Arc::clone(&self);

@@ -84,7 +84,7 @@ fn body_limit(operation: &Operation) -> u64 {
 }
 
 fn identify(gateway: &Gateway, parts: &Parts, body: &Bytes, route: &Route) -> Result<Identity, Error> {
-    gateway.access.identify(parts, body, route.service.signing_name).map_err(|why| refusal::denied(&why))
+    Ok(gateway.access.identify(parts, body, route.service.signing_name)?)
 }
 
 fn authorize(
@@ -99,7 +99,7 @@ fn authorize(
     let context = Context::default();
     let ask =
         Ask { action: operation.action, resource: &named.arn, policy: policy.as_deref(), context: &context };
-    gateway.access.authorize(identity, ask, facts).map_err(|why| refusal::denied(&why))
+    Ok(gateway.access.authorize(identity, ask, facts)?)
 }
 
 async fn call(gateway: &Gateway, permit: &Permit, route: &Route, input: Value) -> Result<Value, Error> {

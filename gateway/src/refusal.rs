@@ -1,20 +1,7 @@
-//! Refusals of the floors below, in words that cross the wire.
+//! Bodies that are not taken, in words that cross the wire.
 
 use crate::body::BodyError;
-use access::Denied;
 use wire::{Error, Operation};
-
-/// A caller that was turned away.
-pub(crate) fn denied(denied: &Denied) -> Error {
-    match denied {
-        Denied::Unsigned => Error::missing_authentication_token(),
-        Denied::Incomplete(message) => Error::incomplete_signature(message),
-        Denied::Signature(message) => Error::invalid_signature(message),
-        Denied::UnknownKey => Error::unrecognized_client(),
-        Denied::Expired => Error::expired_token(),
-        Denied::NotAllowed(message) => Error::access_denied(message),
-    }
-}
 
 /// A body that was not taken; with the operation's own error for one that is too large, where it has one.
 pub(crate) fn body(why: BodyError, operation: Option<&Operation>) -> Error {

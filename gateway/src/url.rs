@@ -5,9 +5,8 @@
 use crate::body::BodyError;
 use crate::event::{self, Facts};
 use crate::ports::{UrlAuth, UrlTarget};
-use crate::{Gateway, answer, body, cors, refusal};
-use access::policy::Context;
-use access::{Ask, Identity, Permit, RequestFacts};
+use crate::{Gateway, answer, body, cors};
+use access::{Permit, RequestFacts};
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HOST, RETRY_AFTER};
 use http::request::Parts;
@@ -15,12 +14,10 @@ use http::{HeaderValue, Method, Response, StatusCode};
 use hyper::body::Incoming;
 use invoke::{Answer, Done, Refused};
 use model::Call;
-use std::sync::Arc;
 use wire::Error;
 
 const HOST_MARK: &str = ".lambda-url.";
 const PATH_MARK: &str = "/_url/";
-const ACTION: &str = "lambda:InvokeFunctionUrl";
 
 /// One request to a function URL.
 pub(crate) struct Visit {
@@ -87,7 +84,8 @@ async fn called(gateway: &Gateway, target: &UrlTarget, visit: Visit) -> Response
         Ok(running) => running,
         Err(error) => return refused(StatusCode::SERVICE_UNAVAILABLE, &error.message),
     };
-    let call = call(gateway, target, &Request { parts: &parts, body: &body, url_id: &url_id, path: &path }, &permit);
+    let call =
+        call(gateway, target, &Request { parts: &parts, body: &body, url_id: &url_id, path: &path }, &permit);
     match gateway.engine.invoke(&target.version, call).await {
         Ok(done) => done_response(done),
         Err(why) => engine_refused(&why),
@@ -101,19 +99,13 @@ fn permit(
     body: &Bytes,
     facts: RequestFacts,
 ) -> Result<Permit, Error> {
-    let identity: Identity = match target.auth {
+    let identity = match target.auth {
         UrlAuth::None => gateway.access.visitor(),
-        UrlAuth::AwsIam => {
-            gateway.access.identify(parts, body, "lambda").map_err(|why| refusal::denied(&why))?
-        }
+        UrlAuth::AwsIam => gateway.access.identify(parts, body, "lambda")?,
     };
-    let context = Context::default()
-        .with("lambda:FunctionUrlAuthType", target.auth.as_str())
-        .with("lambda:InvokedViaFunctionUrl", "true");
     let resource = gateway.place.function_arn(&target.version.function, None);
-    let ask =
-        Ask { action: ACTION, resource: &resource, policy: target.policy.as_deref(), context: &context };
-    gateway.access.authorize(identity, ask, facts).map_err(|why| refusal::denied(&why))
+    let asked = (resource.as_str(), target.auth.as_str());
+    Ok(gateway.access.authorize_url(identity, asked, target.policy.as_deref(), facts)?)
 }
 
 /// The parts of a request that become the event.
@@ -161,7 +153,7 @@ fn trace(parts: &Parts) -> Option<String> {
 }
 
 fn done_response(done: Done) -> Response<Bytes> {
-    match done.answer {
+    match done.outcome {
         Answer::Returned(result) => match answer::response(result) {
             Ok(response) => response,
             Err(why) => {
@@ -190,7 +182,8 @@ fn engine_refused(why: &Refused) -> Response<Bytes> {
 
 fn denied(error: &Error) -> Response<Bytes> {
     let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::FORBIDDEN);
-    let mut response = refused(status, if status == StatusCode::FORBIDDEN { "Forbidden" } else { &error.message });
+    let mut response =
+        refused(status, if status == StatusCode::FORBIDDEN { "Forbidden" } else { &error.message });
     if let Ok(code) = HeaderValue::from_str(&error.code) {
         response.headers_mut().insert("x-amzn-errortype", code);
     }
@@ -203,7 +196,9 @@ fn body_refused(why: &BodyError) -> Response<Bytes> {
             StatusCode::PAYLOAD_TOO_LARGE,
             &format!("Request must be smaller than {limit_bytes} bytes for a function URL."),
         ),
-        BodyError::TooSlow { .. } => refused(StatusCode::REQUEST_TIMEOUT, "The request body came too slowly."),
+        BodyError::TooSlow { .. } => {
+            refused(StatusCode::REQUEST_TIMEOUT, "The request body came too slowly.")
+        }
         BodyError::Broken(_) => refused(StatusCode::BAD_REQUEST, "The request body broke off."),
     }
 }

@@ -88,7 +88,8 @@ impl Ground {
         let (world, place) = (self.world.clone(), self.options.place.clone());
         let store = Store::fjall(&self.data, world.clone())?;
         let observe = self.observe()?;
-        let runtimes = Runtimes::discover(&self.launcher, &self.data).await.map_err(|why| file(&self.data, why))?;
+        let runtimes =
+            Runtimes::discover(&self.launcher, &self.data).await.map_err(|why| file(&self.data, why))?;
         let runtimes = Arc::new(runtimes);
         let access = Arc::new(Access::new(keys, place.clone(), world.clone()));
         let door = Arc::new(OnceLock::<Weak<Gateway>>::new());
@@ -124,7 +125,17 @@ impl Ground {
         });
         door.set(Arc::downgrade(&gateway)).expect("the door is hung once");
         let banner = self.banner(address, &runtimes);
-        Ok(Platform { options: self.options, world, store, observe, engine, gateway, ready, banner, data: self.data })
+        Ok(Platform {
+            options: self.options,
+            world,
+            store,
+            observe,
+            engine,
+            gateway,
+            ready,
+            banner,
+            data: self.data,
+        })
     }
 
     fn observe(&self) -> Result<Observe, ServerError> {
@@ -176,7 +187,7 @@ impl Ground {
             runtimes: Arc::clone(runtimes),
             place,
             credentials: Box::new(credentials),
-            endpoint: Some(Endpoint { port, attach: Box::new(attach) }),
+            endpoint: Some(Endpoint { port: port_inside(port), attach: Box::new(attach) }),
         }
     }
 
@@ -251,6 +262,14 @@ impl Platform {
         drop(self.data);
         broken.map_or(Ok(()), |why| Err(ServerError::Broken(why)))
     }
+}
+
+/// The endpoint's port inside sandboxes: the same as outside, so that URLs hold on both sides, unless the Runtime
+/// API has it there.
+fn port_inside(port: u16) -> u16 {
+    const RUNTIME_API: u16 = 9001;
+    const DEFAULT: u16 = 4566;
+    if port == RUNTIME_API { DEFAULT } else { port }
 }
 
 /// A function's own credentials; they outlive the instance they are given to by an hour.

@@ -26,7 +26,11 @@ const RECORDS_DEFAULT: i32 = 20;
 impl Dayfly for Status {
     type Cx = Permit;
 
-    async fn get_status(&self, _cx: &Permit, _input: api::GetStatusRequest) -> Result<api::GetStatusResponse, Error> {
+    async fn get_status(
+        &self,
+        _cx: &Permit,
+        _input: api::GetStatusRequest,
+    ) -> Result<api::GetStatusResponse, Error> {
         let ready = self.ready.get().ok_or_else(|| Error::unavailable("Dayfly is starting."))?;
         Ok(api::GetStatusResponse {
             endpoint: ready.endpoint.clone(),
@@ -44,7 +48,11 @@ impl Dayfly for Status {
         })
     }
 
-    async fn list_limits(&self, _cx: &Permit, _input: api::ListLimitsRequest) -> Result<api::ListLimitsResponse, Error> {
+    async fn list_limits(
+        &self,
+        _cx: &Permit,
+        _input: api::ListLimitsRequest,
+    ) -> Result<api::ListLimitsResponse, Error> {
         let limits = LIMITS.iter().map(|limit| api::Limit {
             name: limit.name.into(),
             value: signed(limit.value),
@@ -90,7 +98,11 @@ impl Dayfly for Status {
         Ok(api::RetireInstancesResponse { retired: i32::try_from(retired).unwrap_or(i32::MAX) })
     }
 
-    async fn get_code(&self, _cx: &Permit, input: api::GetCodeRequest) -> Result<api::GetCodeResponse, Error> {
+    async fn get_code(
+        &self,
+        _cx: &Permit,
+        input: api::GetCodeRequest,
+    ) -> Result<api::GetCodeResponse, Error> {
         let name = FunctionName::parse(&input.function_name).map_err(|e| Error::validation(e.to_string()))?;
         let code = self.functions.code(&name, &input.sha256).await?;
         Ok(api::GetCodeResponse { content_type: Some("application/zip".into()), code })
