@@ -11,7 +11,7 @@ use world::Moment;
 const MEMORY_OF_FUNCTIONS: Duration = Duration::from_secs(3600);
 
 impl Fleet {
-    /// Gives a new call an idle instance or a place in the queue.
+    /// Gives a call an idle instance or a place in the queue: a new one at its end, one that comes back at its head.
     pub(crate) fn place(&mut self, id: PoolId, call: Waiting, now: Moment, actions: &mut Vec<Action>) {
         let pool = self.pools.get_mut(&id).expect("calls are placed in existing pools");
         if let Some(instance) = pool.idle.pop_back() {
@@ -19,7 +19,10 @@ impl Fleet {
             let spare = self.members[&instance].served == 0;
             self.assign(instance, call, if spare { Source::Spare } else { Source::Idle }, now, actions);
         } else {
-            pool.waiting.push_back(call);
+            match pool.waiting.front() {
+                Some(first) if call.request < first.request => pool.waiting.push_front(call),
+                _ => pool.waiting.push_back(call),
+            }
             self.note_hunger(id);
             self.settle(now, actions);
         }

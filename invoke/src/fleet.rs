@@ -198,8 +198,7 @@ impl Fleet {
         }
         self.ending(instance, "the last instance ended by itself", now);
         if let Some(call) = call {
-            self.pools.get_mut(&id).expect("it was just there").waiting.push_front(call);
-            self.note_hunger(id);
+            self.place(id, call, now, &mut actions);
         }
         self.settle(now, &mut actions);
         actions

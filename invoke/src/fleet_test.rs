@@ -118,7 +118,8 @@ impl Simulation {
     }
 
     fn pick(&self, index: usize, wanted: impl Fn(Life) -> bool) -> Option<InstanceId> {
-        let found: Vec<_> = self.instances.iter().filter(|(_, (_, life))| wanted(*life)).map(|(id, _)| *id).collect();
+        let found: Vec<_> =
+            self.instances.iter().filter(|(_, (_, life))| wanted(*life)).map(|(id, _)| *id).collect();
         (!found.is_empty()).then(|| found[index % found.len()])
     }
 
@@ -134,7 +135,8 @@ impl Simulation {
                 self.request(&shape(function, revision));
             }
             Op::Withdraw(index) => {
-                let Some(request) = self.waiting.keys().nth(index % self.waiting.len().max(1)).copied() else {
+                let Some(request) = self.waiting.keys().nth(index % self.waiting.len().max(1)).copied()
+                else {
                     return;
                 };
                 self.waiting.remove(&request);
@@ -195,7 +197,8 @@ impl Simulation {
     }
 
     fn check(&self) {
-        let count = |wanted: fn(Life) -> bool| self.instances.values().filter(|(_, life)| wanted(*life)).count();
+        let count =
+            |wanted: fn(Life) -> bool| self.instances.values().filter(|(_, life)| wanted(*life)).count();
         let running = count(|life| matches!(life, Life::Serving(_)));
         assert_eq!(self.accepted, self.ended + running + self.waiting.len(), "no call is lost or doubled");
         let live: u64 = self.instances.values().map(|(version, _)| u64::from(version.memory_mb)).sum();
@@ -343,7 +346,8 @@ fn memory_comes_from_the_longest_idle_of_any_function() {
     let before: Vec<_> = s.instances.keys().copied().collect();
     assert_eq!(before.len(), 4, "584 MB are held by idle instances");
     s.request(&shape(1, 0));
-    let ending: Vec<_> = s.instances.iter().filter(|(_, (_, l))| *l == Life::Ending).map(|(id, _)| *id).collect();
+    let ending: Vec<_> =
+        s.instances.iter().filter(|(_, (_, l))| *l == Life::Ending).map(|(id, _)| *id).collect();
     assert_eq!(ending, before[..3], "384 MB make room for 700: the three longest idle, and no more");
     s.settle(5);
     assert!(s.waiting.is_empty());
@@ -374,7 +378,8 @@ fn a_large_function_is_not_starved_by_a_busy_small_one() {
 
 #[test]
 fn code_that_cannot_be_loaded_fails_a_thousand_calls_with_few_starts() {
-    let mut fleet = Fleet::new(Bounds { account_concurrency: 5000, queue_length: 5000, memory_mb: 100_000, ..BOUNDS });
+    let mut fleet =
+        Fleet::new(Bounds { account_concurrency: 5000, queue_length: 5000, memory_mb: 100_000, ..BOUNDS });
     let one = shape(0, 0);
     let mut starts = Vec::new();
     for _ in 0..1000 {

@@ -3,9 +3,12 @@
 use bytes::Bytes;
 use rustix::io::Errno;
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
+use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use tokio::io::unix::AsyncFd;
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::net::unix::pipe::Receiver;
 
 /// Which of the two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,10 +22,10 @@ pub enum Pipe {
 /// The reading ends of both pipes.
 #[derive(Debug)]
 pub struct Output {
-    pipes: [(Pipe, Option<AsyncFd<OwnedFd>>); 2],
+    pipes: [(Pipe, Option<Receiver>); 2],
 }
 
-const CHUNK_BYTES: usize = 64 * 1024;
+const CHUNK_BYTES: usize = 16 * 1024;
 
 /// The most that a pipe can hold (`/proc/sys/fs/pipe-max-size` of an unprivileged user): what was written before
 /// an answer is among so many bytes.
@@ -44,8 +47,8 @@ impl Output {
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<(Pipe, Bytes)> {
         for (pipe, slot) in &mut self.pipes {
-            let Some(fd) = slot else { continue };
-            match poll_read(fd, cx) {
+            let Some(receiver) = slot else { continue };
+            match poll_read(receiver, cx) {
                 Poll::Ready(Ok(bytes)) if !bytes.is_empty() => return Poll::Ready((*pipe, bytes)),
                 Poll::Ready(_) => *slot = None,
                 Poll::Pending => {}
@@ -56,13 +59,13 @@ impl Output {
 
     /// Takes what is in the pipes at this moment, whether the reactor has noticed it or not.
     pub(crate) fn drain(&mut self, mut take: impl FnMut(Pipe, &[u8])) {
-        let mut buffer = [0; 8 * 1024];
+        let mut buffer = [0; CHUNK_BYTES];
         for (pipe, slot) in &mut self.pipes {
             let mut taken = 0;
-            while let Some(fd) = slot
+            while let Some(receiver) = slot
                 && taken < PIPE_BYTES
             {
-                match rustix::io::read(&*fd, &mut buffer) {
+                match rustix::io::read(&*receiver, &mut buffer) {
                     Ok(0) => *slot = None,
                     Ok(read) => {
                         take(*pipe, &buffer[..read]);
@@ -76,26 +79,17 @@ impl Output {
     }
 }
 
-fn watched(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+fn watched(fd: OwnedFd) -> io::Result<Receiver> {
     rustix::io::ioctl_fionbio(&fd, true)?;
-    Ok(AsyncFd::register_with_interest(fd, tokio::io::Interest::READABLE)?)
+    Receiver::from_owned_fd(fd)
 }
 
 /// Empty at the end of the stream.
-fn poll_read(fd: &AsyncFd<OwnedFd>, cx: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
-    loop {
-        let mut guard = ready!(fd.poll_read_ready(cx))?;
-        let mut buffer = Vec::with_capacity(CHUNK_BYTES);
-        let read = |fd: &AsyncFd<OwnedFd>| {
-            Ok(rustix::io::read(fd.get_ref(), rustix::buffer::spare_capacity(&mut buffer))?)
-        };
-        match guard.try_io(read) {
-            Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
-            Ok(Err(error)) => return Poll::Ready(Err(error)),
-            Ok(Ok(_)) => return Poll::Ready(Ok(Bytes::from(buffer))),
-            Err(_not_ready) => {}
-        }
-    }
+fn poll_read(receiver: &mut Receiver, cx: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
+    let mut space = [MaybeUninit::uninit(); CHUNK_BYTES];
+    let mut buffer = ReadBuf::uninit(&mut space);
+    ready!(Pin::new(receiver).poll_read(cx, &mut buffer))?;
+    Poll::Ready(Ok(Bytes::copy_from_slice(buffer.filled())))
 }
 
 #[cfg(test)]
