@@ -24,17 +24,14 @@ pub enum Denied {
 }
 
 impl From<Denied> for wire::Error {
-    /// The codes differ between the JSON protocols and query, the texts do not.
     fn from(denied: Denied) -> Self {
-        let (mut error, query_code) = match denied {
-            Denied::Unsigned => (Self::missing_authentication_token(), "MissingAuthenticationToken"),
-            Denied::Incomplete(text) => (Self::incomplete_signature(text), "IncompleteSignature"),
-            Denied::Signature(text) => (Self::invalid_signature(text), "SignatureDoesNotMatch"),
-            Denied::UnknownKey => (Self::unrecognized_client(), "InvalidClientTokenId"),
-            Denied::Expired => (Self::expired_token(), "ExpiredToken"),
-            Denied::NotAllowed(text) => (Self::access_denied(text), "AccessDenied"),
-        };
-        error.query_code = Some(query_code);
-        error
+        match denied {
+            Denied::Unsigned => Self::missing_authentication_token(),
+            Denied::Incomplete(text) => Self::incomplete_signature(text),
+            Denied::Signature(text) => Self::invalid_signature(text),
+            Denied::UnknownKey => Self::unrecognized_client(),
+            Denied::Expired => Self::expired_token(),
+            Denied::NotAllowed(text) => Self::access_denied(text),
+        }
     }
 }

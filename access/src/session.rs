@@ -85,7 +85,7 @@ pub(crate) fn open(
 
 /// The principal that a function acts as: a session of its role, named after the function.
 pub(crate) fn caller(claims: &FunctionClaims, access_key: &str) -> Caller {
-    let account = claims.role_arn.split(':').nth(4).unwrap_or_default().to_owned();
+    let account = claims.function_arn.split(':').nth(4).unwrap_or_default().to_owned();
     let role = claims.role_arn.rsplit('/').next().unwrap_or_default();
     let function = claims.function_arn.rsplit(':').next().unwrap_or_default();
     let role_id = base32(&Sha256::digest(claims.role_arn.as_bytes())[..10]);

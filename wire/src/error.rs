@@ -107,6 +107,11 @@ impl Error {
         .query("NotImplemented")
     }
 
+    /// Something that a served operation could do, but not in this release. The message names it.
+    pub fn not_supported(message: impl Into<String>) -> Self {
+        Self::plain("NotImplementedException", 501, message).query("NotImplemented")
+    }
+
     /// No operation has this method and path, target or action.
     pub fn unknown_operation(what: &str) -> Self {
         Self::plain("UnknownOperationException", 404, format!("There is no operation {what}."))

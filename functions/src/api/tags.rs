@@ -1,0 +1,63 @@
+//! TagResource, UntagResource, ListTags.
+
+use crate::change::Change;
+use crate::rows::{FunctionRow, Kind};
+use crate::{Functions, FunctionsError, rules};
+use std::collections::BTreeMap;
+use wire::lambda::{ListTagsRequest, ListTagsResponse, TagResourceRequest, UntagResourceRequest};
+
+pub(super) async fn add(functions: &Functions, input: TagResourceRequest) -> Result<(), FunctionsError> {
+    change(functions, &input.resource, |tags| {
+        tags.extend(input.tags.clone());
+        rules::tags(tags)
+    })
+    .await
+}
+
+pub(super) async fn remove(functions: &Functions, input: UntagResourceRequest) -> Result<(), FunctionsError> {
+    change(functions, &input.resource, |tags| {
+        tags.retain(|key, _| !input.tag_keys.contains(key));
+        Ok(())
+    })
+    .await
+}
+
+pub(super) fn list(
+    functions: &Functions,
+    input: ListTagsRequest,
+) -> Result<ListTagsResponse, FunctionsError> {
+    check_kind(&input.resource)?;
+    let (_, entry) = functions.find(&input.resource, None)?;
+    Ok(ListTagsResponse { tags: Some(entry.row.tags.clone()) })
+}
+
+async fn change(
+    functions: &Functions,
+    resource: &str,
+    mut edit: impl FnMut(&mut BTreeMap<String, String>) -> Result<(), FunctionsError>,
+) -> Result<(), FunctionsError> {
+    check_kind(resource)?;
+    let (address, _) = functions.find(resource, None)?;
+    if address.qualifier.is_some() {
+        let text = "Tags on function aliases and versions are not supported. Please specify a function ARN.";
+        return Err(FunctionsError::Invalid(text.into()));
+    }
+    let name = &address.name;
+    functions
+        .change(name, |rows| {
+            let row = rows.existing(functions, name)?;
+            let mut tags = row.tags.clone();
+            edit(&mut tags)?;
+            let row = FunctionRow { tags, ..row.clone() };
+            Ok((Change::default().put(Kind::Function, name.as_str(), &row), ()))
+        })
+        .await
+}
+
+/// Other kinds of resource can have tags on AWS; only functions exist here.
+fn check_kind(resource: &str) -> Result<(), FunctionsError> {
+    if resource.split(':').nth(5) == Some("function") {
+        return Ok(());
+    }
+    Err(FunctionsError::no_resource())
+}

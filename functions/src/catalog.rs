@@ -1,0 +1,102 @@
+//! The rows of every function, in memory.
+
+use crate::rows::{FunctionRow, PolicyRow, UrlRow};
+use access::policy::Document;
+use model::{FunctionName, Version};
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+/// A function as the store had it at one moment.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    pub row: FunctionRow,
+    /// What the engine runs; the same allocation as long as the revision is the same.
+    pub version: Arc<Version>,
+    pub policy: Option<Policy>,
+    pub url: Option<Arc<UrlRow>>,
+    /// Why it cannot run: its package is gone or damaged.
+    pub damage: Option<String>,
+}
+
+/// A function's resource policy.
+#[derive(Debug, Clone)]
+pub(crate) struct Policy {
+    pub document: Arc<Document>,
+    pub revision: String,
+}
+
+impl From<PolicyRow> for Policy {
+    fn from(row: PolicyRow) -> Self {
+        Self { document: Arc::new(row.document), revision: row.revision }
+    }
+}
+
+/// Every function by name, and by its URL's id.
+#[derive(Debug, Default)]
+pub(crate) struct Catalog(RwLock<Tables>);
+
+#[derive(Debug, Default)]
+struct Tables {
+    functions: BTreeMap<FunctionName, Arc<Entry>>,
+    urls: HashMap<String, FunctionName>,
+}
+
+impl Catalog {
+    pub(crate) fn get(&self, name: &FunctionName) -> Option<Arc<Entry>> {
+        self.read().functions.get(name).cloned()
+    }
+
+    pub(crate) fn by_url(&self, url_id: &str) -> Option<Arc<Entry>> {
+        let tables = self.read();
+        tables.urls.get(url_id).and_then(|name| tables.functions.get(name)).cloned()
+    }
+
+    /// At most `limit` functions whose names come after `after`, by name.
+    pub(crate) fn page(&self, after: Option<&FunctionName>, limit: usize) -> Vec<Arc<Entry>> {
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let tables = self.read();
+        tables
+            .functions
+            .range((start, Bound::Unbounded))
+            .take(limit)
+            .map(|(_, entry)| entry.clone())
+            .collect()
+    }
+
+    /// Number of functions, and the size of their packages in bytes.
+    pub(crate) fn totals(&self) -> (usize, u64) {
+        let tables = self.read();
+        (tables.functions.len(), tables.functions.values().map(|entry| entry.row.code.zip_bytes).sum())
+    }
+
+    /// Whether a function uses the package.
+    pub(crate) fn uses(&self, sha256: &str) -> bool {
+        self.read().functions.values().any(|entry| entry.row.code.sha256 == sha256)
+    }
+
+    /// Sets what is known of `name`; the answer is what was known before.
+    pub(crate) fn set(&self, name: &FunctionName, entry: Option<Arc<Entry>>) -> Option<Arc<Entry>> {
+        let mut tables = self.write();
+        if let Some(old) = tables.functions.get(name).and_then(|old| old.url.clone()) {
+            tables.urls.remove(&old.id);
+        }
+        match entry {
+            Some(entry) => {
+                if let Some(url) = &entry.url {
+                    tables.urls.insert(url.id.clone(), name.clone());
+                }
+                tables.functions.insert(name.clone(), entry)
+            }
+            None => tables.functions.remove(name),
+        }
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Tables> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Tables> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,109 @@
+//! How rows change: read, decide, commit if nothing changed meanwhile, and tell the memory.
+
+use crate::rows::{FunctionRow, Kind, PolicyRow, UrlRow, decode, encode};
+use crate::{Functions, FunctionsError};
+use bytes::Bytes;
+use model::FunctionName;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use store::{Expect, Key, Revision, StoreError, Write};
+
+/// How often a decision is made anew before its caller has to try again.
+const ATTEMPTS: usize = 32;
+
+/// A function's rows as the store has them now.
+#[derive(Debug, Default)]
+pub(crate) struct Rows {
+    pub function: Option<FunctionRow>,
+    pub policy: Option<PolicyRow>,
+    pub url: Option<UrlRow>,
+}
+
+/// What to write, if all rows that were read still are the same.
+#[derive(Debug, Default)]
+pub(crate) struct Change(Vec<(Kind, String, Option<Bytes>)>);
+
+impl Change {
+    pub(crate) fn put<T: Serialize>(mut self, kind: Kind, name: &str, row: &T) -> Self {
+        self.0.push((kind, name.into(), Some(encode(row))));
+        self
+    }
+
+    pub(crate) fn delete(mut self, kind: Kind, name: &str) -> Self {
+        self.0.push((kind, name.into(), None));
+        self
+    }
+}
+
+impl Functions {
+    /// Lets `decide` turn rows into a change and an answer, until its change could be committed whole.
+    pub(crate) async fn change<T>(
+        &self,
+        name: &FunctionName,
+        mut decide: impl FnMut(&Rows) -> Result<(Change, T), FunctionsError>,
+    ) -> Result<T, FunctionsError> {
+        for _ in 0..ATTEMPTS {
+            let (rows, checks) = self.rows(name).await?;
+            let (Change(change), answer) = decide(&rows)?;
+            if change.is_empty() {
+                return Ok(answer);
+            }
+            let writes = change.into_iter().map(|(kind, name, row)| match row {
+                Some(row) => Write::Put(kind.key(&name), row),
+                None => Write::Delete(kind.key(&name)),
+            });
+            match self.store().commit(checks, writes.collect()).await {
+                Ok(_) => {
+                    self.refresh(name).await?;
+                    return Ok(answer);
+                }
+                Err(StoreError::Conflict { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let arn = self.place().function_arn(name, None);
+        Err(FunctionsError::Conflict(format!(
+            "The operation cannot be performed at this time. An update is in progress for resource: {arn}"
+        )))
+    }
+
+    /// The rows of a function, and what a commit that rests on them has to check.
+    pub(crate) async fn rows(
+        &self,
+        name: &FunctionName,
+    ) -> Result<(Rows, Vec<(Key, Expect)>), FunctionsError> {
+        let keys = [Kind::Function, Kind::Policy, Kind::Url].map(|kind| kind.function(name));
+        let found: [_; 3] = self.store().get(&keys).await?.try_into().map_err(|_| {
+            FunctionsError::Internal("the store answered another number of rows than was asked".into())
+        })?;
+        let expectations =
+            found.iter().map(|row| row.as_ref().map_or(Expect::Absent, |(_, at)| Expect::At(*at)));
+        let checks = keys.iter().cloned().zip(expectations).collect();
+        let [function, policy, url] = found;
+        let rows = Rows {
+            function: read(&keys[0], function)?,
+            policy: read(&keys[1], policy)?,
+            url: read(&keys[2], url)?,
+        };
+        Ok((rows, checks))
+    }
+}
+
+impl Rows {
+    /// The function, or that there is none.
+    pub(crate) fn existing(
+        &self,
+        functions: &Functions,
+        name: &FunctionName,
+    ) -> Result<&FunctionRow, FunctionsError> {
+        let missing = || FunctionsError::no_function(&functions.place().function_arn(name, None));
+        self.function.as_ref().ok_or_else(missing)
+    }
+}
+
+fn read<T: DeserializeOwned>(
+    key: &Key,
+    found: Option<(Bytes, Revision)>,
+) -> Result<Option<T>, FunctionsError> {
+    found.map(|(bytes, _)| decode(key, &bytes)).transpose()
+}

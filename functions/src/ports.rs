@@ -1,0 +1,49 @@
+//! What this service needs of the floors below, narrow enough to stand in for them in tests.
+
+use invoke::{Done, Engine, Refused};
+use model::{Call, FunctionName, Version};
+use sandbox::{Launcher, UnpackError, UnpackLimits, Unpacked};
+use std::path::Path;
+use std::sync::Arc;
+use wire::BoxFuture;
+
+/// Runs functions.
+pub trait Runner: Send + Sync {
+    /// Runs one call to its end.
+    fn invoke<'a>(&'a self, version: &'a Arc<Version>, call: Call) -> BoxFuture<'a, Result<Done, Refused>>;
+
+    /// Ends the instances of a function but those of one revision. Calls that run are let finish.
+    fn retire(&self, function: &FunctionName, keep_revision: Option<&str>);
+}
+
+impl Runner for Engine {
+    fn invoke<'a>(&'a self, version: &'a Arc<Version>, call: Call) -> BoxFuture<'a, Result<Done, Refused>> {
+        Box::pin(Engine::invoke(self, version, call))
+    }
+
+    fn retire(&self, function: &FunctionName, keep_revision: Option<&str>) {
+        Engine::retire(self, function, keep_revision);
+    }
+}
+
+/// Unpacks packages where they can do no harm.
+pub trait Unpacker: Send + Sync {
+    /// Makes the folder `dest` of the archive `zip`, whole or not at all.
+    fn unpack<'a>(
+        &'a self,
+        zip: &'a Path,
+        dest: &'a Path,
+        limits: UnpackLimits,
+    ) -> BoxFuture<'a, Result<Unpacked, UnpackError>>;
+}
+
+impl Unpacker for Launcher {
+    fn unpack<'a>(
+        &'a self,
+        zip: &'a Path,
+        dest: &'a Path,
+        limits: UnpackLimits,
+    ) -> BoxFuture<'a, Result<Unpacked, UnpackError>> {
+        Box::pin(Launcher::unpack(self, zip, dest, limits))
+    }
+}

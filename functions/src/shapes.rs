@@ -1,0 +1,155 @@
+//! Rows as the API shows them.
+
+use crate::catalog::Entry;
+use crate::rows::{Config, Cors, FunctionRow, UrlAuth, UrlRow};
+use crate::rules::ARCHITECTURE;
+use crate::{Functions, FunctionsError, time};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use model::{FunctionAddress, FunctionName, LATEST};
+use wire::lambda::{
+    self, EnvironmentResponse, EphemeralStorage, FunctionConfiguration, FunctionUrlAuthType,
+    FunctionUrlConfig, InvokeMode, LastUpdateStatus, LogFormat, LoggingConfig, PackageType, Runtime,
+    SnapStartApplyOn, SnapStartOptimizationStatus, SnapStartResponse, State, StateReasonCode,
+    TracingConfigResponse, TracingMode,
+};
+
+impl Functions {
+    /// A function as the client addressed it, with its state. A function is never between two states: whoever
+    /// can see a change sees it whole.
+    pub(crate) fn shown(&self, entry: &Entry, address: &FunctionAddress) -> FunctionConfiguration {
+        let mut shown = self.listed(entry, address.qualifier.as_deref());
+        shown.state = Some(if entry.damage.is_some() { State::Failed } else { State::Active });
+        shown.state_reason.clone_from(&entry.damage);
+        shown.state_reason_code = entry.damage.as_ref().map(|_| StateReasonCode::InternalError);
+        shown.last_update_status = Some(LastUpdateStatus::Successful);
+        shown
+    }
+
+    /// A function as lists show it: without its state.
+    pub(crate) fn listed(&self, entry: &Entry, qualifier: Option<&str>) -> FunctionConfiguration {
+        let FunctionRow { config, code, revision, modified_us, .. } = &entry.row;
+        let name = &entry.version.function;
+        FunctionConfiguration {
+            function_name: Some(name.to_string()),
+            function_arn: Some(self.place().function_arn(name, qualifier)),
+            version: Some(LATEST.into()),
+            code_size: i64::try_from(code.zip_bytes).ok(),
+            code_sha256: Some(base64_of_hex(&code.sha256)),
+            revision_id: Some(revision.clone()),
+            last_modified: Some(time::modified(*modified_us)),
+            ..configured(config, name)
+        }
+    }
+
+    /// The address of a function's URL.
+    pub(crate) fn url_text(&self, url: &UrlRow) -> String {
+        format!("http://{}.{}/", url.id, self.settings().url_authority)
+    }
+
+    /// A function's URL as lists show it.
+    pub(crate) fn url_shown(&self, name: &FunctionName, url: &UrlRow) -> FunctionUrlConfig {
+        FunctionUrlConfig {
+            function_url: self.url_text(url),
+            function_arn: self.place().function_arn(name, None),
+            creation_time: time::iso(url.created_us),
+            last_modified_time: time::iso(url.modified_us),
+            cors: url.cors.clone().map(Into::into),
+            auth_type: url.auth.into(),
+            invoke_mode: Some(InvokeMode::Buffered),
+        }
+    }
+}
+
+fn configured(config: &Config, name: &FunctionName) -> FunctionConfiguration {
+    let whole = |value: u32| i32::try_from(value).ok();
+    let environment = (!config.environment.is_empty())
+        .then(|| EnvironmentResponse { variables: Some(config.environment.clone()), error: None });
+    FunctionConfiguration {
+        runtime: Runtime::parse(&config.runtime),
+        role: Some(config.role.clone()),
+        handler: Some(config.handler.clone()),
+        description: Some(config.description.clone()),
+        timeout: whole(config.timeout_s),
+        memory_size: whole(config.memory_mb),
+        environment,
+        tracing_config: Some(TracingConfigResponse { mode: Some(TracingMode::PassThrough) }),
+        package_type: Some(PackageType::Zip),
+        architectures: Some(vec![ARCHITECTURE]),
+        ephemeral_storage: whole(config.tmp_mb).map(|size| EphemeralStorage { size }),
+        snap_start: Some(SnapStartResponse {
+            apply_on: Some(SnapStartApplyOn::None),
+            optimization_status: Some(SnapStartOptimizationStatus::Off),
+        }),
+        logging_config: Some(LoggingConfig {
+            log_format: Some(LogFormat::Text),
+            log_group: Some(config.log_group(name)),
+            ..LoggingConfig::default()
+        }),
+        ..FunctionConfiguration::default()
+    }
+}
+
+/// Hashes are kept in hexadecimal digits and shown in base 64.
+pub(crate) fn base64_of_hex(hex: &str) -> String {
+    let byte = |pair: &[u8]| {
+        let digit = |b: u8| char::from(b).to_digit(16).unwrap_or(0) as u8;
+        digit(pair[0]) << 4 | pair.get(1).map_or(0, |low| digit(*low))
+    };
+    BASE64_STANDARD.encode(hex.as_bytes().chunks(2).map(byte).collect::<Vec<u8>>())
+}
+
+impl From<UrlAuth> for FunctionUrlAuthType {
+    fn from(auth: UrlAuth) -> Self {
+        match auth {
+            UrlAuth::None => Self::None,
+            UrlAuth::AwsIam => Self::AwsIam,
+        }
+    }
+}
+
+impl From<FunctionUrlAuthType> for UrlAuth {
+    fn from(auth: FunctionUrlAuthType) -> Self {
+        match auth {
+            FunctionUrlAuthType::None => Self::None,
+            FunctionUrlAuthType::AwsIam => Self::AwsIam,
+        }
+    }
+}
+
+impl From<Cors> for lambda::Cors {
+    fn from(cors: Cors) -> Self {
+        let list = |list: Vec<String>| (!list.is_empty()).then_some(list);
+        Self {
+            allow_credentials: cors.allow_credentials.then_some(true),
+            allow_headers: list(cors.allow_headers),
+            allow_methods: list(cors.allow_methods),
+            allow_origins: list(cors.allow_origins),
+            expose_headers: list(cors.expose_headers),
+            max_age: cors.max_age_s.and_then(|seconds| i32::try_from(seconds).ok()),
+        }
+    }
+}
+
+impl From<lambda::Cors> for Cors {
+    fn from(cors: lambda::Cors) -> Self {
+        Self {
+            allow_credentials: cors.allow_credentials.unwrap_or_default(),
+            allow_headers: cors.allow_headers.unwrap_or_default(),
+            allow_methods: cors.allow_methods.unwrap_or_default(),
+            allow_origins: cors.allow_origins.unwrap_or_default(),
+            expose_headers: cors.expose_headers.unwrap_or_default(),
+            max_age_s: cors.max_age.and_then(|seconds| u32::try_from(seconds).ok()),
+        }
+    }
+}
+
+/// RESPONSE_STREAM comes with streaming.
+pub(crate) fn buffered(mode: Option<InvokeMode>) -> Result<(), FunctionsError> {
+    match mode {
+        Some(InvokeMode::ResponseStream) => {
+            Err(FunctionsError::Unsupported("InvokeMode RESPONSE_STREAM".into()))
+        }
+        Some(InvokeMode::Buffered) | None => Ok(()),
+    }
+}
