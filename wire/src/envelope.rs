@@ -32,9 +32,15 @@ fn rest_json(error: &Error) -> Response<Bytes> {
     response
 }
 
-/// JSON services know only 400 and 500 for what AWS's front door answers with 403 elsewhere.
+/// JSON services answer their own errors with 400 or 500 whatever the model says, and so they do for what is 403
+/// elsewhere. What is refused before it reaches a service keeps its status.
 fn json(dialect: Dialect, error: &Error) -> Response<Bytes> {
-    let status = if error.status == 403 { 400 } else { error.status };
+    let status = match (error.shape().is_some(), error.sender) {
+        (true, true) => 400,
+        (true, false) => 500,
+        (false, _) if error.status == 403 => 400,
+        (false, _) => error.status,
+    };
     let mut members = Map::new();
     members.insert("__type".into(), Json::String(error.code.clone().into_owned()));
     let body = body(error, dialect.protocol, members);

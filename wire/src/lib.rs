@@ -29,5 +29,5 @@ pub use schema::{Fault, Field, Item, Kind, Limits, Location, Shape, Structure, T
 pub use service::{Operation, Protocol, Resource, Service};
 pub use shaped::{Fields, Member, Shaped, mismatch};
 pub use time::Time;
-pub use validate::validate;
+pub use validate::{pattern_compiles, validate};
 pub use value::Value;

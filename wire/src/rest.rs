@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{HeaderMap, Response, StatusCode};
+use std::collections::HashMap;
 
 /// Reads a request.
 pub fn read(
@@ -30,7 +31,7 @@ pub fn read(
             Location::Payload => *value = payload(codec, field.shape, body)?,
             Location::Label => *value = label(field, route)?,
             Location::Query => *value = query(field, &pairs)?,
-            Location::QueryMap => *value = query_map(field, fields, &pairs),
+            Location::QueryMap => *value = query_map(field, &pairs),
             Location::Header => *value = header(field, &parts.headers)?,
             Location::Headers => *value = headers(field, &parts.headers),
         }
@@ -65,11 +66,11 @@ pub fn write(codec: &dyn Codec, status: u16, shape: &'static Shape, value: Value
     let mut status = status;
     write_headers(shape, &value, response.headers_mut());
     let fields = shape.fields();
-    let (body, media_type) = match fields.iter().position(|field| field.location == Location::Payload) {
-        None => (document(codec, shape, &value), codec.media_type()),
+    let (mut body, mut media_type) = match fields.iter().position(|field| field.location == Location::Payload)
+    {
+        None => (codec.write(shape, &value).into(), codec.media_type()),
         Some(_) => (Bytes::new(), ""),
     };
-    let (mut body, mut media_type) = (body, media_type);
     let Value::Struct(values) = value else { return response };
     for (field, value) in fields.iter().zip(values) {
         match (field.location, value) {
@@ -94,13 +95,6 @@ pub fn write(codec: &dyn Codec, status: u16, shape: &'static Shape, value: Value
     *response.status_mut() = status;
     *response.body_mut() = body;
     response
-}
-
-/// The body of a structure without payload: empty where every member travels elsewhere.
-fn document(codec: &dyn Codec, shape: &'static Shape, value: &Value) -> Bytes {
-    let fields = shape.fields();
-    let any = fields.is_empty() || fields.iter().any(|field| field.location == Location::Body);
-    if any { codec.write(shape, value).into() } else { Bytes::new() }
 }
 
 fn payload(codec: &dyn Codec, shape: &'static Shape, body: &Bytes) -> Result<Value, Error> {
@@ -145,19 +139,21 @@ fn query(field: &Field, pairs: &[(String, String)]) -> Result<Value, Error> {
     given.next().map_or(Ok(Value::Null), |text| from_text(field.shape, text, Place::Elsewhere, field.name))
 }
 
-fn query_map(field: &Field, fields: &[Field], pairs: &[(String, String)]) -> Value {
+/// Every parameter, those that other members take included.
+fn query_map(field: &Field, pairs: &[(String, String)]) -> Value {
     let Kind::Map(_, item) = &field.shape.kind else { return Value::Null };
     let lists = matches!(item.shape.kind, Kind::List(_));
     let mut entries: Vec<(String, Value)> = Vec::new();
+    let mut places: HashMap<&str, usize> = HashMap::new();
     for (key, text) in pairs {
-        if fields.iter().any(|other| other.location == Location::Query && other.wire == key) {
-            continue;
-        }
         let text = Value::Str(text.clone());
-        match entries.iter_mut().find(|(known, _)| known == key) {
-            Some((_, Value::List(values))) => values.push(text),
+        match places.get(key.as_str()).map(|index| &mut entries[*index].1) {
+            Some(Value::List(values)) => values.push(text),
             Some(_) => {}
-            None => entries.push((key.clone(), if lists { Value::List(vec![text]) } else { text })),
+            None => {
+                places.insert(key, entries.len());
+                entries.push((key.clone(), if lists { Value::List(vec![text]) } else { text }));
+            }
         }
     }
     if entries.is_empty() { Value::Null } else { Value::Map(entries) }
@@ -203,7 +199,7 @@ fn split(line: &str, shape: &Shape) -> Vec<String> {
         }
     }
     parts.push(part.trim().to_owned());
-    parts
+    if parts == [""] { Vec::new() } else { parts }
 }
 
 fn headers(field: &Field, headers: &HeaderMap) -> Value {

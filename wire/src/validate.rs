@@ -4,6 +4,7 @@ mod pattern;
 mod words;
 
 use crate::{Error, Kind, Shape, Value};
+pub use pattern::pattern_compiles;
 use words::{Constraint, broken, constraints, show};
 
 /// Failures that are written out; more are only counted.

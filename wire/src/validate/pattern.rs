@@ -1,6 +1,6 @@
 //! The models' regular expressions, compiled on first use.
 
-use regex::Regex;
+use fancy_regex::Regex;
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, RwLock};
 
@@ -20,11 +20,17 @@ pub fn matches(pattern: &'static str, text: &str) -> bool {
         compiled.insert(key, regex.clone());
         regex
     });
-    regex.is_none_or(|regex| regex.is_match(text))
+    // An error is the matcher giving up on a text that makes it backtrack without end: such a text is no match.
+    regex.is_none_or(|regex| regex.is_match(text).unwrap_or(false))
+}
+
+/// Whether a pattern of the models' dialect can be enforced.
+pub fn pattern_compiles(pattern: &str) -> bool {
+    compile(pattern).is_ok()
 }
 
 /// Compiles a pattern of the models' dialect, to match whole texts.
-pub fn compile(pattern: &str) -> Result<Regex, regex::Error> {
+fn compile(pattern: &str) -> Result<Regex, fancy_regex::Error> {
     Regex::new(&format!(r"\A(?:{})\z", translate(pattern)))
 }
 
