@@ -1,1 +1,61 @@
-fn main() {}
+//! `dayfly`: the platform, and the tool of the people who use it.
+
+mod api;
+mod client;
+mod commands;
+mod context;
+mod endpoint;
+mod failure;
+mod figure;
+mod home;
+mod layer;
+mod likeness;
+mod package;
+mod range;
+mod recipe;
+mod screen;
+mod settings;
+mod source;
+mod table;
+mod tool;
+mod tree;
+
+use clap::Parser as _;
+use clap::error::ErrorKind;
+use commands::Dayfly;
+use failure::{Exit, Failure};
+use screen::Screen;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let exit = match Dayfly::try_parse() {
+        Ok(dayfly) => {
+            let screen = Screen::new(dayfly.global.json);
+            dayfly.run(screen).unwrap_or_else(|failure| {
+                screen.failure(&failure);
+                failure.exit
+            })
+        }
+        Err(error) => misread(&error),
+    };
+    ExitCode::from(exit as u8)
+}
+
+/// Help and version are answers; everything else that clap says is a failure in three lines.
+fn misread(error: &clap::Error) -> Exit {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            let _ = error.print();
+            Exit::Done
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let _ = error.print();
+            Exit::Usage
+        }
+        _ => {
+            let json = std::env::args().any(|argument| argument == "--json");
+            Screen::new(json).failure(&Failure::from_clap(error));
+            Exit::Usage
+        }
+    }
+}

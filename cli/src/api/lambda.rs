@@ -1,0 +1,265 @@
+//! AWS Lambda's operations.
+
+use super::{encode, query};
+use crate::client::{Answer, CallError, Client, Request};
+use bytes::Bytes;
+use http::Method;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+const SERVICE: &str = "lambda";
+/// Pages of 50 functions that `list` reads at most.
+const PAGES: usize = 200;
+/// Longest synchronous call, with room for queueing and a cold start.
+const INVOKE: Duration = Duration::from_secs(1000);
+
+/// A function's configuration, as far as the CLI uses it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Configuration {
+    /// Name.
+    pub function_name: String,
+    /// ARN.
+    pub function_arn: String,
+    /// Such as `python3.12`.
+    pub runtime: String,
+    /// Role ARN.
+    pub role: String,
+    /// Such as `app.handler`.
+    pub handler: String,
+    /// Bytes of the zip.
+    pub code_size: u64,
+    /// Base64 of the zip's SHA-256.
+    pub code_sha256: String,
+    /// Free text.
+    pub description: String,
+    /// Seconds.
+    pub timeout: u32,
+    /// Mebibytes.
+    pub memory_size: u32,
+    /// ISO time.
+    pub last_modified: String,
+    /// Variables.
+    pub environment: Variables,
+    /// Size of `/tmp`.
+    pub ephemeral_storage: Storage,
+    /// `Pending`, `Active`, `Failed`, …
+    pub state: String,
+    /// Why.
+    pub state_reason: Option<String>,
+    /// `InProgress`, `Successful`, `Failed`.
+    pub last_update_status: String,
+    /// Why.
+    pub last_update_status_reason: Option<String>,
+    /// Where its lines go.
+    pub logging_config: Logging,
+}
+
+/// `Environment`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Variables {
+    /// Names and values.
+    pub variables: BTreeMap<String, String>,
+}
+
+/// `EphemeralStorage`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Storage {
+    /// Mebibytes.
+    pub size: u32,
+}
+
+/// `LoggingConfig`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Logging {
+    /// Such as `/aws/lambda/hello`.
+    pub log_group: String,
+}
+
+/// A function URL's configuration.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct UrlConfig {
+    /// `http://<id>.lambda-url.<domain>:<port>/`.
+    pub function_url: String,
+    /// `NONE` or `AWS_IAM`.
+    pub auth_type: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct Page {
+    functions: Vec<Configuration>,
+    next_marker: Option<String>,
+}
+
+/// What a call of a function answered.
+#[derive(Debug)]
+pub struct Invoked {
+    /// What the handler returned, or the error it reported.
+    pub payload: Bytes,
+    /// `Unhandled` or `Handled`, if it failed.
+    pub error: Option<String>,
+    /// The last 4 KiB of its log, in base64.
+    pub log: Option<String>,
+    /// Names the call in logs and records.
+    pub request_id: String,
+}
+
+impl UrlConfig {
+    /// The id that stands first in the host name.
+    pub fn id(&self) -> Option<&str> {
+        self.function_url.split_once("://")?.1.split('.').next().filter(|id| !id.is_empty())
+    }
+
+    /// The form that needs no name resolution.
+    pub fn path_form(&self, endpoint: &str) -> Option<String> {
+        self.id().map(|id| format!("{endpoint}/_url/{id}/"))
+    }
+}
+
+fn function(operation: &'static str, method: Method, version: &str, name: &str, rest: &str) -> Request {
+    let path = format!("/{version}/functions/{}{rest}", encode(name));
+    Request::new(operation, SERVICE, method, path)
+}
+
+/// CreateFunction.
+pub async fn create(client: &Client, body: &Value) -> Result<Configuration, CallError> {
+    let request = Request::new("CreateFunction", SERVICE, Method::POST, "/2015-03-31/functions".into());
+    client.call(request.json(body)).await
+}
+
+/// GetFunctionConfiguration.
+pub async fn configuration(client: &Client, name: &str) -> Result<Configuration, CallError> {
+    client.call(function("GetFunctionConfiguration", Method::GET, "2015-03-31", name, "/configuration")).await
+}
+
+/// ListFunctions, every page.
+pub async fn list(client: &Client) -> Result<Vec<Configuration>, CallError> {
+    let mut all = Vec::new();
+    let mut marker = None;
+    for _ in 0..PAGES {
+        let path = query("/2015-03-31/functions".into(), &[("Marker", marker.take())]);
+        let page: Page = client.call(Request::new("ListFunctions", SERVICE, Method::GET, path)).await?;
+        all.extend(page.functions);
+        marker = page.next_marker.filter(|marker| !marker.is_empty());
+        if marker.is_none() {
+            break;
+        }
+    }
+    Ok(all)
+}
+
+/// UpdateFunctionCode.
+pub async fn update_code(client: &Client, name: &str, zip: &str) -> Result<Configuration, CallError> {
+    let request = function("UpdateFunctionCode", Method::PUT, "2015-03-31", name, "/code");
+    client.call(request.json(&json!({ "ZipFile": zip }))).await
+}
+
+/// UpdateFunctionConfiguration.
+pub async fn update_configuration(
+    client: &Client,
+    name: &str,
+    body: &Value,
+) -> Result<Configuration, CallError> {
+    let request = function("UpdateFunctionConfiguration", Method::PUT, "2015-03-31", name, "/configuration");
+    client.call(request.json(body)).await
+}
+
+/// DeleteFunction.
+pub async fn delete(client: &Client, name: &str) -> Result<(), CallError> {
+    client.send(function("DeleteFunction", Method::DELETE, "2015-03-31", name, "")).await.map(drop)
+}
+
+/// Invoke, synchronously, with the end of the log.
+pub async fn invoke(client: &Client, name: &str, payload: Bytes) -> Result<Invoked, CallError> {
+    let mut request = function("Invoke", Method::POST, "2015-03-31", name, "/invocations");
+    request.headers.push(("x-amz-invocation-type", "RequestResponse".into()));
+    request.headers.push(("x-amz-log-type", "Tail".into()));
+    request.body = payload;
+    request.patience = INVOKE;
+    let Answer { headers, body } = client.send(request).await?;
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    Ok(Invoked {
+        payload: body,
+        error: header("x-amz-function-error"),
+        log: header("x-amz-log-result"),
+        request_id: header("x-amzn-requestid").unwrap_or_default(),
+    })
+}
+
+/// GetFunctionUrlConfig; `None` where there is no URL.
+pub async fn url(client: &Client, name: &str) -> Result<Option<UrlConfig>, CallError> {
+    match client.call(function("GetFunctionUrlConfig", Method::GET, "2021-10-31", name, "/url")).await {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// CreateFunctionUrlConfig.
+pub async fn create_url(client: &Client, name: &str) -> Result<UrlConfig, CallError> {
+    let request = function("CreateFunctionUrlConfig", Method::POST, "2021-10-31", name, "/url");
+    client.call(request.json(&json!({ "AuthType": "NONE" }))).await
+}
+
+/// UpdateFunctionUrlConfig.
+pub async fn open_url(client: &Client, name: &str) -> Result<UrlConfig, CallError> {
+    let request = function("UpdateFunctionUrlConfig", Method::PUT, "2021-10-31", name, "/url");
+    client.call(request.json(&json!({ "AuthType": "NONE" }))).await
+}
+
+/// DeleteFunctionUrlConfig.
+pub async fn delete_url(client: &Client, name: &str) -> Result<(), CallError> {
+    client
+        .send(function("DeleteFunctionUrlConfig", Method::DELETE, "2021-10-31", name, "/url"))
+        .await
+        .map(drop)
+}
+
+/// AddPermission. A statement of that id that is there already stays.
+pub async fn add_permission(client: &Client, name: &str, body: &Value) -> Result<(), CallError> {
+    let request = function("AddPermission", Method::POST, "2015-03-31", name, "/policy");
+    match client.send(request.json(body)).await {
+        Err(error) if error.is_conflict() => Ok(()),
+        answer => answer.map(drop),
+    }
+}
+
+/// RemovePermission. A statement that is not there is fine.
+pub async fn remove_permission(client: &Client, name: &str, statement: &str) -> Result<(), CallError> {
+    let rest = format!("/policy/{}", encode(statement));
+    match client.send(function("RemovePermission", Method::DELETE, "2015-03-31", name, &rest)).await {
+        Err(error) if error.is_not_found() => Ok(()),
+        answer => answer.map(drop),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_forms_of_a_url() {
+        let url = UrlConfig {
+            function_url: "http://abc123.lambda-url.localhost:4566/".into(),
+            auth_type: "NONE".into(),
+        };
+        assert_eq!(
+            url.path_form("http://127.0.0.1:4566").as_deref(),
+            Some("http://127.0.0.1:4566/_url/abc123/")
+        );
+        assert_eq!(UrlConfig::default().path_form("http://a"), None);
+    }
+
+    #[test]
+    fn names_are_encoded() {
+        let request = function("GetFunction", Method::GET, "2015-03-31", "a/b:c", "");
+        assert_eq!(request.path, "/2015-03-31/functions/a%2Fb%3Ac");
+    }
+}

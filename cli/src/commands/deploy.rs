@@ -1,0 +1,175 @@
+//! `dayfly deploy`: recognise, build, compare, and change only what differs.
+
+mod apply;
+mod choose;
+mod order;
+mod plan;
+mod public;
+
+use crate::api::{lambda, platform};
+use crate::client::Client;
+use crate::context::Context;
+use crate::failure::{Exit, Failure};
+use crate::layer::Layers;
+use crate::package::{self, Package, Zip};
+use crate::recipe::{self, Bench, Recipe};
+use crate::{figure, home};
+use apply::Outcome;
+use choose::Choice;
+use clap::ArgAction;
+use order::Order;
+use plan::Desired;
+use public::Public;
+use serde_json::json;
+use std::path::{Path, PathBuf};
+
+/// Deploys a function: recognises what DIR holds, builds the package, creates or updates the function.
+///
+/// The same options can stand in DIR/dayfly.toml, named alike; flags win. Options that are given nowhere keep their
+/// present value. Files that .gitignore or .dayflyignore name are not packed.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The function's directory, or a program named bootstrap.
+    #[arg(default_value = ".", value_name = "DIR")]
+    path: PathBuf,
+    /// Function name [default: the directory's name].
+    #[arg(long)]
+    name: Option<String>,
+    /// Set an environment variable; repeat for more.
+    #[arg(long, value_name = "KEY=VALUE", value_parser = order::variable)]
+    env: Vec<(String, String)>,
+    /// Remove an environment variable; repeat for more.
+    #[arg(long, value_name = "KEY")]
+    unset: Vec<String>,
+    /// Megabytes, 128 to 10240 [default: 128].
+    #[arg(long, value_name = "MB")]
+    memory: Option<u32>,
+    /// Seconds, 1 to 900 [default: 3].
+    #[arg(long, value_name = "SECONDS")]
+    timeout: Option<u32>,
+    /// Megabytes of /tmp, 512 to 10240 [default: 512].
+    #[arg(long, value_name = "MB")]
+    tmp: Option<u32>,
+    /// What to call, such as app.handler.
+    #[arg(long)]
+    handler: Option<String>,
+    /// A runtime such as python3.12 or nodejs22.x, or just the language [default: the newest that fits].
+    #[arg(long)]
+    runtime: Option<String>,
+    /// ARN of the execution role.
+    #[arg(long, value_name = "ARN")]
+    role: Option<String>,
+    /// Free text.
+    #[arg(long)]
+    description: Option<String>,
+    /// Let anybody call the function by URL.
+    #[arg(long, action = ArgAction::SetTrue, conflicts_with = "private")]
+    public: bool,
+    /// Remove the public URL.
+    #[arg(long, action = ArgAction::SetTrue)]
+    private: bool,
+    /// Install dependencies anew instead of taking those kept from before.
+    #[arg(long)]
+    refresh: bool,
+}
+
+/// Runs it.
+pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
+    let screen = context.screen;
+    let refresh = args.refresh;
+    let order = Order::read(args)?;
+    let recipe = recipe::recognise(&order.path, &order.wishes)?;
+    screen.fact("recognised", format!("{} function {}: {}", language(&recipe), recipe.handler, recipe.why));
+    for note in &recipe.notes {
+        screen.warn(note);
+    }
+    let client = context.client()?;
+    let status = platform::status(&client).await.map_err(Failure::from)?;
+    let present = match lambda::configuration(&client, &order.name).await {
+        Ok(present) => Some(present),
+        Err(error) if error.is_not_found() => None,
+        Err(error) => return Err(error.into()),
+    };
+    let current = present.as_ref().map(|present| present.runtime.as_str());
+    let choice = choose::runtime(&recipe, order.wishes.runtime.as_ref(), &status.runtimes, current)?;
+    screen.fact("runtime", format!("{}, {}", choice.runtime.identifier, choice.why));
+    let bench = Bench {
+        layers: &Layers::new(&home::cache(), context.world.clone()),
+        screen: &screen,
+        runtime: &choice.runtime,
+        interpreter: local(&client, &choice),
+        fresh: refresh,
+    };
+    let package = recipe.build(&bench)?;
+    let zip = pack(context, &package)?;
+    let desired = Desired::new(&order, &recipe, &choice, present.as_ref());
+    let site = apply::Site { client: &client, context, name: &order.name, account: &status.account };
+    let outcome = apply::apply(&site, present.as_ref(), &desired, &zip).await?;
+    let public = public::settle(&client, &order.name, order.public).await?;
+    show(context, &order.name, &outcome, &public);
+    Ok(Exit::Done)
+}
+
+fn language(recipe: &Recipe) -> &'static str {
+    match recipe.language {
+        model::Language::Python => "a Python",
+        model::Language::Node => "a Node",
+        model::Language::Provided => "a compiled",
+    }
+}
+
+/// The platform's interpreter, if the platform runs on this machine and the file is there.
+fn local<'a>(client: &Client, choice: &'a Choice) -> Option<&'a Path> {
+    let executable = choice.executable.as_deref()?;
+    (client.target().endpoint.is_here() && executable.is_file()).then_some(executable)
+}
+
+fn pack(context: &Context, package: &Package) -> Result<Zip, Failure> {
+    let screen = context.screen;
+    package.check()?;
+    if package.bytes() > package::LARGE {
+        for (name, bytes) in package.heaviest(5) {
+            screen.warn(format!("{:>8}  {name}", figure::bytes(bytes)));
+        }
+    }
+    let phase = screen.phase("package", "packing");
+    let zip = package.zip()?;
+    phase.done(format!(
+        "{}, {}, {} zipped",
+        figure::count(package.len(), "file"),
+        figure::bytes(package.bytes()),
+        figure::bytes(zip.bytes.len() as u64)
+    ));
+    Ok(zip)
+}
+
+fn show(context: &Context, name: &str, outcome: &Outcome, public: &Public) {
+    let screen = context.screen;
+    let next = format!("dayfly invoke {name}");
+    if screen.json {
+        return screen.document(&json!({
+            "function": name,
+            "action": outcome.action(),
+            "changes": outcome.changes(),
+            "code_sha256": outcome.configuration().code_sha256,
+            "arn": outcome.configuration().function_arn,
+            "url": public.by_path(),
+            "url_by_host": public.by_host(),
+            "next": next,
+        }));
+    }
+    let mut changes = outcome.changes();
+    changes.extend(public.change());
+    match (outcome, changes.is_empty()) {
+        (Outcome::Unchanged(_), true) => screen.line(format!("{name} unchanged: nothing was uploaded")),
+        (Outcome::Created(_), _) => screen.line(format!("{name} created")),
+        (_, _) => screen.line(format!("{name} updated: {}", changes.join("; "))),
+    }
+    if let (Some(path), Some(host)) = (public.by_path(), public.by_host()) {
+        screen.line(format!("url   {path}"));
+        screen.line(format!("      {host}"));
+        screen.line(format!("next  curl {path}"));
+    } else {
+        screen.line(format!("next  {next}"));
+    }
+}

@@ -1,0 +1,151 @@
+//! `dayfly describe`.
+
+use crate::api::lambda::{self, Configuration, UrlConfig};
+use crate::api::platform::{self, Invocation};
+use crate::context::{Context, explain};
+use crate::failure::{Exit, Failure};
+use crate::figure;
+use crate::table::{Align, Table};
+use serde_json::json;
+
+/// Shows a function, its URL, and where the time of its last invocations went.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The function.
+    name: String,
+    /// How many invocations to show.
+    #[arg(short = 'n', long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    last: u16,
+}
+
+/// Runs it.
+pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
+    let client = context.client()?;
+    let function = match lambda::configuration(&client, &args.name).await {
+        Ok(function) => function,
+        Err(error) => return Err(explain(&client, &args.name, error).await),
+    };
+    let url = lambda::url(&client, &args.name).await?;
+    let records = platform::invocations(&client, &args.name, usize::from(args.last)).await?;
+    let endpoint = client.target().endpoint.url();
+    let screen = context.screen;
+    if screen.json {
+        screen.document(&json!({
+            "name": function.function_name,
+            "arn": function.function_arn,
+            "runtime": function.runtime,
+            "handler": function.handler,
+            "memory_mb": function.memory_size,
+            "timeout_s": function.timeout,
+            "tmp_mb": function.ephemeral_storage.size,
+            "role": function.role,
+            "description": function.description,
+            "environment": function.environment.variables.keys().collect::<Vec<_>>(),
+            "code_bytes": function.code_size,
+            "code_sha256": function.code_sha256,
+            "state": function.state,
+            "state_reason": function.state_reason,
+            "last_modified": function.last_modified,
+            "log_group": log_group(&function),
+            "url": url.as_ref().map(|url| &url.function_url),
+            "url_by_path": url.as_ref().and_then(|url| url.path_form(&endpoint)),
+            "url_auth": url.as_ref().map(|url| &url.auth_type),
+            "invocations": records,
+        }));
+        return Ok(Exit::Done);
+    }
+    for (name, value) in facts(&function, url.as_ref(), &endpoint) {
+        screen.line(format!("{name:<12} {value}"));
+    }
+    screen.line("");
+    if records.is_empty() {
+        screen.note(format!("no invocation is recorded; next: dayfly invoke {}", args.name));
+    } else {
+        screen.table(&invocations(&records, context.world.now().0));
+    }
+    Ok(Exit::Done)
+}
+
+fn log_group(function: &Configuration) -> String {
+    match function.logging_config.log_group.as_str() {
+        "" => format!("/aws/lambda/{}", function.function_name),
+        group => group.to_owned(),
+    }
+}
+
+fn facts(function: &Configuration, url: Option<&UrlConfig>, endpoint: &str) -> Vec<(&'static str, String)> {
+    let mut state = function.state.clone();
+    if let Some(reason) = &function.state_reason {
+        state = format!("{state}: {reason}");
+    }
+    let variables: Vec<&str> = function.environment.variables.keys().map(String::as_str).collect();
+    let mut facts = vec![
+        ("name", function.function_name.clone()),
+        ("runtime", format!("{}, handler {}", function.runtime, function.handler)),
+        (
+            "limits",
+            format!(
+                "{} MB memory, {} MB /tmp, {} s",
+                function.memory_size, function.ephemeral_storage.size, function.timeout
+            ),
+        ),
+        ("code", format!("{}, sha256 {}", figure::bytes(function.code_size), function.code_sha256)),
+        ("environment", if variables.is_empty() { "-".into() } else { variables.join(", ") }),
+        ("state", state),
+        ("modified", function.last_modified.clone()),
+        ("log", format!("{} (dayfly logs {})", log_group(function), function.function_name)),
+        ("arn", function.function_arn.clone()),
+    ];
+    if !function.description.is_empty() {
+        facts.insert(1, ("about", function.description.clone()));
+    }
+    match url {
+        Some(url) => {
+            let who = if url.auth_type == "NONE" { "anybody" } else { "signed requests only" };
+            facts.push(("url", format!("{} ({who})", url.path_form(endpoint).unwrap_or_default())));
+            facts.push(("", url.function_url.clone()));
+        }
+        None => facts.push(("url", "none (dayfly deploy --public makes one)".into())),
+    }
+    facts
+}
+
+fn invocations(records: &[Invocation], now_us: u64) -> Table {
+    let mut table = Table::new(&[
+        ("STARTED", Align::Left),
+        ("OUTCOME", Align::Left),
+        ("RUNG", Align::Left),
+        ("WHY", Align::Left),
+        ("QUEUE MS", Align::Right),
+        ("SANDBOX MS", Align::Right),
+        ("INIT MS", Align::Right),
+        ("HANDLER MS", Align::Right),
+        ("USER MS", Align::Right),
+        ("SYSTEM MS", Align::Right),
+        ("PEAK MB", Align::Right),
+        ("COST", Align::Right),
+        ("REQUEST", Align::Left),
+    ]);
+    for record in records {
+        let outcome = match &record.error_type {
+            Some(kind) => format!("{} ({kind})", record.outcome),
+            None => record.outcome.clone(),
+        };
+        table.row([
+            figure::age(now_us.saturating_sub(record.started_us) / 1_000_000),
+            outcome,
+            record.rung.clone(),
+            record.reason.clone(),
+            figure::milliseconds(record.phases.queue_us),
+            figure::milliseconds(record.phases.sandbox_us),
+            figure::milliseconds(record.phases.init_us),
+            figure::milliseconds(record.phases.handler_us),
+            figure::milliseconds(record.usage.user_us),
+            figure::milliseconds(record.usage.system_us),
+            figure::megabytes(record.usage.peak_bytes),
+            figure::dollars(record.cost_nanodollars as f64),
+            record.request_id.clone(),
+        ]);
+    }
+    table
+}
