@@ -126,7 +126,7 @@ def test_a_newer_format_is_refused(own, tmp_path):
     platform = own()
     platform.stop()
     version = next(p for p in platform.data.iterdir() if "format" in p.name.lower() or "version" in p.name.lower())
-    version.write_text("9999\n")
+    version.write_text("dayfly 9999\n")
     done = subprocess.run(
         [BINARY, "up", "--listen", "127.0.0.1:0", "--data", platform.data], capture_output=True, text=True, timeout=60
     )

@@ -1,25 +1,23 @@
 //! Services as the floors and neighbours that need them see them.
 
-use functions::{Functions, Runner};
+use functions::Functions;
 use gateway::{Cors, FunctionFacts, UrlAuth, UrlTarget};
-use invoke::{Done, Engine, Refused};
-use model::{Call, FunctionName, Version};
+use model::FunctionName;
 use std::sync::Arc;
-use wire::BoxFuture;
 
 /// The function service, for the gateway.
-pub(crate) struct Facts(pub(crate) Arc<Functions>);
+pub(crate) struct Facts(pub(crate) Functions);
 
 impl FunctionFacts for Facts {
     fn url(&self, url_id: &str) -> Option<UrlTarget> {
-        let target = self.0.resolve_url(url_id)?;
+        let target = self.0.url(url_id)?;
         Some(UrlTarget {
             version: target.version,
             auth: match target.auth {
                 functions::UrlAuth::None => UrlAuth::None,
                 functions::UrlAuth::AwsIam => UrlAuth::AwsIam,
             },
-            cors: target.cors.as_deref().map(cors),
+            cors: target.cors.as_ref().map(cors),
             policy: target.policy,
         })
     }
@@ -38,17 +36,4 @@ fn cors(cors: &functions::Cors) -> Arc<Cors> {
         allow_credentials: cors.allow_credentials,
         max_age_s: cors.max_age_s,
     })
-}
-
-/// The engine, for the function service.
-pub(crate) struct Runs(pub(crate) Arc<Engine>);
-
-impl Runner for Runs {
-    fn invoke<'a>(&'a self, version: &'a Arc<Version>, call: Call) -> BoxFuture<'a, Result<Done, Refused>> {
-        Box::pin(self.0.invoke(version, call))
-    }
-
-    fn retire(&self, function: &FunctionName, keep_revision: Option<&str>) {
-        self.0.retire(function, keep_revision);
-    }
 }

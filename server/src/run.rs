@@ -99,7 +99,7 @@ impl Ground {
             world: world.clone(),
             bounds: self.bounds(),
         });
-        let functions = self.functions(&store, &engine, &access).await?;
+        let functions = self.functions(&store, &engine, &access, address.port()).await?;
         let ready = Arc::new(OnceLock::new());
         let status = Status {
             ready: Arc::clone(&ready),
@@ -107,14 +107,14 @@ impl Ground {
             place: place.clone(),
             engine: Arc::clone(&engine),
             observe: observe.clone(),
-            functions: Arc::clone(&functions),
+            functions: functions.clone(),
         };
         let gateway = Gateway::new(gateway::Parts {
             access,
             engine: Arc::clone(&engine),
-            functions: Arc::new(Facts(Arc::clone(&functions))),
+            functions: Arc::new(Facts(functions.clone())),
             services: vec![
-                Box::new(wire::lambda::Serve(functions::Service(functions))),
+                Box::new(wire::lambda::Serve(functions)),
                 Box::new(wire::logs::Serve(logs::Service::new(observe.clone(), place.clone()))),
                 Box::new(wire::sts::Serve(accounts::Service)),
                 Box::new(wire::dayfly::Serve(status)),
@@ -154,7 +154,8 @@ impl Ground {
             queue_length: usize::try_from(model::limit("queue-length")).unwrap_or(usize::MAX),
             queue_wait: Duration::from_secs(model::limit("queue-wait")),
             idle_timeout: self.options.idle_timeout,
-            ..Bounds::default()
+            starts_at_once: std::thread::available_parallelism().map_or(4, |cores| cores.get() * 2),
+            patience: Duration::from_secs(1),
         }
     }
 
@@ -196,23 +197,23 @@ impl Ground {
         store: &Store,
         engine: &Arc<Engine>,
         access: &Arc<Access>,
-    ) -> Result<Arc<Functions>, ServerError> {
+        port: u16,
+    ) -> Result<Functions, ServerError> {
         let parts = functions::Parts {
             store: store.clone(),
             blobs: Blobs::open(&self.data).map_err(|why| file(&self.data, why))?,
-            code: self.data.dir("code").map_err(|why| file(&self.data, why))?,
-            runner: Arc::new(crate::ports::Runs(Arc::clone(engine))),
+            data: self.data.clone(),
+            runner: Arc::clone(engine) as Arc<dyn functions::Runner>,
             unpacker: Arc::clone(&self.launcher) as Arc<dyn functions::Unpacker>,
             access: Arc::clone(access),
             world: self.world.clone(),
             place: self.options.place.clone(),
             settings: functions::Settings {
-                base_domain: self.options.base_domain.clone(),
+                url_authority: format!("lambda-url.{}:{port}", self.options.base_domain),
                 concurrency: self.options.concurrency,
             },
         };
-        let opened = Functions::open(parts).await;
-        opened.map(Arc::new).map_err(|why| ServerError::State(why.to_string()))
+        Functions::open(parts).await.map_err(|why| ServerError::State(why.to_string()))
     }
 
     fn banner(&self, address: std::net::SocketAddr, runtimes: &Runtimes) -> Ready {
@@ -244,7 +245,9 @@ impl Platform {
         let mut interrupt = signal(SignalKind::interrupt()).map_err(io)?;
         let (ender, end) = Ender::new();
         let serving = tokio::spawn(Arc::clone(&self.gateway).serve(listener, end));
-        on_ready(self.ready.get_or_init(|| self.banner.clone()));
+        let ready = self.ready.get_or_init(|| self.banner.clone());
+        self.announce(ready).map_err(|why| file(&self.data, why))?;
+        on_ready(ready);
         let broken = tokio::select! {
             _ = terminate.recv() => None,
             _ = interrupt.recv() => None,
@@ -259,8 +262,26 @@ impl Platform {
             () = self.world.sleep(Duration::from_secs(5)) => {}
         }
         self.observe.flush().await;
-        drop(self.data);
+        let _ = self.data.remove(ENDPOINT_FILE);
         broken.map_or(Ok(()), |why| Err(ServerError::Broken(why)))
+    }
+}
+
+/// The file in the data directory by which tools on this machine find a running platform.
+const ENDPOINT_FILE: &str = "endpoint.json";
+
+impl Platform {
+    fn announce(&self, ready: &Ready) -> std::io::Result<()> {
+        let reachable = match ready.address.ip() {
+            ip if ip.is_unspecified() => format!("http://127.0.0.1:{}", ready.address.port()),
+            _ => ready.endpoint.clone(),
+        };
+        let text = serde_json::json!({
+            "endpoint": reachable,
+            "pid": std::process::id(),
+            "region": self.options.place.region,
+        });
+        self.data.write_atomic(ENDPOINT_FILE, text.to_string().as_bytes(), 0o644).map(drop)
     }
 }
 

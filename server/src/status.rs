@@ -18,7 +18,7 @@ pub(crate) struct Status {
     pub(crate) place: Place,
     pub(crate) engine: Arc<Engine>,
     pub(crate) observe: Observe,
-    pub(crate) functions: Arc<Functions>,
+    pub(crate) functions: Functions,
 }
 
 const RECORDS_DEFAULT: i32 = 20;

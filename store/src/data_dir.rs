@@ -78,6 +78,14 @@ impl DataDir {
         }
     }
 
+    /// Removes the file at `rel`; no error where there is none.
+    pub fn remove(&self, rel: &str) -> io::Result<()> {
+        match fs::remove_file(self.0.path.join(inside(rel)?)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     fn check_format(&self) -> Result<(), DataDirError> {
         let path = self.0.path.join(FORMAT_FILE);
         let unusable = |source| DataDirError::Unusable { path: path.clone(), source };
