@@ -31,3 +31,35 @@ pub enum UnpackError {
     #[error("the package could not be unpacked: {0}")]
     Failed(String),
 }
+
+impl UnpackError {
+    /// The archive as a whole is at fault.
+    pub(super) fn archive(why: impl Into<String>) -> Self {
+        UnpackError::Refused { entry: None, why: why.into() }
+    }
+
+    /// One entry is at fault. Its name is made printable and cut.
+    pub(super) fn entry(name: &[u8], why: impl Into<String>) -> Self {
+        const SHOWN_CHARACTERS: usize = 200;
+        let name = String::from_utf8_lossy(name);
+        let mut shown: String =
+            name.chars().take(SHOWN_CHARACTERS).flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] }).collect();
+        if name.chars().nth(SHOWN_CHARACTERS).is_some() {
+            shown.push('…');
+        }
+        UnpackError::Refused { entry: Some(shown), why: why.into() }
+    }
+
+    /// A limit is passed.
+    pub(super) fn too_large(limit: &str, allowed: u64, found: u64) -> Self {
+        UnpackError::TooLarge { limit: limit.to_owned(), allowed, found }
+    }
+
+    /// Something of this machine failed while doing `what`.
+    pub(super) fn machine(what: &str, error: &std::io::Error) -> Self {
+        match error.raw_os_error() {
+            Some(libc::ENOSPC | libc::EDQUOT) => UnpackError::DiskFull,
+            _ => UnpackError::Failed(format!("{what}: {error}")),
+        }
+    }
+}
