@@ -14,4 +14,20 @@ pub struct Interpreter {
     pub executable: PathBuf,
     /// The folder that holds it and its libraries.
     pub prefix: PathBuf,
+    /// Files and folders outside the system's own that it needs, each to be visible at its own place.
+    pub needs: Vec<PathBuf>,
+    /// Name, within the runtime folder, of our bootstrap in the form that it loads fastest.
+    pub bootstrap: String,
+}
+
+impl Interpreter {
+    /// The identifier of the runtimes it serves, such as `python3.12` or `nodejs22.x`.
+    pub fn identifier(&self) -> String {
+        let (major, minor, _) = self.version;
+        match self.language {
+            Language::Python => format!("python{major}.{minor}"),
+            Language::Node => format!("nodejs{major}.x"),
+            Language::Provided => "provided.al2023".into(),
+        }
+    }
 }

@@ -2,8 +2,11 @@
 //!
 //! * [`Runtimes`]: what was found, and [`Runtimes::plan`]: how an instance of a function version starts.
 //! * [`Channel`]: the conversation with one instance, over framed messages or the HTTP Runtime API.
+//! * `python/` and `node/`: the bootstraps, which load a handler and hold the other end of the framed channel.
 
+mod bootstraps;
 mod channel;
+mod discover;
 mod error;
 mod interpreter;
 mod plan;
@@ -12,5 +15,6 @@ mod runtimes;
 pub use channel::{Channel, ChannelError, Event, Framed, RuntimeApi};
 pub use error::PlanError;
 pub use interpreter::Interpreter;
-pub use plan::{Bind, Credentials, InstanceFacts, Protocol, StartPlan};
+pub use plan::{Credentials, InstanceFacts, Protocol, StartPlan};
 pub use runtimes::Runtimes;
+pub use sandbox::Bind;

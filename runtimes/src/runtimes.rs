@@ -1,22 +1,95 @@
 //! All interpreters of this machine, and the plans that follow from them.
 
-use crate::{InstanceFacts, Interpreter, PlanError, StartPlan};
-use model::Version;
+use crate::plan::{self, entry};
+use crate::{InstanceFacts, Interpreter, PlanError, Protocol, StartPlan, bootstraps, discover};
+use model::{Language, Runtime, Version};
+use sandbox::Launcher;
+use std::path::PathBuf;
+use store::DataDir;
 
 /// What this machine can run.
 #[derive(Debug)]
 pub struct Runtimes {
     found: Vec<Interpreter>,
+    /// Holds our bootstraps; `/var/runtime` inside.
+    folder: PathBuf,
 }
 
 impl Runtimes {
+    /// Looks for interpreters wherever people install them and writes our bootstraps into the data directory.
+    /// What was learnt of an executable is kept there until the executable changes.
+    ///
+    /// # Errors
+    /// The data directory cannot be written.
+    pub async fn discover(launcher: &Launcher, data: &DataDir) -> std::io::Result<Self> {
+        let folder = bootstraps::install(data)?;
+        let places = discover::Places::of_this_process();
+        let found = discover::discover(&places, launcher, data).await?;
+        Ok(Self { found, folder })
+    }
+
     /// The interpreters, newest first within a language.
     pub fn found(&self) -> &[Interpreter] {
         &self.found
     }
 
-    /// How an instance of `version` starts.
-    pub fn plan(&self, version: &Version, _facts: &InstanceFacts) -> Result<StartPlan, PlanError> {
-        Err(PlanError::InvalidEntrypoint(version.handler.clone()))
+    /// How an instance of `version` starts. Never with another version of the language than the one asked for.
+    pub fn plan(&self, version: &Version, facts: &InstanceFacts) -> Result<StartPlan, PlanError> {
+        match version.runtime.language {
+            Language::Provided => {
+                let program = entry::find(&version.code_dir)?;
+                Ok(plan::provided(version, facts, program))
+            }
+            Language::Python | Language::Node => {
+                let interpreter = self.interpreter(&version.runtime)?;
+                Ok(plan::interpreted(version, facts, interpreter, &self.folder))
+            }
+        }
+    }
+
+    /// Whether instances of `runtime` can be started, without looking at any function's package.
+    pub fn serves(&self, runtime: &Runtime) -> Result<(), PlanError> {
+        match runtime.language {
+            Language::Provided => Ok(()),
+            Language::Python | Language::Node => self.interpreter(runtime).map(|_| ()),
+        }
+    }
+
+    fn interpreter(&self, asked: &Runtime) -> Result<&Interpreter, PlanError> {
+        let fits = |found: &&Interpreter| {
+            let (major, minor, _) = found.version;
+            found.language == asked.language
+                && major == asked.version.0
+                && (asked.language == Language::Node || minor == asked.version.1)
+        };
+        self.found.iter().find(fits).ok_or_else(|| self.missing(asked))
+    }
+
+    fn missing(&self, asked: &Runtime) -> PlanError {
+        let mut names: Vec<String> = self.found.iter().map(Interpreter::identifier).collect();
+        names.dedup();
+        let (major, minor) = asked.version;
+        let how = match asked.language {
+            Language::Node => format!("`nvm install {major}` or `n {major}`"),
+            _ => format!("`apt install python{major}.{minor}` or `uv python install {major}.{minor}`"),
+        };
+        PlanError::MissingRuntime {
+            asked: asked.identifier.clone(),
+            found: if names.is_empty() { "none".into() } else { names.join(", ") },
+            hint: format!("install it, e.g. with {how}, and restart dayfly"),
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn of(found: Vec<Interpreter>, folder: PathBuf) -> Self {
+        Self { found, folder }
+    }
+}
+
+/// The protocol that instances of a language speak.
+pub(crate) fn protocol(language: Language) -> Protocol {
+    match language {
+        Language::Provided => Protocol::RuntimeApi,
+        Language::Python | Language::Node => Protocol::Framed,
     }
 }

@@ -1,0 +1,42 @@
+//! Our bootstraps: part of this program, written where sandboxes can see them.
+
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use store::DataDir;
+
+/// The folder in the data directory that is `/var/runtime` inside.
+pub(crate) const FOLDER: &str = "runtime";
+/// Where instances see it.
+pub(crate) const GUEST: &str = "/var/runtime";
+
+pub(crate) const PYTHON: &str = include_str!("python/bootstrap.py");
+pub(crate) const NODE: &str = "bootstrap.cjs";
+
+const FILES: &[(&str, &str)] = &[
+    ("bootstrap.py", PYTHON),
+    ("_dayfly_logging.py", include_str!("python/_dayfly_logging.py")),
+    ("_dayfly_unusual.py", include_str!("python/_dayfly_unusual.py")),
+    (NODE, include_str!("node/bootstrap.cjs")),
+];
+
+/// Writes what is missing or of another version; the folder.
+pub(crate) fn install(data: &DataDir) -> std::io::Result<PathBuf> {
+    let folder = data.dir(FOLDER)?;
+    // Instances run as users of their own.
+    std::fs::set_permissions(&folder, Permissions::from_mode(0o755))?;
+    for (name, text) in FILES {
+        write(data, name, text.as_bytes())?;
+    }
+    Ok(folder)
+}
+
+/// Writes one file of the folder, unless it is there already.
+pub(crate) fn write(data: &DataDir, name: &str, bytes: &[u8]) -> std::io::Result<()> {
+    let rel = format!("{FOLDER}/{name}");
+    if data.read(&rel)?.as_deref() == Some(bytes) {
+        return Ok(());
+    }
+    let path = data.write_atomic(&rel, bytes, 0o644)?;
+    std::fs::set_permissions(path, Permissions::from_mode(0o644))
+}
