@@ -133,3 +133,9 @@ pub enum QueryError {
     #[error("the logs cannot be read: {0}")]
     Failed(String),
 }
+
+impl QueryError {
+    pub(crate) fn failed(error: impl std::fmt::Display) -> Self {
+        Self::Failed(error.to_string())
+    }
+}

@@ -24,6 +24,8 @@ pub(super) struct Group {
     writer: Option<Writer>,
     /// No segment is numbered lower from now on.
     next_number: u32,
+    /// Entries that a full or failing disk did not take.
+    lost: u64,
 }
 
 #[derive(Debug)]
@@ -58,6 +60,7 @@ impl Group {
             segments: VecDeque::new(),
             writer: None,
             next_number: 0,
+            lost: 0,
         })
     }
 
@@ -77,7 +80,7 @@ impl Group {
         segments.sort_by_key(|segment| segment.number);
         let next_number = segments.last().map_or(0, |segment| segment.number + 1);
         let (name, segments) = (name.into(), segments.into());
-        Ok(Some(Self { dir, name, created_us, segments, writer: None, next_number }))
+        Ok(Some(Self { dir, name, created_us, segments, writer: None, next_number, lost: 0 }))
     }
 
     pub(super) fn info(&self) -> GroupInfo {
@@ -91,6 +94,11 @@ impl Group {
     /// The newest stamp of the oldest segment.
     pub(super) fn oldest_us(&self) -> Option<u64> {
         self.segments.front().map(|segment| segment.newest_us)
+    }
+
+    /// How many entries were lost since the last call.
+    pub(super) fn take_lost(&mut self) -> u64 {
+        std::mem::take(&mut self.lost)
     }
 
     pub(super) fn is_open(&self) -> bool {
@@ -123,7 +131,7 @@ impl Group {
         let bounds = Bounds::with(segment.bounds, stamp_us);
         (segment.bounds, segment.newest_us) = (Some(bounds), bounds.last_us);
         if writer.pending.len() >= PENDING_BYTES {
-            self.flush()?;
+            let _ = self.flush();
         }
         Ok((position, started))
     }
@@ -135,7 +143,7 @@ impl Group {
         let Err(error) = writer.flush(&self.dir) else { return Ok(()) };
         let segment = self.segments.back_mut().expect("an open writer has a segment");
         segment.bytes = writer.written;
-        tracing::warn!(group = self.name, entries, %error, "log entries were lost");
+        self.lost += entries;
         Err(error)
     }
 

@@ -73,6 +73,16 @@ pub struct Part {
 }
 
 impl Part {
+    /// The same for as long as the group lives, and the part of no other.
+    pub fn start(&self) -> Position {
+        Position::of(self.number, 0)
+    }
+
+    /// Whether nothing will be appended to it any more.
+    pub fn is_finished(&self) -> bool {
+        self.finished
+    }
+
     /// Calls `each` with every entry until it answers `false`. A part that was dropped meanwhile is empty.
     /// Blocks.
     pub fn read(&self, mut each: impl FnMut(Entry<'_>) -> bool) -> io::Result<()> {
@@ -138,10 +148,14 @@ impl Segments {
         Ok(position)
     }
 
-    /// Hands appended entries to the operating system. What a full disk does not take is lost, with a word in
-    /// the process's own log.
+    /// Hands appended entries to the operating system. What a full disk does not take is lost and counted.
     pub fn flush(&self) -> io::Result<()> {
         self.lock().values_mut().map(Group::flush).fold(Ok(()), Result::and)
+    }
+
+    /// How many appended entries a full or failing disk did not take since the last call.
+    pub fn take_lost(&self) -> u64 {
+        self.lock().values_mut().map(Group::take_lost).sum()
     }
 
     /// The parts of a group that may hold stamps from `from_us` until before `to_us`, oldest first; `None`

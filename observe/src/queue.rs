@@ -1,0 +1,178 @@
+//! What was taken in and waits to be written: bounded, and never in the way of those who bring it.
+
+use model::InvocationRecord;
+use std::collections::BTreeMap;
+use std::sync::{Condvar, Mutex, MutexGuard};
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// How long lines gather before they are written, unless somebody asks for them.
+const GATHER: Duration = Duration::from_millis(10);
+/// How often the writer looks at limits while nothing comes in.
+const IDLE: Duration = Duration::from_secs(60);
+/// Streams whose dropped lines are counted apart.
+const DROPPED_STREAMS_MAX: usize = 1024;
+/// What a record takes while it waits, roughly.
+const RECORD_BYTES: usize = 1024;
+
+#[derive(Debug)]
+pub(crate) enum Item {
+    Line { group: String, stream: String, stamp_us: u64, message: Vec<u8> },
+    Record(Box<InvocationRecord>),
+}
+
+impl Item {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Line { group, stream, message, .. } => {
+                size_of::<Self>() + group.len() + stream.len() + message.len()
+            }
+            Self::Record(_) => RECORD_BYTES,
+        }
+    }
+}
+
+/// Lines that were not kept, by group and stream, with the time of the last one.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Dropped {
+    pub(crate) streams: BTreeMap<(String, String), (u64, u64)>,
+    /// Records, and lines of streams beyond those that are counted apart.
+    pub(crate) elsewhere: u64,
+}
+
+impl Dropped {
+    pub(crate) fn add(&mut self, item: Item) {
+        match item {
+            Item::Line { group, stream, stamp_us, .. } => self.count((group, stream), 1, stamp_us),
+            Item::Record(_) => self.elsewhere += 1,
+        }
+    }
+
+    pub(crate) fn merge(&mut self, other: Self) {
+        self.elsewhere += other.elsewhere;
+        for (stream, (lines, last_us)) in other.streams {
+            self.count(stream, lines, last_us);
+        }
+    }
+
+    fn count(&mut self, stream: (String, String), lines: u64, last_us: u64) {
+        if self.streams.len() >= DROPPED_STREAMS_MAX && !self.streams.contains_key(&stream) {
+            self.elsewhere += lines;
+            return;
+        }
+        let (sum, last) = self.streams.entry(stream).or_default();
+        (*sum, *last) = (*sum + lines, last_us.max(*last));
+    }
+}
+
+/// What the writer takes at once. Empty when it is only time to look at limits.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    pub(crate) items: Vec<Item>,
+    pub(crate) dropped: Dropped,
+    /// Reported back by [`Queue::written`].
+    pub(crate) ticket: u64,
+}
+
+#[derive(Debug)]
+pub(crate) struct Queue {
+    state: Mutex<State>,
+    ready: Condvar,
+    max_bytes: usize,
+    written: watch::Sender<u64>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    items: Vec<Item>,
+    bytes: usize,
+    dropped: Dropped,
+    /// Grows with everything that is brought, kept or dropped.
+    brought: u64,
+    /// Somebody waits for what is here.
+    hurry: bool,
+    /// The writer waits for a first item.
+    idle: bool,
+    closed: bool,
+}
+
+impl Queue {
+    pub(crate) fn new(max_bytes: usize) -> Self {
+        Self { state: Mutex::default(), ready: Condvar::new(), max_bytes, written: watch::Sender::new(0) }
+    }
+
+    /// Takes an item in, or counts it as dropped where there is no room.
+    pub(crate) fn push(&self, item: Item) {
+        let mut state = self.lock();
+        state.brought += 1;
+        let bytes = state.bytes + item.bytes();
+        if bytes > self.max_bytes {
+            state.dropped.add(item);
+            return;
+        }
+        state.bytes = bytes;
+        state.items.push(item);
+        let wake = state.idle || bytes > self.max_bytes / 2;
+        state.idle = false;
+        drop(state);
+        if wake {
+            self.ready.notify_one();
+        }
+    }
+
+    /// Returns once everything brought before the call was written or counted as dropped.
+    pub(crate) async fn flush(&self) {
+        let mut written = self.written.subscribe();
+        let wanted = {
+            let mut state = self.lock();
+            state.hurry = true;
+            state.brought
+        };
+        self.ready.notify_one();
+        let _ = written.wait_for(|written| *written >= wanted).await;
+    }
+
+    /// For the writer: waits for items and lets some gather. `None` once the queue is closed and empty.
+    pub(crate) fn take(&self) -> Option<Batch> {
+        let mut state = self.lock();
+        state.idle = true;
+        let waits = |state: &mut State| state.items.is_empty() && !state.hurry && !state.closed;
+        state =
+            self.ready.wait_timeout_while(state, IDLE, waits).expect("no holder of this lock can panic").0;
+        state.idle = false;
+        if state.items.is_empty() && state.closed {
+            return None;
+        }
+        if !state.items.is_empty() {
+            let half = self.max_bytes / 2;
+            let gathers = |state: &mut State| !state.hurry && !state.closed && state.bytes <= half;
+            state = self
+                .ready
+                .wait_timeout_while(state, GATHER, gathers)
+                .expect("no holder of this lock can panic")
+                .0;
+        }
+        state.hurry = false;
+        state.bytes = 0;
+        Some(Batch {
+            items: std::mem::take(&mut state.items),
+            dropped: std::mem::take(&mut state.dropped),
+            ticket: state.brought,
+        })
+    }
+
+    /// For the writer: everything up to this batch can be read.
+    pub(crate) fn written(&self, ticket: u64) {
+        self.written.send_replace(ticket);
+    }
+
+    /// Lets the writer end once it has written what waits.
+    pub(crate) fn close(&self) {
+        self.lock().closed = true;
+        self.ready.notify_one();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no holder of this lock can panic")
+    }
+}
