@@ -8,21 +8,39 @@
 //!   It makes each sandbox's first process, which builds its own world step by step and then starts the function.
 #![allow(unsafe_code)]
 
+mod base;
+mod cgroup;
+mod channel;
 mod error;
+mod gauge;
+mod identity;
+mod inside;
+mod kernel;
 mod launcher;
+mod netns;
+mod probe;
+mod processes;
 mod protections;
+mod protocol;
 pub mod seccomp;
+mod service;
 mod spec;
+mod step;
 mod unpack;
 
 pub use error::SandboxError;
 pub use launcher::{Command, Launcher, LauncherOptions, Ran, Sandbox};
 pub use protections::{Layer, Protections};
 pub use spec::{Bind, Exit, Fault, Layers, Spec};
+pub use step::STEPS;
 pub use unpack::{UnpackError, UnpackLimits, Unpacked, Unpacking, unpack};
 
 /// The life of the launcher process: serves the control socket on descriptor 3 until the server is gone, then ends
 /// every sandbox and exits. The entry of a hidden subcommand; call it first thing in `main`, before any thread exists.
 pub fn run_launcher() -> ! {
-    std::process::exit(70)
+    let served = service::serve();
+    if let Err(error) = &served {
+        eprintln!("launcher: {error}");
+    }
+    std::process::exit(i32::from(served.is_err()))
 }

@@ -1,11 +1,19 @@
 //! What a sandbox shall be.
 
-use std::path::PathBuf;
+use crate::SandboxError;
+use std::path::{Component, Path, PathBuf};
+
+/// Bounds of one request; a function comes nowhere near them.
+const MAX_BINDS: usize = 32;
+const MAX_LISTENERS: usize = 16;
+
+/// The kernel's own page of memory: less cannot be given.
+const LEAST_BYTES: u64 = 4096;
 
 /// A request for one sandbox.
 #[derive(Debug, Clone, Default)]
 pub struct Spec {
-    /// Names it in cgroups and messages: 1 to 64 of `[A-Za-z0-9_-]`, unique among the living.
+    /// Names it in messages.
     pub id: String,
     /// Program (an absolute path inside the sandbox) and arguments.
     pub argv: Vec<String>,
@@ -29,6 +37,58 @@ pub struct Spec {
     pub control: bool,
     /// Layers of isolation; all on unless a test looks at one alone.
     pub layers: Layers,
+}
+
+impl Spec {
+    /// Whether it can be asked for.
+    pub(crate) fn check(&self) -> Result<(), SandboxError> {
+        let no_nul = |text: &String| !text.contains('\0');
+        let rules = [
+            (
+                self.argv.first().is_some_and(|program| program.starts_with('/')),
+                "the program must be an absolute path",
+            ),
+            (self.argv.iter().all(no_nul), "an argument contains a NUL"),
+            (
+                self.env.iter().all(|(name, value)| {
+                    !name.is_empty() && !name.contains('=') && no_nul(name) && no_nul(value)
+                }),
+                "an environment variable has no name, or contains a NUL",
+            ),
+            (is_plain(Path::new(&self.workdir)), "the working directory must be an absolute path without .."),
+            (self.binds.len() <= MAX_BINDS, "too many binds"),
+            (
+                self.binds.iter().all(Bind::is_sound),
+                "binds must be absolute UTF-8 paths without .., and not /",
+            ),
+            (self.listen.len() <= MAX_LISTENERS && !self.listen.contains(&0), "too many ports, or port 0"),
+            (self.layers.network || self.listen.is_empty(), "listeners need a network of their own"),
+            (self.memory_bytes >= LEAST_BYTES, "no memory is allowed"),
+            (self.cpu_millis > 0 && self.pids > 0, "no processor time or no process is allowed"),
+        ];
+        match rules.into_iter().find(|(holds, _)| !holds) {
+            Some((_, why)) => Err(SandboxError::Invalid(why.to_owned())),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Bind {
+    fn is_sound(&self) -> bool {
+        let file_name = self.guest.file_name().is_some();
+        file_name
+            && [&self.host, &self.guest].into_iter().all(|path| is_plain(path) && path.to_str().is_some())
+    }
+}
+
+/// Absolute and going down only. `/proc/self/fd/N` and the like would name descriptors, not places.
+fn is_plain(path: &Path) -> bool {
+    let mut parts = path.components();
+    let text = path.as_os_str().as_encoded_bytes();
+    parts.next() == Some(Component::RootDir)
+        && parts.all(|part| matches!(part, Component::Normal(_)))
+        && !text.contains(&0)
+        && !path.starts_with("/proc")
 }
 
 /// A host path and where it appears inside, read-only. Both absolute, without `..`; the host path is resolved
@@ -101,4 +161,50 @@ pub enum Exit {
     Code(i32),
     /// This signal ended it.
     Signal(i32),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sound() -> Spec {
+        Spec {
+            argv: vec!["/bin/true".to_owned()],
+            workdir: "/".to_owned(),
+            memory_bytes: 1 << 20,
+            cpu_millis: 1,
+            pids: 1,
+            ..Spec::default()
+        }
+    }
+
+    #[test]
+    fn refuses_what_cannot_be() {
+        let bind = |host: &str, guest: &str| Bind { host: host.into(), guest: guest.into() };
+        let cases: [(&str, &dyn Fn(&mut Spec)); 16] = [
+            ("absolute", &|s| s.argv.clear()),
+            ("absolute", &|s| s.argv = vec!["true".into()]),
+            ("NUL", &|s| s.argv.push("a\0".into())),
+            ("environment", &|s| s.env.push((String::new(), "x".into()))),
+            ("environment", &|s| s.env.push(("A=B".into(), "x".into()))),
+            ("environment", &|s| s.env.push(("A".into(), "x\0".into()))),
+            ("working", &|s| s.workdir = "tmp".into()),
+            ("working", &|s| s.workdir = "/tmp/..".into()),
+            ("working", &|s| s.workdir = "/proc/self/fd/5".into()),
+            ("binds", &|s| s.binds = vec![bind("/x", "/")]),
+            ("binds", &|s| s.binds = vec![bind("/x", "/y/../z")]),
+            ("binds", &|s| s.binds = vec![bind("x", "/y")]),
+            ("too many binds", &|s| s.binds = vec![bind("/x", "/y"); 33]),
+            ("port", &|s| s.listen = vec![0]),
+            ("memory", &|s| s.memory_bytes = 0),
+            ("process", &|s| s.pids = 0),
+        ];
+        sound().check().unwrap();
+        for (expected, spoil) in cases {
+            let mut spec = sound();
+            spoil(&mut spec);
+            let error = spec.check().unwrap_err().to_string();
+            assert!(error.contains(expected), "{error} should speak of {expected}");
+        }
+    }
 }

@@ -1,50 +1,59 @@
 //! The server's side of the launcher.
 
 mod command;
+mod line;
+mod process;
 mod sandbox;
 
 pub use command::{Command, Ran};
+pub use process::LauncherOptions;
 pub use sandbox::Sandbox;
 
+use crate::channel;
+use crate::protocol::{Boot, Report, Request, SandboxRequest, decode, encode};
+use crate::step::Failure;
 use crate::{Protections, SandboxError, Spec, UnpackError, UnpackLimits, Unpacked};
+use line::Line;
+use process::Process;
+use sandbox::Pipes;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
+use std::time::Duration;
 
-/// How the launcher process is started.
-#[derive(Debug, Clone, Default)]
-pub struct LauncherOptions {
-    /// Arguments that make the executable call [`crate::run_launcher`]: the hidden subcommand.
-    pub arguments: Vec<String>,
-}
+/// How long the setup of a sandbox may take, until its program executes.
+const SETUP_PATIENCE: Duration = Duration::from_secs(20);
 
 /// The server's handle on its launcher process. Dropping it ends the launcher and every sandbox.
 #[derive(Debug)]
 pub struct Launcher {
-    protections: Protections,
+    process: Process,
 }
 
 impl Launcher {
-    /// Starts the launcher process with an empty environment. Call it before any secret is read and before any
-    /// thread exists. `exe` is usually `/proc/self/exe`.
+    /// Starts the launcher process with an empty environment and waits until it has probed this machine. Call it
+    /// before any secret is read and before any thread exists. `exe` is usually `/proc/self/exe`.
+    ///
+    /// It succeeds where no sandbox can be made, so that [`Launcher::protections`] can say why.
     ///
     /// # Errors
-    /// [`SandboxError::Unsupported`] when not even the weakest sandbox can be made here.
+    /// What the kernel said.
     pub fn start(exe: &Path, options: LauncherOptions) -> Result<Self, SandboxError> {
-        let _ = (exe, options);
-        Err(SandboxError::LauncherGone)
+        Ok(Self { process: Process::start(exe, &options)? })
     }
 
-    /// Gives up every capability of this process for good, keeping its user. Call it after [`Launcher::start`] and
-    /// before any thread exists.
+    /// Gives up every capability of this process for good, keeping its user, and lets nobody of that user look into
+    /// it. Call it after [`Launcher::start`] and before any thread exists.
     ///
     /// # Errors
     /// What the kernel said.
     pub fn drop_server_privileges() -> Result<(), SandboxError> {
-        Ok(())
+        Ok(process::drop_privileges()?)
     }
 
     /// What protects sandboxes here.
     pub fn protections(&self) -> &Protections {
-        &self.protections
+        self.process.protections()
     }
 
     /// Makes a sandbox and starts its program. Returns once the program is executing.
@@ -52,8 +61,49 @@ impl Launcher {
     /// # Errors
     /// [`SandboxError::Setup`] names the step; nothing ran and nothing is left then.
     pub async fn create(&self, spec: Spec) -> Result<Sandbox, SandboxError> {
-        let _ = spec;
-        Err(SandboxError::LauncherGone)
+        spec.check()?;
+        self.process.supported()?;
+        let (connection, far_connection) = channel::pair()?;
+        let (boot, far_boot) = channel::pair()?;
+        let (pipes, far_pipes) = Pipes::make(spec.control)?;
+        let Spec { id, argv, env, workdir, .. } = spec;
+        let message = encode(&Boot::Program { argv, env, workdir })?;
+        channel::send(&boot, &message, &[]).map_err(too_large)?;
+        let request = Request::Sandbox(SandboxRequest {
+            binds: spec.binds,
+            tmp_bytes: spec.tmp_bytes,
+            memory_bytes: spec.memory_bytes,
+            cpu_millis: spec.cpu_millis,
+            pids: spec.pids,
+            listen: spec.listen,
+            control: spec.control,
+            layers: spec.layers,
+        });
+        let mut fds = vec![far_connection.as_fd(), far_boot.as_fd()];
+        fds.extend(far_pipes.iter().map(AsFd::as_fd));
+        self.send(&request, &fds).await?;
+        drop((far_connection, far_boot, far_pipes));
+
+        let line = Line::new(connection)?;
+        let set_up = async {
+            let failure = Line::new(boot)?.receive().await?.map(|message| decode::<Failure>(&message.bytes));
+            let made = line.receive().await?.ok_or(SandboxError::LauncherGone)?;
+            match (decode(&made.bytes)?, failure.transpose()?) {
+                (Report::Made { meters, pid }, None) => {
+                    Sandbox::new(id, line, pipes, (meters, pid), made.fds)
+                }
+                (Report::Failed(failure), _) => Err(failure.into()),
+                (_, Some(failure)) => {
+                    // Its end is the proof that nothing is left of it.
+                    while line.receive().await?.is_some() {}
+                    Err(failure.into())
+                }
+                (report, None) => Err(io::Error::other(format!("unexpected report {report:?}")).into()),
+            }
+        };
+        let timed_out =
+            |_| SandboxError::Setup { step: "program".to_owned(), source: io::ErrorKind::TimedOut.into() };
+        tokio::time::timeout(SETUP_PATIENCE, set_up).await.map_err(timed_out)?
     }
 
     /// Runs a small, trusted command of the host, unsandboxed, e.g. `node --version`.
@@ -61,16 +111,56 @@ impl Launcher {
     /// # Errors
     /// [`SandboxError::TimedOut`] after `command.timeout`; it is killed then.
     pub async fn run(&self, command: Command) -> Result<Ran, SandboxError> {
-        let _ = command;
-        Err(SandboxError::LauncherGone)
+        command::run(self, command).await
     }
 
     /// Unpacks a package in a jailed child. `dest` appears whole or not at all.
     ///
     /// # Errors
     /// See [`UnpackError`].
-    pub async fn unpack(&self, zip: &Path, dest: &Path, limits: UnpackLimits) -> Result<Unpacked, UnpackError> {
-        let _ = (zip, dest, limits);
-        Err(UnpackError::Failed("the launcher process is gone".to_owned()))
+    pub async fn unpack(
+        &self,
+        zip: &Path,
+        dest: &Path,
+        limits: UnpackLimits,
+    ) -> Result<Unpacked, UnpackError> {
+        let failed = |error: io::Error| UnpackError::Failed(error.to_string());
+        let asked = async {
+            let zip = std::fs::File::open(zip)?;
+            let (connection, far_connection) = channel::pair()?;
+            let request = Request::Unpack { dest: dest.to_owned(), limits };
+            self.send(&request, &[far_connection.as_fd(), zip.as_fd()]).await?;
+            drop(far_connection);
+            Line::new(connection)?.receive().await
+        };
+        match asked.await.map_err(failed)? {
+            Some(message) => match decode(&message.bytes).map_err(failed)? {
+                Report::Unpacked(result) => result,
+                report => Err(UnpackError::Failed(format!("unexpected report {report:?}"))),
+            },
+            None => Err(UnpackError::Failed(SandboxError::LauncherGone.to_string())),
+        }
+    }
+
+    /// Sends a request, waiting while the launcher does not keep up.
+    async fn send(&self, request: &Request, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
+        let bytes = encode(request)?;
+        loop {
+            match channel::send(self.process.control(), &bytes, fds) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    Line::new(self.process.control().try_clone_to_owned()?)?.writable().await?;
+                }
+                other => return other,
+            }
+        }
+    }
+}
+
+fn too_large(error: io::Error) -> SandboxError {
+    match error.kind() {
+        io::ErrorKind::InvalidInput => {
+            SandboxError::Invalid(format!("program and environment exceed {} bytes", channel::MAX_BYTES))
+        }
+        _ => error.into(),
     }
 }

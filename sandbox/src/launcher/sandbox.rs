@@ -1,10 +1,15 @@
 //! A living sandbox, as the server holds it.
 
-use crate::Exit;
+use super::line::Line;
+use crate::gauge::{Gauge, Meter};
+use crate::protocol::{Report, decode};
+use crate::{Exit, SandboxError};
 use model::Usage;
+use std::io;
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
+use std::sync::OnceLock;
 
 /// A sandbox with its program running. Dropping it kills everything inside.
 #[derive(Debug)]
@@ -18,9 +23,63 @@ pub struct Sandbox {
     /// Listening sockets inside, in the order of `Spec.listen`. Blocking mode.
     pub listeners: Vec<TcpListener>,
     id: String,
+    line: Line,
+    gauge: Gauge,
+    end: OnceLock<End>,
+    /// Held by whoever waits for the end.
+    listening: tokio::sync::Mutex<()>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct End {
+    exit: Exit,
+    oom_killed: bool,
+    usage: Usage,
+}
+
+/// The server's ends of a sandbox's streams.
+pub(super) struct Pipes {
+    control: Option<UnixStream>,
+    stdout: OwnedFd,
+    stderr: OwnedFd,
+}
+
+impl Pipes {
+    /// And the sandbox's ends: standard output, standard error, control.
+    pub(super) fn make(control: bool) -> io::Result<(Self, Vec<OwnedFd>)> {
+        let (stdout, far_stdout) = io::pipe()?;
+        let (stderr, far_stderr) = io::pipe()?;
+        let mut far: Vec<OwnedFd> = vec![far_stdout.into(), far_stderr.into()];
+        let control = if control {
+            let (near, far_control) = UnixStream::pair()?;
+            far.push(far_control.into());
+            Some(near)
+        } else {
+            None
+        };
+        Ok((Self { control, stdout: stdout.into(), stderr: stderr.into() }, far))
+    }
 }
 
 impl Sandbox {
+    pub(super) fn new(
+        id: String,
+        line: Line,
+        pipes: Pipes,
+        (meters, pid): (Vec<Meter>, i32),
+        mut fds: Vec<OwnedFd>,
+    ) -> Result<Self, SandboxError> {
+        if fds.len() < meters.len() {
+            return Err(io::Error::other("descriptors are missing").into());
+        }
+        let listeners = fds.split_off(meters.len()).into_iter().map(TcpListener::from).collect();
+        let counts = meters.iter().any(|meter| matches!(meter, Meter::CpuTotalNs | Meter::CpuStat));
+        let gauge = Gauge::new(meters.into_iter().zip(fds).collect(), (!counts).then_some(pid));
+        let Pipes { control, stdout, stderr } = pipes;
+        let (end, listening) = (OnceLock::new(), tokio::sync::Mutex::default());
+        Ok(Self { control, stdout, stderr, listeners, id, line, gauge, end, listening })
+    }
+
     /// The spec's id.
     pub fn id(&self) -> &str {
         &self.id
@@ -28,19 +87,42 @@ impl Sandbox {
 
     /// What all its processes have used until now; after the end, what they used in all. A few microseconds.
     pub fn usage(&self) -> Usage {
-        Usage::default()
+        let now = self.gauge.read();
+        let end = self.end.get().map(|end| end.usage).unwrap_or_default();
+        Usage {
+            user_us: now.user_us.max(end.user_us),
+            system_us: now.system_us.max(end.system_us),
+            peak_bytes: now.peak_bytes.max(end.peak_bytes),
+        }
     }
 
     /// Whether the memory limit ended it, or a process in it.
     pub fn oom_killed(&self) -> bool {
-        false
+        self.end.get().map_or_else(|| self.gauge.oom_killed(), |end| end.oom_killed)
     }
 
     /// Waits until the program has ended and everything else inside is gone too. Any number of callers may wait.
     pub async fn exited(&self) -> Exit {
-        Exit::Code(0)
+        let _only_one = self.listening.lock().await;
+        while self.end.get().is_none() {
+            let report = self.line.receive().await.ok().flatten();
+            let end = match report.map(|message| decode(&message.bytes)) {
+                Some(Ok(Report::Ended { exit, oom_killed, usage })) => End { exit, oom_killed, usage },
+                Some(_) => continue,
+                // The launcher is gone, and every sandbox dies with it.
+                None => {
+                    let exit = Exit::Signal(libc::SIGKILL);
+                    End { exit, oom_killed: self.gauge.oom_killed(), usage: self.gauge.read() }
+                }
+            };
+            let _ = self.end.set(end);
+        }
+        self.end.get().expect("the loop ends with it").exit
     }
 
     /// Kills everything inside; returns when all are gone and nothing is left on the host. Idempotent.
-    pub async fn kill(&self) {}
+    pub async fn kill(&self) {
+        let _ = self.line.send(b"kill");
+        self.exited().await;
+    }
 }

@@ -1,0 +1,175 @@
+//! Control groups: what a sandbox may use together, and what it has used. Two kernels' interfaces and none behind
+//! one trait.
+
+mod mountinfo;
+mod none;
+mod v1;
+mod v2;
+
+use crate::gauge::Meter;
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+/// What a sandbox may use.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// Bytes, swap included.
+    pub(crate) memory_bytes: u64,
+    /// Thousandths of a core.
+    pub(crate) cpu_millis: u32,
+    /// Processes and threads, the sandbox's own first process included.
+    pub(crate) pids: u32,
+}
+
+impl Limits {
+    /// Quota and period of processor time, in microseconds. The period is short, so that a throttled function waits
+    /// little, unless the quota would fall below the kernel's least.
+    fn cpu_quota_us(&self) -> (u64, u64) {
+        const LEAST_US: u64 = 1_000;
+        let quota = |period: u64| period * u64::from(self.cpu_millis) / 1000;
+        let period = if quota(20_000) < LEAST_US { 100_000 } else { 20_000 };
+        (quota(period).max(LEAST_US), period)
+    }
+}
+
+/// Where control groups are made.
+pub(crate) trait Hierarchy {
+    /// `cgroup v1`, `cgroup v2` or `none`.
+    fn name(&self) -> &'static str;
+    /// Which of `memory`, `cpu`, `pids` it cannot limit, and why.
+    fn missing(&self) -> Vec<(&'static str, String)>;
+    /// Makes an empty group.
+    fn make(&self, name: &str) -> io::Result<Box<dyn Group>>;
+    /// Removes what the hierarchy itself has made.
+    fn remove(&self);
+}
+
+/// One sandbox's group.
+pub(crate) trait Group {
+    /// Sets the limits; before any process enters.
+    fn limit(&self, limits: &Limits) -> io::Result<()>;
+    /// How a process enters.
+    fn entry(&self) -> Entry<'_>;
+    /// Opened counters, handed out once.
+    fn take_meters(&mut self) -> Vec<(Meter, OwnedFd)>;
+    /// Becomes readable when a process was killed for memory, where the interface says so and does not kill the
+    /// whole group by itself.
+    fn oom_event(&self) -> Option<BorrowedFd<'_>>;
+    /// Kills every process in it, where the interface can.
+    fn kill(&self);
+    /// Removes it. Fails with `ResourceBusy` while a process is still dying in it; removing again is fine.
+    fn remove(&self) -> io::Result<()>;
+}
+
+/// How a process enters a group.
+pub(crate) enum Entry<'a> {
+    /// By itself, writing `0` to each of these files.
+    Tasks(&'a [OwnedFd]),
+    /// By being born in this directory.
+    Birth(BorrowedFd<'a>),
+    /// Not at all.
+    Nowhere,
+}
+
+/// Finds the best hierarchy of this machine. `owners` are the processes that may be moved aside to use it.
+pub(crate) fn find(owners: &[i32]) -> Box<dyn Hierarchy> {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let v2 = v2::Tree::open(&mounts, &own, owners);
+    if let Ok(tree) = v2.as_ref()
+        && tree.missing().is_empty()
+    {
+        return Box::new(v2.expect("it was looked at just now"));
+    }
+    let v1 = v1::Forest::open(&mounts, &own);
+    match (v1, v2) {
+        (Ok(forest), v2) => {
+            if let Ok(tree) = v2 {
+                tree.remove();
+            }
+            Box::new(forest)
+        }
+        (Err(_), Ok(tree)) => Box::new(tree),
+        (Err(v1), Err(v2)) => {
+            let why = if v1.kind() == io::ErrorKind::NotFound { v2 } else { v1 };
+            let why = match why.kind() {
+                io::ErrorKind::NotFound => "no control group file system is mounted".to_owned(),
+                _ => why.to_string(),
+            };
+            none(why)
+        }
+    }
+}
+
+/// Does without, for this reason.
+pub(crate) fn none(why: String) -> Box<dyn Hierarchy> {
+    Box::new(none::NoHierarchy { why })
+}
+
+/// Names the directory that holds one launcher's groups.
+fn own_folder() -> String {
+    format!("dayfly-{}", std::process::id())
+}
+
+/// Removes what launchers that no longer live have left in `parent`. Their sandboxes died with them.
+fn sweep(parent: &Path) {
+    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let Some(pid) = name.to_str().and_then(|name| name.strip_prefix("dayfly-")) else { continue };
+        if pid.parse::<u32>().is_ok_and(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
+            remove_tree(&entry.path());
+        }
+    }
+}
+
+/// Removes a directory of groups and the groups in it.
+fn remove_tree(path: &Path) {
+    for entry in fs::read_dir(path).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            let _ = fs::remove_dir(entry.path());
+        }
+    }
+    let _ = fs::remove_dir(path);
+}
+
+/// Removes a group's directory; that it is gone already is fine.
+fn remove_group(path: &Path) -> io::Result<()> {
+    match fs::remove_dir(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// A group's directory and, where it could be opened, a file in it.
+#[derive(Debug)]
+struct Folder {
+    path: PathBuf,
+    fd: OwnedFd,
+}
+
+impl Folder {
+    fn make(path: PathBuf) -> io::Result<Self> {
+        fs::create_dir(&path)?;
+        let flags = rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC | rustix::fs::OFlags::RDONLY;
+        match rustix::fs::open(&path, flags, rustix::fs::Mode::empty()) {
+            Ok(fd) => Ok(Self { path, fd }),
+            Err(error) => {
+                let _ = fs::remove_dir(&path);
+                Err(error.into())
+            }
+        }
+    }
+
+    fn open(&self, file: &str, flags: rustix::fs::OFlags) -> io::Result<OwnedFd> {
+        let flags = flags | rustix::fs::OFlags::CLOEXEC;
+        Ok(rustix::fs::openat(&self.fd, file, flags, rustix::fs::Mode::empty())?)
+    }
+
+    fn write(&self, file: &str, text: &str) -> io::Result<()> {
+        let file = self.open(file, rustix::fs::OFlags::WRONLY)?;
+        rustix::io::write(file.as_fd(), text.as_bytes())?;
+        Ok(())
+    }
+}

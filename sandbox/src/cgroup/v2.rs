@@ -1,0 +1,194 @@
+//! Control groups, version 2: one tree, controllers handed down.
+
+use super::mountinfo::mounted;
+use super::{Entry, Folder, Group, Hierarchy, Limits, own_folder, remove_group, remove_tree, sweep};
+use crate::gauge::Meter;
+use rustix::fs::OFlags;
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+const WANTED: [&str; 3] = ["memory", "cpu", "pids"];
+
+/// This launcher's place in the tree.
+pub(super) struct Tree {
+    folder: PathBuf,
+    controllers: Vec<&'static str>,
+}
+
+impl Tree {
+    /// Makes this launcher's directory where the controllers can be had: below its own group, or, for root, at the
+    /// top. A group that has processes cannot hand controllers down, so `owners` move aside if they are alone in it.
+    ///
+    /// # Errors
+    /// `NotFound` where the tree is not mounted; whatever making the directory answered.
+    pub(super) fn open(mounts: &str, own: &str, owners: &[i32]) -> io::Result<Self> {
+        let place = mounted("cgroup2", mounts, own).into_iter().next().ok_or(io::ErrorKind::NotFound)?;
+        let mut best: io::Result<Self> = Err(io::ErrorKind::NotFound.into());
+        for parent in [&place.own, &place.top] {
+            hand_down(parent, owners);
+            sweep(parent);
+            let made = Self::below(parent);
+            let found = |tree: &io::Result<Self>| tree.as_ref().map_or(0, |tree| 1 + tree.controllers.len());
+            if found(&made) > found(&best) {
+                if let Ok(worse) = &best {
+                    worse.remove();
+                }
+                best = made;
+            } else if let Ok(worse) = &made {
+                worse.remove();
+            } else if best.is_err() {
+                best = made;
+            }
+            if best.as_ref().is_ok_and(|tree| tree.controllers.len() == WANTED.len()) {
+                break;
+            }
+        }
+        best
+    }
+
+    /// This launcher's directory in `parent`, with whatever controllers can be had there.
+    pub(super) fn below(parent: &Path) -> io::Result<Self> {
+        let folder = parent.join(own_folder());
+        fs::create_dir(&folder)
+            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", parent.display())))?;
+        let offered = fs::read_to_string(folder.join("cgroup.controllers")).unwrap_or_default();
+        let has = |name: &&str| offered.split_whitespace().any(|offer| offer == *name);
+        let controllers: Vec<_> = WANTED.into_iter().filter(has).collect();
+        let controllers = if enable(&folder, &controllers).is_ok() { controllers } else { Vec::new() };
+        Ok(Self { folder, controllers })
+    }
+}
+
+/// Lets the children of `parent` have the controllers.
+fn hand_down(parent: &Path, owners: &[i32]) {
+    let offered = fs::read_to_string(parent.join("cgroup.controllers")).unwrap_or_default();
+    let wanted: Vec<_> =
+        WANTED.into_iter().filter(|name| offered.split_whitespace().any(|o| o == *name)).collect();
+    if wanted.is_empty() || enable(parent, &wanted).is_ok() {
+        return;
+    }
+    let present = fs::read_to_string(parent.join("cgroup.procs")).unwrap_or_default();
+    let mut present = present.lines().filter_map(|line| line.parse::<i32>().ok());
+    if !present.all(|pid| owners.contains(&pid)) {
+        return;
+    }
+    let aside = parent.join("dayfly-platform");
+    let _ = fs::create_dir(&aside);
+    for owner in owners {
+        let _ = fs::write(aside.join("cgroup.procs"), owner.to_string());
+    }
+    let _ = enable(parent, &wanted);
+}
+
+fn enable(folder: &Path, controllers: &[&str]) -> io::Result<()> {
+    let line: Vec<String> = controllers.iter().map(|name| format!("+{name}")).collect();
+    fs::write(folder.join("cgroup.subtree_control"), line.join(" "))
+}
+
+impl Hierarchy for Tree {
+    fn name(&self) -> &'static str {
+        "cgroup v2"
+    }
+
+    fn missing(&self) -> Vec<(&'static str, String)> {
+        let why =
+            |name: &str| format!("the v2 controller {name} is not handed down to {}", self.folder.display());
+        WANTED
+            .into_iter()
+            .filter(|name| !self.controllers.contains(name))
+            .map(|name| (name, why(name)))
+            .collect()
+    }
+
+    fn make(&self, name: &str) -> io::Result<Box<dyn Group>> {
+        let folder = Folder::make(self.folder.join(name))?;
+        let files = [
+            (Meter::CpuStat, "cpu.stat"),
+            (Meter::PeakBytes, "memory.peak"),
+            (Meter::OomKills, "memory.events"),
+        ];
+        let open = |(meter, file)| Some((meter, folder.open(file, OFlags::RDONLY).ok()?));
+        let meters = files.into_iter().filter_map(open).collect();
+        Ok(Box::new(GroupV2 { folder, controllers: self.controllers.clone(), meters }))
+    }
+
+    fn remove(&self) {
+        remove_tree(&self.folder);
+    }
+}
+
+struct GroupV2 {
+    folder: Folder,
+    controllers: Vec<&'static str>,
+    meters: Vec<(Meter, OwnedFd)>,
+}
+
+impl Group for GroupV2 {
+    fn limit(&self, limits: &Limits) -> io::Result<()> {
+        for (file, text, required) in settings(limits) {
+            let controller = file.split('.').next().unwrap_or_default();
+            if !self.controllers.contains(&controller) {
+                continue;
+            }
+            match self.folder.write(file, &text) {
+                Err(error) if required => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn entry(&self) -> Entry<'_> {
+        Entry::Birth(self.folder.fd.as_fd())
+    }
+
+    fn take_meters(&mut self) -> Vec<(Meter, OwnedFd)> {
+        std::mem::take(&mut self.meters)
+    }
+
+    /// `memory.oom.group` ends the whole group by itself.
+    fn oom_event(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+
+    fn kill(&self) {
+        let _ = self.folder.write("cgroup.kill", "1");
+    }
+
+    fn remove(&self) -> io::Result<()> {
+        remove_group(&self.folder.path)
+    }
+}
+
+/// File, content, and whether a kernel without it is refused.
+fn settings(limits: &Limits) -> Vec<(&'static str, String, bool)> {
+    let (quota, period) = limits.cpu_quota_us();
+    let weight = (u64::from(limits.cpu_millis) / 10).clamp(1, 10_000);
+    vec![
+        ("memory.max", limits.memory_bytes.to_string(), true),
+        // Absent where the kernel has no swap.
+        ("memory.swap.max", "0".to_owned(), false),
+        ("memory.oom.group", "1".to_owned(), true),
+        ("pids.max", limits.pids.to_string(), true),
+        ("cpu.max", format!("{quota} {period}"), true),
+        ("cpu.weight", weight.to_string(), true),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_follow_the_limits() {
+        for (cpu_millis, max, weight) in
+            [(1000, "20000 20000", "100"), (72, "1440 20000", "7"), (5, "1000 100000", "1")]
+        {
+            let written = settings(&Limits { memory_bytes: 1 << 27, cpu_millis, pids: 65 });
+            let of = |name: &str| written.iter().find(|(file, ..)| *file == name).unwrap().1.clone();
+            assert_eq!((of("cpu.max").as_str(), of("cpu.weight").as_str()), (max, weight), "{cpu_millis}");
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Limits of each process, and of the kernel objects that all processes of the sandbox share.
+
+use crate::protocol::SandboxRequest;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::fs;
+use std::io;
+
+/// How much a process may allocate where no control group bounds the sandbox: interpreters reserve more than they use.
+const SLACK_BYTES: u64 = 512 << 20;
+
+/// Whether a control group bounds memory, or only limits per process do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ceiling {
+    Group,
+    Process,
+}
+
+/// Counters of our own user namespace (namespaces(7), inotify(7)). Without them one sandbox could take all that the
+/// user who made it may have.
+const COUNTERS: [(&str, &str); 13] = [
+    ("max_user_namespaces", "0"),
+    ("max_pid_namespaces", "0"),
+    ("max_net_namespaces", "0"),
+    ("max_mnt_namespaces", "0"),
+    ("max_ipc_namespaces", "0"),
+    ("max_uts_namespaces", "0"),
+    ("max_cgroup_namespaces", "0"),
+    ("max_time_namespaces", "0"),
+    ("max_inotify_instances", "16"),
+    ("max_inotify_watches", "8192"),
+    ("max_fanotify_groups", "0"),
+    ("max_fanotify_marks", "0"),
+    // Absent before Linux 6.? and where the kernel has no such limit.
+    ("max_binfmt_misc_namespaces", "0"),
+];
+
+/// Lowers the counters for this namespace and all below it.
+pub(super) fn lower_counters() -> io::Result<()> {
+    for (name, value) in COUNTERS {
+        match fs::write(format!("/proc/sys/user/{name}"), value) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Sets soft and hard limits. No limit on address space: JavaScript and Go reserve far more than they use.
+pub(super) fn set(request: &SandboxRequest, ceiling: Ceiling) -> io::Result<()> {
+    let mut limits = vec![
+        (Resource::Nofile, 1024),
+        (Resource::Nproc, u64::from(request.pids)),
+        (Resource::Core, 0),
+        (Resource::Fsize, request.tmp_bytes),
+        (Resource::Memlock, 64 << 10),
+        (Resource::Sigpending, 256),
+        (Resource::Msgqueue, 64 << 10),
+        (Resource::Stack, 8 << 20),
+        (Resource::Nice, 0),
+        (Resource::Rtprio, 0),
+    ];
+    if ceiling == Ceiling::Process {
+        limits.push((Resource::Data, request.memory_bytes.saturating_add(SLACK_BYTES)));
+    }
+    for (resource, value) in limits {
+        let value = getrlimit(resource).maximum.map_or(value, |hard| hard.min(value));
+        setrlimit(resource, Rlimit { current: Some(value), maximum: Some(value) })?;
+    }
+    Ok(())
+}

@@ -1,0 +1,186 @@
+//! A sandbox's first process. It is a copy of the launcher in new namespaces: step by step it builds the sandbox around
+//! itself, gives everything up, starts the program as its child, and from then on only waits. When it ends, the
+//! kernel kills whatever else is left inside.
+
+mod landlock;
+mod limits;
+mod mounts;
+mod privileges;
+mod program;
+
+use crate::base::{GROUP_ID, HOST_NAME, USER_ID};
+use crate::channel;
+use crate::kernel;
+use crate::probe;
+use crate::protocol::{Boot, SandboxRequest, decode, encode};
+use crate::step::{Failure, Steps};
+use rustix::process::{Gid, Signal, Uid};
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::path::Path;
+
+pub(crate) use limits::Ceiling;
+pub(crate) use mounts::ProcView;
+
+/// How the first process ends when the program never ran.
+const NEVER_RAN: i32 = 70;
+
+/// Everything the first process needs, prepared by the launcher before the fork.
+pub(crate) struct Plan<'a> {
+    pub(crate) request: &'a SandboxRequest,
+    /// Files that put the writer into its control groups.
+    pub(crate) tasks: &'a [OwnedFd],
+    /// The root's mounts, and where in the launcher's namespace there is a place for them.
+    pub(crate) root: Option<(&'a OwnedFd, &'static str)>,
+    /// In the order of `request.binds`.
+    pub(crate) binds: &'a [OwnedFd],
+    pub(crate) stdio: [BorrowedFd<'a>; 3],
+    /// The program's descriptor 3.
+    pub(crate) control: Option<BorrowedFd<'a>>,
+    /// Carries [`Boot`] in and a [`Failure`] out.
+    pub(crate) boot: BorrowedFd<'a>,
+    /// To the launcher: it says when to start; the program's end is reported there.
+    pub(crate) line: BorrowedFd<'a>,
+    pub(crate) filter: &'a [libc::sock_filter],
+    pub(crate) landlock_version: i32,
+    pub(crate) proc_view: ProcView,
+    pub(crate) ceiling: Ceiling,
+}
+
+/// The life of the first process.
+pub(crate) fn live(plan: &Plan<'_>) -> ! {
+    let lived = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| build(plan)));
+    let panicked = |_| Err(Failure::new("program", &io::Error::other("a step panicked")));
+    if let Err(failure) = lived.unwrap_or_else(panicked)
+        && let Ok(bytes) = encode(&failure)
+    {
+        let _ = channel::send(plan.boot, &bytes, &[]);
+    }
+    kernel::exit_now(NEVER_RAN)
+}
+
+fn build(plan: &Plan<'_>) -> Result<(), Failure> {
+    let layers = &plan.request.layers;
+    let steps = Steps(layers.fault.as_ref());
+    steps.take("start", || wait_for_start(plan.line))?;
+    steps.take("descriptors", || close_all_but(plan))?;
+    steps.take("cgroup-enter", || enter_cgroups(plan.tasks))?;
+    steps.take("cgroup-namespace", || unshare(rustix::thread::UnshareFlags::NEWCGROUP))?;
+    steps.take("oom-score", || fs::write("/proc/self/oom_score_adj", "1000"))?;
+    steps.take("identity", become_inside_user)?;
+    steps.take("session", new_session)?;
+    if layers.keyring {
+        steps.take("keyring", kernel::join_new_session_keyring)?;
+    }
+    steps.take("hostname", || Ok(rustix::system::sethostname(HOST_NAME.as_bytes())?))?;
+    if let Some((root, stand)) = plan.root {
+        mounts::attach_all(plan, steps, root, stand)?;
+    }
+    if layers.counters {
+        // Preparing a mount counts as a mount namespace, and `/proc/sys` is not in the new root: so neither before
+        // nor after this.
+        steps.take("counters", limits::lower_counters)?;
+    }
+    if let Some((root, _)) = plan.root {
+        steps.take("pivot", || mounts::pivot(root))?;
+    }
+    if layers.rlimits {
+        steps.take("rlimits", || limits::set(plan.request, plan.ceiling))?;
+    }
+    let boot = steps.take("program", || receive_boot(plan.boot))?;
+    steps.take("privileges", || privileges::drop_all(layers.capabilities))?;
+    steps.take("parent-death", || die_with_launcher(plan.line))?;
+    if layers.landlock && plan.landlock_version > 0 {
+        steps.take("landlock", || landlock::restrict(plan))?;
+    }
+    if layers.seccomp {
+        steps.take("seccomp", || crate::seccomp::install(plan.filter))?;
+    }
+    match boot {
+        Boot::Program { argv, env, workdir } => program::run(plan, steps, &argv, &env, &workdir),
+        Boot::Probe => steps.take("program", || {
+            channel::send(plan.boot, &encode(&probe::View::look())?, &[])?;
+            kernel::exit_now(0)
+        }),
+    }
+}
+
+/// The launcher says so once it has mapped our user.
+fn wait_for_start(line: BorrowedFd<'_>) -> io::Result<()> {
+    match channel::receive(line, true)? {
+        Some(_) => Ok(()),
+        None => Err(io::ErrorKind::BrokenPipe.into()),
+    }
+}
+
+/// The launcher holds descriptors of every sandbox, and this is a copy of it.
+fn close_all_but(plan: &Plan<'_>) -> io::Result<()> {
+    let mut kept: Vec<RawFd> = plan.stdio.iter().map(AsRawFd::as_raw_fd).collect();
+    kept.extend([plan.boot.as_raw_fd(), plan.line.as_raw_fd()]);
+    kept.extend(plan.control.iter().map(AsRawFd::as_raw_fd));
+    kept.extend(plan.tasks.iter().map(AsRawFd::as_raw_fd));
+    kept.extend(plan.binds.iter().map(AsRawFd::as_raw_fd));
+    kept.extend(plan.root.iter().map(|(root, _)| root.as_raw_fd()));
+    kept.sort_unstable();
+    kept.dedup();
+    let mut first = 0;
+    for fd in kept {
+        if fd > first {
+            kernel::close_from(first, fd - 1, false)?;
+        }
+        first = fd + 1;
+    }
+    kernel::close_from(first, RawFd::MAX, false)
+}
+
+fn enter_cgroups(tasks: &[OwnedFd]) -> io::Result<()> {
+    for file in tasks {
+        rustix::io::write(file, b"0")?;
+    }
+    Ok(())
+}
+
+fn unshare(namespaces: rustix::thread::UnshareFlags) -> io::Result<()> {
+    // SAFETY: new namespaces change what names mean from now on; no memory and no descriptor is shared or unshared.
+    Ok(unsafe { rustix::thread::unshare_unsafe(namespaces) }?)
+}
+
+/// Leaves the launcher's user. Capabilities in our own user namespace stay, since neither user is its root.
+fn become_inside_user() -> io::Result<()> {
+    let (user, group) = (Uid::from_raw(USER_ID), Gid::from_raw(GROUP_ID));
+    rustix::thread::set_thread_res_gid(group, group, group)?;
+    Ok(rustix::thread::set_thread_res_uid(user, user, user)?)
+}
+
+fn new_session() -> io::Result<()> {
+    rustix::process::setsid()?;
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    kernel::reset_signals()
+}
+
+fn receive_boot(boot: BorrowedFd<'_>) -> io::Result<Boot> {
+    match channel::receive(boot, false)? {
+        Some(message) => decode(&message.bytes),
+        None => Err(io::ErrorKind::BrokenPipe.into()),
+    }
+}
+
+/// If the launcher was gone before we asked to die with it, its end of the line is closed.
+fn die_with_launcher(line: BorrowedFd<'_>) -> io::Result<()> {
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    match channel::receive(line, false) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+        _ => Err(io::ErrorKind::BrokenPipe.into()),
+    }
+}
+
+/// Opens nothing outside `folder`; used for the working directory.
+fn enter_folder(folder: &str) -> io::Result<()> {
+    let fd = rustix::fs::open(
+        Path::new(folder),
+        rustix::fs::OFlags::PATH | rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC,
+        rustix::fs::Mode::empty(),
+    )?;
+    Ok(rustix::process::fchdir(fd.as_fd())?)
+}

@@ -1,0 +1,45 @@
+//! What a sandbox sees of itself, to be compared with what it should be.
+
+use rustix::fs::{Mode, OFlags, open};
+use serde::{Deserialize, Serialize};
+
+/// Seen from inside, by the first process, when it would otherwise start the program.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[allow(clippy::struct_excessive_bools, reason = "independent observations")]
+pub(crate) struct View {
+    /// No capability is in any set.
+    pub(crate) no_capabilities: bool,
+    pub(crate) no_new_privileges: bool,
+    /// A system call filter is installed.
+    pub(crate) filtered: bool,
+    /// A file could be made where nothing may be written.
+    pub(crate) root_writable: bool,
+    /// The host's file systems can be reached.
+    pub(crate) host_visible: bool,
+    /// A namespace could be made.
+    pub(crate) can_unshare: bool,
+    pub(crate) user: u32,
+}
+
+impl View {
+    /// Looks around and tries what must not work.
+    pub(crate) fn look() -> Self {
+        let sets = rustix::thread::capabilities(None);
+        let made = open("/var/probe", OFlags::CREATE | OFlags::WRONLY | OFlags::CLOEXEC, Mode::RUSR);
+        // SAFETY: if it works, which it must not, this process is about to end.
+        let unshared = unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWUTS) };
+        Self {
+            no_capabilities: sets
+                .is_ok_and(|sets| (sets.effective | sets.permitted | sets.inheritable).is_empty()),
+            no_new_privileges: rustix::thread::no_new_privs().unwrap_or(false),
+            // Reading the mode is itself refused by a filter that does not know it.
+            filtered: rustix::thread::secure_computing_mode()
+                .map_or(true, |mode| mode != rustix::thread::SecureComputingMode::Disabled),
+            root_writable: made.is_ok(),
+            host_visible: rustix::fs::stat("/sys/kernel").is_ok()
+                || rustix::fs::stat("/proc/sys/kernel").is_ok(),
+            can_unshare: unshared.is_ok(),
+            user: rustix::process::getuid().as_raw(),
+        }
+    }
+}

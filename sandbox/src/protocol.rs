@@ -1,0 +1,80 @@
+//! What the server, the launcher and a sandbox's first process say to each other.
+//!
+//! Requests go over one control socket. Each carries the sockets on which its answers come, so that no answer has to
+//! be matched to a request, and closing those sockets ends whatever the request had started.
+
+use crate::gauge::Meter;
+use crate::step::Failure;
+use crate::{Bind, Exit, Layers, Protections, UnpackError, UnpackLimits, Unpacked};
+use model::Usage;
+use serde::{Deserialize, Serialize};
+use std::io;
+use std::os::fd::RawFd;
+use std::path::PathBuf;
+
+/// Where the launcher process finds its control socket.
+pub(crate) const CONTROL: RawFd = 3;
+
+/// The launcher's first message, when it is ready to serve.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Hello {
+    pub(crate) protections: Protections,
+}
+
+/// Server to launcher. The first descriptor is always the connection on which [`Report`]s come back.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Request {
+    /// Descriptors: connection, [`Boot`] channel, stdout, stderr, and the program's descriptor 3 if `control`.
+    Sandbox(SandboxRequest),
+    /// Descriptors: connection, stdin, stdout, stderr.
+    Command { argv: Vec<String>, env: Vec<(String, String)> },
+    /// Descriptors: connection, archive.
+    Unpack { dest: PathBuf, limits: UnpackLimits },
+}
+
+/// What the launcher must know of a [`crate::Spec`]. The program, its arguments and its environment are not among
+/// it: those go straight to the sandbox, so that the launcher holds nothing of one function that another could find.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct SandboxRequest {
+    pub(crate) binds: Vec<Bind>,
+    pub(crate) tmp_bytes: u64,
+    pub(crate) memory_bytes: u64,
+    pub(crate) cpu_millis: u32,
+    pub(crate) pids: u32,
+    pub(crate) listen: Vec<u16>,
+    pub(crate) control: bool,
+    pub(crate) layers: Layers,
+}
+
+/// Launcher to server, over a request's connection. A byte the other way asks to kill.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Report {
+    /// The sandbox's first process exists, with this number on the host. Descriptors: one per meter, then the listening sockets.
+    Made { meters: Vec<Meter>, pid: i32 },
+    /// It could not be made, or not be continued. Nothing is left.
+    Failed(Failure),
+    /// All of it is gone. The last message.
+    Ended { exit: Exit, oom_killed: bool, usage: Usage },
+    /// How unpacking ended. The last message.
+    Unpacked(Result<Unpacked, UnpackError>),
+}
+
+/// Server to a sandbox's first process, sent before the process exists. The channel's end without a [`Failure`]
+/// on it means that the program is executing.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Boot {
+    /// Become this program.
+    Program { argv: Vec<String>, env: Vec<(String, String)>, workdir: String },
+    /// Look around, answer with [`crate::probe::View`], and end.
+    Probe,
+}
+
+/// Encodes a message.
+pub(crate) fn encode(message: &impl Serialize) -> io::Result<Vec<u8>> {
+    serde_json::to_vec(message).map_err(io::Error::other)
+}
+
+/// Decodes a message.
+pub(crate) fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> io::Result<T> {
+    serde_json::from_slice(bytes).map_err(io::Error::other)
+}
