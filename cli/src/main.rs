@@ -27,7 +27,14 @@ use failure::{Exit, Failure};
 use screen::Screen;
 use std::process::ExitCode;
 
+/// The hidden subcommand as which the platform starts itself once more, to make sandboxes.
+const LAUNCHER: &str = "__launcher";
+
 fn main() -> ExitCode {
+    // Before everything else: the launcher has one thread and reads nothing but its socket.
+    if std::env::args_os().nth(1).is_some_and(|argument| argument == LAUNCHER) {
+        sandbox::run_launcher();
+    }
     let exit = match Dayfly::try_parse() {
         Ok(dayfly) => {
             let screen = Screen::new(dayfly.global.json);

@@ -1,13 +1,157 @@
-//! `dayfly doctor`.
+//! `dayfly doctor`: what this machine offers, what is missing, how to fix it. Works with and without a platform.
 
+mod machine;
+mod report;
+
+use crate::api::platform::{self, Status};
+use crate::client::{CallError, Client};
+use crate::commands::block_on;
 use crate::context::Context;
+use crate::endpoint::{DEFAULT, Endpoint};
 use crate::failure::{Exit, Failure};
+use report::{Check, Report, State};
+use runtimes::Runtimes;
+use sandbox::{Launcher, LauncherOptions};
+use std::net::{TcpListener, TcpStream, ToSocketAddrs as _};
+use std::path::Path;
+use std::time::Duration;
+use store::DataDir;
 
-/// Shows what this machine offers.
+const CONNECT: Duration = Duration::from_secs(2);
+
+/// Looks at this machine, and at the running platform if there is one.
 #[derive(Debug, clap::Args)]
 pub struct Args {}
 
-/// Runs it.
-pub fn run(_args: Args, _context: &Context) -> Result<Exit, Failure> {
-    Err(Failure::new("not written yet", "soon", "dayfly --help"))
+/// Runs it. Exit code 1 says that something is missing without which functions cannot run.
+pub fn run(_args: Args, context: &Context) -> Result<Exit, Failure> {
+    let target = context.target();
+    let endpoint = match &target {
+        Ok(target) => target.endpoint.clone(),
+        Err(_) => Endpoint::parse(context.endpoint.as_deref().unwrap_or(DEFAULT))?,
+    };
+    let listens = listens(&endpoint);
+    let mut report = Report::default();
+    // The launcher must start before there is a second thread, so it comes first.
+    let launcher = (!listens).then(|| {
+        let options = LauncherOptions { arguments: vec!["__launcher".into()] };
+        Launcher::start(Path::new("/proc/self/exe"), options)
+    });
+    match (launcher, target) {
+        (Some(launcher), _) => alone(&mut report, launcher, context),
+        (None, Err(failure)) => report.add(failed("platform", &failure)),
+        (None, Ok(target)) => {
+            let client = Client::new(target, context.world.clone());
+            match block_on(async { platform::status(&client).await.map_err(CallError::into) }) {
+                Ok(status) => running(&mut report, &status),
+                Err(failure) => report.add(failed("platform", &failure)),
+            }
+        }
+    }
+    report.add(port(&endpoint, listens));
+    machine::add_checks(&mut report, context);
+    report.show(context);
+    Ok(if report.is_able() { Exit::Done } else { Exit::Failed })
+}
+
+fn listens(endpoint: &Endpoint) -> bool {
+    let addresses = (endpoint.host.as_str(), endpoint.port).to_socket_addrs();
+    addresses.is_ok_and(|mut all| all.any(|address| TcpStream::connect_timeout(&address, CONNECT).is_ok()))
+}
+
+fn failed(name: &'static str, failure: &Failure) -> Check {
+    Check::new(name, State::Missing, format!("{}: {}", failure.what, failure.why)).fix(failure.hint.clone())
+}
+
+fn running(report: &mut Report, status: &Status) {
+    let words = format!("{} runs at {}, {} instances", status.version, status.endpoint, status.instances.len());
+    report.add(Check::new("platform", State::Good, words));
+    for layer in &status.protections.layers {
+        report.add(protection(&layer.name, layer.on, layer.why_missing.as_deref(), layer.how_to_fix.as_deref()));
+    }
+    report.level(status.protections.level);
+    let found = status.runtimes.iter().map(|interpreter| {
+        (format!("{} {}", interpreter.language, interpreter.version), interpreter.executable.clone())
+    });
+    report.add(interpreters(found.collect()));
+}
+
+/// Without a platform: probes as the platform would at its start.
+fn alone(report: &mut Report, launcher: Result<Launcher, sandbox::SandboxError>, context: &Context) {
+    report.add(Check::new("platform", State::Weak, "none runs here".into()).fix("dayfly up".into()));
+    let launcher = match launcher {
+        Ok(launcher) => launcher,
+        Err(error) => {
+            return report.add(Check::new("sandbox", State::Missing, error.to_string()).fix("uname -a; id".into()));
+        }
+    };
+    let protections = launcher.protections();
+    for layer in &protections.layers {
+        report.add(protection(&layer.name, layer.on, layer.why_missing.as_deref(), layer.how_to_fix.as_deref()));
+    }
+    report.level(protections.level);
+    let scratch = std::env::temp_dir().join(format!("dayfly-doctor-{}", context.world.hex(8)));
+    let found = block_on(async { discover(&launcher, &scratch).await });
+    let _ = std::fs::remove_dir_all(&scratch);
+    match found {
+        Ok(found) => report.add(interpreters(found)),
+        Err(failure) => report.add(failed("interpreters", &failure)),
+    }
+}
+
+async fn discover(launcher: &Launcher, scratch: &Path) -> Result<Vec<(String, String)>, Failure> {
+    let unusable = |why: String| Failure::new("no interpreter could be looked for", why, "df -h /tmp");
+    let data = DataDir::open(scratch).map_err(|error| unusable(error.to_string()))?;
+    let runtimes = Runtimes::discover(launcher, &data).await.map_err(|error| unusable(error.to_string()))?;
+    let name = |found: &runtimes::Interpreter| {
+        let (major, minor, patch) = found.version;
+        let language = format!("{:?}", found.language).to_lowercase();
+        (format!("{language} {major}.{minor}.{patch}"), found.executable.display().to_string())
+    };
+    Ok(runtimes.found().iter().map(name).collect())
+}
+
+fn protection(name: &str, on: bool, why: Option<&str>, fix: Option<&str>) -> Check {
+    let state = if on { State::Good } else { State::Weak };
+    let check = Check::new("sandbox", state, match why {
+        Some(why) if !on => format!("{name}: {why}"),
+        _ => name.to_owned(),
+    });
+    match fix {
+        Some(fix) if !on => check.fix(fix.to_owned()),
+        _ => check,
+    }
+}
+
+fn interpreters(found: Vec<(String, String)>) -> Check {
+    let names: Vec<String> = found.iter().map(|(name, path)| format!("{name} ({path})")).collect();
+    let has = |language: &str| found.iter().any(|(name, _)| name.to_lowercase().starts_with(language));
+    let missing: Vec<&str> = [("python", "python3"), ("node", "nodejs")]
+        .iter()
+        .filter(|(language, _)| !has(language))
+        .map(|(_, package)| *package)
+        .collect();
+    let state = if missing.is_empty() { State::Good } else { State::Weak };
+    let words = if names.is_empty() { "none; compiled programs run".to_owned() } else { names.join(", ") };
+    let check = Check::new("interpreters", state, words);
+    if missing.is_empty() {
+        check
+    } else {
+        check.fix(format!("sudo apt-get install -y {}, then restart dayfly", missing.join(" ")))
+    }
+}
+
+fn port(endpoint: &Endpoint, listens: bool) -> Check {
+    let words = |text: &str| format!("{} {text}", endpoint.authority());
+    if listens {
+        return Check::new("port", State::Good, words("answers"));
+    }
+    if !endpoint.is_here() {
+        return Check::new("port", State::Missing, words("does not answer")).fix(format!("ping {}", endpoint.host));
+    }
+    match TcpListener::bind((endpoint.host.as_str(), endpoint.port)) {
+        Ok(_) => Check::new("port", State::Good, words("is free")),
+        Err(error) => Check::new("port", State::Missing, words(&error.to_string()))
+            .fix("dayfly up --listen 127.0.0.1:0".into()),
+    }
 }

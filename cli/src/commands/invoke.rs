@@ -174,7 +174,7 @@ mod tests {
         };
         assert_eq!(
             summary(&record),
-            "32.2 ms (spawn: first instance), user 21.5 ms, system 4.20 ms, peak 12.0 MB, cost $0.0000021, \
+            "41.2 ms (spawn: first instance), user 21.5 ms, system 4.20 ms, peak 12.0 MB, cost $0.0000021, \
              request 11111111-2222-4333-8444-555555555555"
         );
     }

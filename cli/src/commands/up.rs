@@ -1,13 +1,222 @@
 //! `dayfly up`.
 
 use crate::context::Context;
+use crate::endpoint::Environment;
 use crate::failure::{Exit, Failure};
+use crate::figure;
+use access::RootKey;
+use model::Place;
+use owo_colors::OwoColorize as _;
+use serde_json::{Value, json};
+use server::{Options, Ready, ServerError};
+use std::time::Duration;
+use store::DataDirError;
+use tracing_subscriber::EnvFilter;
 
-/// Starts the platform.
+/// Starts the platform and serves until Ctrl-C or SIGTERM; running calls may finish then.
+///
+/// State lives in the data directory (--data). $DAYFLY_ROOT_ACCESS_KEY_ID and $DAYFLY_ROOT_SECRET_ACCESS_KEY set the
+/// root key; without them one is drawn at the first start and kept there. $DAYFLY_LOG sets what the platform says
+/// of itself, such as info or gateway=debug.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// Where to listen; port 0 takes a free one.
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:4566")]
+    listen: String,
+    /// What stands behind <id>.lambda-url. in function URLs.
+    #[arg(long, value_name = "DOMAIN", default_value = "localhost")]
+    base_domain: String,
+    /// Calls of all functions at once [default: 1000].
+    #[arg(long, value_name = "COUNT")]
+    concurrency: Option<u32>,
+    /// Percent of this machine's memory that instances may be promised [default: 80].
+    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u64).range(1..=100))]
+    memory_percent: Option<u64>,
+    /// How long an unused instance is kept, such as 5m [default: 5m].
+    #[arg(long, value_name = "SPAN", value_parser = figure::parse_span)]
+    idle_timeout: Option<u64>,
+    /// Size of all stored logs and records, such as 500MB [default: 1GB].
+    #[arg(long, value_name = "SIZE", value_parser = figure::parse_bytes)]
+    log_bytes: Option<u64>,
+    /// Age of stored logs and records, such as 7d [default: 14d].
+    #[arg(long, value_name = "SPAN", value_parser = figure::parse_span)]
+    log_age: Option<u64>,
+    /// How long running calls may take when the platform stops [default: 30s].
+    #[arg(long, value_name = "SPAN", value_parser = figure::parse_span)]
+    drain: Option<u64>,
+    /// Open client connections [default: 4096].
+    #[arg(long, value_name = "COUNT")]
+    connections: Option<usize>,
+    /// The region in every ARN.
+    #[arg(long, default_value = "us-east-1")]
+    region: String,
+    /// The account in every ARN, twelve digits.
+    #[arg(long, default_value = "000000000000", value_parser = account)]
+    account: String,
+}
 
 /// Runs it.
-pub fn run(_args: Args, _context: &Context) -> Result<Exit, Failure> {
-    Err(Failure::new("not linked yet", "server is being written", "dayfly --help"))
+pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
+    let key = root_key()?;
+    let filter = EnvFilter::try_from_env("DAYFLY_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .init();
+    let options = options(args, context);
+    let listen = options.listen.clone();
+    server::run(options, key, |ready| banner(context, ready)).map_err(|error| explain(error, &listen))?;
+    context.screen.note("stopped; what was acknowledged is on disk");
+    Ok(Exit::Done)
+}
+
+fn account(text: &str) -> Result<String, String> {
+    let fits = text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit());
+    if fits { Ok(text.to_owned()) } else { Err("an account has twelve digits".to_owned()) }
+}
+
+fn root_key() -> Result<Option<RootKey>, Failure> {
+    let names = ["DAYFLY_ROOT_ACCESS_KEY_ID", "DAYFLY_ROOT_SECRET_ACCESS_KEY"];
+    let set = names.map(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()));
+    if set[0] != set[1] {
+        let (there, missing) = if set[0] { (names[0], names[1]) } else { (names[1], names[0]) };
+        return Err(Failure::usage(
+            "the root key of the environment is incomplete",
+            format!("{there} is set and {missing} is not"),
+            format!("unset {there}"),
+        ));
+    }
+    Ok(Environment::read().root.map(|(access_key, secret_key)| RootKey { access_key, secret_key }))
+}
+
+fn options(args: Args, context: &Context) -> Options {
+    let usual = Options::new(context.data.clone());
+    let span = |given: Option<u64>, usual: Duration| given.map_or(usual, Duration::from_secs);
+    Options {
+        listen: args.listen,
+        base_domain: args.base_domain,
+        place: Place { account: args.account, region: args.region },
+        concurrency: args.concurrency.unwrap_or(usual.concurrency),
+        memory_percent: args.memory_percent.unwrap_or(usual.memory_percent),
+        idle_timeout: span(args.idle_timeout, usual.idle_timeout),
+        log_bytes: args.log_bytes.unwrap_or(usual.log_bytes),
+        log_age: span(args.log_age, usual.log_age),
+        drain: span(args.drain, usual.drain),
+        connections: args.connections.unwrap_or(usual.connections),
+        ..usual
+    }
+}
+
+fn banner(context: &Context, ready: &Ready) {
+    let screen = context.screen;
+    if screen.json {
+        return screen.line(document(ready).to_string());
+    }
+    screen.line(format!(
+        "{} {} is ready after {} ms",
+        "Dayfly".bold(),
+        env!("CARGO_PKG_VERSION"),
+        ready.started_in_ms
+    ));
+    let fact = |name: &str, text: &str| screen.line(format!("{} {text}", format!("{name:<12}").cyan()));
+    fact("endpoint", &ready.endpoint);
+    match &ready.key_file {
+        Some(path) => fact("root key", &format!("{} (eval \"$(dayfly env)\" sets it)", path.display())),
+        None => fact("root key", "from DAYFLY_ROOT_ACCESS_KEY_ID"),
+    }
+    fact("data", &ready.data.display().to_string());
+    fact("runtimes", &runtimes(ready));
+    let missing: Vec<&sandbox::Layer> = ready.protections.iter().filter(|layer| !layer.on).collect();
+    let on = ready.protections.len() - missing.len();
+    fact("protections", &format!("level {} of 3; {on} on, {} missing", ready.level, missing.len()));
+    for layer in missing {
+        let why = layer.why_missing.as_deref().unwrap_or("no reason is known");
+        screen.line(format!("{:<12}   {} {}: {why}", "", "missing".yellow(), layer.name));
+        if let Some(fix) = &layer.how_to_fix {
+            screen.line(format!("{:<12}   {} {fix}", "", "fix".cyan()));
+        }
+    }
+    if !ready.address.ip().is_loopback() {
+        fact("open to", &format!("other machines, by plain HTTP, on {}", ready.address));
+    }
+    fact("next", "dayfly deploy DIR, from another terminal; Ctrl-C stops");
+}
+
+fn runtimes(ready: &Ready) -> String {
+    let names = ready.runtimes.iter().map(|(name, _)| name.clone());
+    let mut names: Vec<String> = names.chain([String::from("any program named bootstrap")]).collect();
+    names.dedup();
+    names.join(", ")
+}
+
+fn document(ready: &Ready) -> Value {
+    let layers: Vec<Value> = ready
+        .protections
+        .iter()
+        .map(|layer| {
+            json!({
+                "name": layer.name,
+                "on": layer.on,
+                "why_missing": layer.why_missing,
+                "how_to_fix": layer.how_to_fix,
+            })
+        })
+        .collect();
+    let runtimes: Vec<Value> = ready
+        .runtimes
+        .iter()
+        .map(|(name, path)| json!({ "name": name, "executable": path.display().to_string() }))
+        .collect();
+    json!({
+        "ready": true,
+        "version": env!("CARGO_PKG_VERSION"),
+        "endpoint": ready.endpoint,
+        "key_file": ready.key_file.as_ref().map(|path| path.display().to_string()),
+        "data": ready.data.display().to_string(),
+        "runtimes": runtimes,
+        "protections": { "level": ready.level, "layers": layers },
+        "started_in_ms": ready.started_in_ms,
+        "pid": std::process::id(),
+    })
+}
+
+fn explain(error: ServerError, listen: &str) -> Failure {
+    let words = error.to_string();
+    match error {
+        ServerError::Listen { in_use: true, .. } => Failure::new(
+            format!("cannot listen on {listen}"),
+            "another process listens there; is Dayfly running already?",
+            "dayfly up --listen 127.0.0.1:0",
+        ),
+        ServerError::Listen { why, .. } => {
+            Failure::new(format!("cannot listen on {listen}"), why, "dayfly up --listen 127.0.0.1:4566")
+        }
+        ServerError::Data(DataDirError::InUse { path, pid }) => Failure::new(
+            format!("the data directory {} is in use", path.display()),
+            match pid {
+                0 => "another process runs on it".to_owned(),
+                pid => format!("process {pid} runs on it"),
+            },
+            "dayfly doctor",
+        ),
+        ServerError::Data(_) => Failure::new(
+            "the data directory cannot be used",
+            words,
+            "dayfly up --data ~/.local/share/dayfly-2",
+        ),
+        ServerError::Keys(_) => Failure::new("the root key cannot be used", words, "dayfly up --help"),
+        ServerError::Sandbox(_) => Failure::new("functions cannot be sandboxed here", words, "dayfly doctor"),
+        ServerError::File { path, .. } => {
+            Failure::new("a file cannot be used", words, format!("ls -ld {0} && df -h {0}", path.display()))
+        }
+        ServerError::State(_) => Failure::new(
+            "the stored state cannot be read",
+            words,
+            "dayfly up --data ~/.local/share/dayfly-2",
+        ),
+        ServerError::Broken(_) => {
+            Failure::new("the platform stopped: its disk failed", words, "df -h && dmesg | tail")
+        }
+    }
 }
