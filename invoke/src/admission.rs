@@ -18,9 +18,29 @@ pub struct Bounds {
     pub idle_timeout: Duration,
     /// Instances of one revision that may be starting at the same time.
     pub starts_at_once: usize,
+    /// An instance older than this gets no more calls: its credentials run out an hour later.
+    pub instance_age: Duration,
     /// After this wait, a call that the machine has no memory for takes precedence over younger calls of other
     /// functions: their next freed instance is retired for it.
     pub patience: Duration,
+}
+
+impl Default for Bounds {
+    /// The defaults of [`model::LIMITS`], and one gibibyte for instances: who knows the machine says how much.
+    fn default() -> Self {
+        let count = |name| usize::try_from(model::limit(name)).unwrap_or(usize::MAX);
+        let seconds = |name| Duration::from_secs(model::limit(name));
+        Self {
+            memory_mb: 1024,
+            account_concurrency: u32::try_from(model::limit("account-concurrency")).unwrap_or(u32::MAX),
+            queue_length: count("queue-length"),
+            queue_wait: seconds("queue-wait"),
+            idle_timeout: seconds("idle-timeout"),
+            starts_at_once: 8,
+            instance_age: seconds("instance-age"),
+            patience: Duration::from_secs(1),
+        }
+    }
 }
 
 /// What stands against a call at the moment it arrives.
@@ -112,20 +132,14 @@ impl Ledger {
 mod tests {
     use super::*;
 
-    const BOUNDS: Bounds = Bounds {
-        memory_mb: 1000,
-        account_concurrency: 10,
-        queue_length: 5,
-        queue_wait: Duration::from_secs(30),
-        idle_timeout: Duration::from_secs(300),
-        starts_at_once: 4,
-        patience: Duration::from_secs(1),
-    };
+    fn bounds() -> Bounds {
+        Bounds { memory_mb: 1000, account_concurrency: 10, queue_length: 5, ..Bounds::default() }
+    }
 
     #[test]
     fn each_limit_is_named() {
         let check = |function, account, waiting, reserved, memory_mb| match admit(
-            &BOUNDS,
+            &bounds(),
             Load { function, account, waiting },
             reserved,
             memory_mb,

@@ -2,7 +2,7 @@
 
 use crate::admission::Room;
 use crate::answer::InstanceState;
-use crate::fleet::{Action, Fleet, Member, Source};
+use crate::fleet::{Action, EVICTED, Fleet, Member, Source, TOO_OLD};
 use crate::pool::{InstanceId, PoolId, Waiting};
 use std::time::Duration;
 use world::Moment;
@@ -13,6 +13,9 @@ const MEMORY_OF_FUNCTIONS: Duration = Duration::from_secs(3600);
 impl Fleet {
     /// Gives a call an idle instance or a place in the queue: a new one at its end, one that comes back at its head.
     pub(crate) fn place(&mut self, id: PoolId, call: Waiting, now: Moment, actions: &mut Vec<Action>) {
+        while let Some(old) = self.pools[&id].idle.back().copied().filter(|back| self.is_old(*back, now)) {
+            self.retire_idle(old, TOO_OLD, now, actions);
+        }
         let pool = self.pools.get_mut(&id).expect("calls are placed in existing pools");
         if let Some(instance) = pool.idle.pop_back() {
             self.ledger.idle -= pool.memory_mb();
@@ -51,6 +54,10 @@ impl Fleet {
         if !self.hungry.is_empty() {
             self.settle(now, actions);
         }
+    }
+
+    pub(crate) fn is_old(&self, instance: InstanceId, now: Moment) -> bool {
+        now - self.members[&instance].born >= self.bounds.instance_age
     }
 
     fn assign(
@@ -109,7 +116,7 @@ impl Fleet {
         self.ledger.live += pool.memory_mb();
         let version = pool.version.clone();
         let state = InstanceState::Starting;
-        let member = Member { pool: id, state, since: now, served: 0, why, request: None };
+        let member = Member { pool: id, state, since: now, born: now, served: 0, why, request: None };
         self.members.insert(instance, member);
         let function = self.functions.get_mut(&version.function).expect("functions with pools are kept");
         function.last_revision = Some(version.revision.clone());
@@ -136,7 +143,7 @@ impl Fleet {
             let longest = fronts.copied().min_by_key(|instance| (self.members[instance].since, *instance));
             let Some(instance) = longest else { break };
             freed += self.pools[&self.members[&instance].pool].memory_mb();
-            self.retire_idle(instance, "evicted for memory", now, actions);
+            self.retire_idle(instance, EVICTED, now, actions);
         }
     }
 

@@ -87,7 +87,7 @@ impl Engine {
             let mut state = self.lock();
             let (request, actions) = state.fleet.request(version, now)?;
             let started = self.parts.world.now();
-            state.jobs.insert(request, Job { call, arrived: now, started, reply });
+            state.jobs.insert(request, Job { call, arrived: now, started, tries: 0, reply });
             self.apply(&mut state, actions);
             request
         };
@@ -185,11 +185,18 @@ impl Engine {
         self.change(|fleet, now| fleet.freed(instance, reusable, now));
     }
 
-    /// An instance ended between calls. A job that lies in its mailbox was not handed over and waits again.
-    pub(crate) fn lost(&self, instance: InstanceId, mailbox: &mut mpsc::Receiver<(Job, Source)>) {
+    /// An instance ended by itself. A call that it was given and did not take, in its owner's hand or still in the
+    /// mailbox, waits again.
+    pub(crate) fn lost(
+        &self,
+        instance: InstanceId,
+        in_hand: Option<Job>,
+        mailbox: &mut mpsc::Receiver<(Job, Source)>,
+    ) {
         let now = self.parts.world.moment();
         let mut state = self.lock();
-        if let (Ok((job, _)), Some(call)) = (mailbox.try_recv(), state.fleet.members[&instance].request) {
+        let untaken = in_hand.or_else(|| mailbox.try_recv().ok().map(|(job, _)| job));
+        if let (Some(job), Some(call)) = (untaken, state.fleet.members[&instance].request) {
             state.jobs.insert(call.request, job);
         }
         let actions = state.fleet.lost(instance, now);

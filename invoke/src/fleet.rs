@@ -8,6 +8,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use world::Moment;
 
+/// Why instances end, as the record of the next call's start tells it.
+pub(crate) const EVICTED: &str = "evicted for memory";
+pub(crate) const TOO_OLD: &str = "the last instance was too old";
+
 /// What the engine has to do.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Action {
@@ -42,6 +46,7 @@ pub(crate) struct Member {
     pub(crate) pool: PoolId,
     pub(crate) state: InstanceState,
     pub(crate) since: Moment,
+    pub(crate) born: Moment,
     pub(crate) served: u64,
     pub(crate) why: &'static str,
     pub(crate) request: Option<Waiting>,
@@ -174,8 +179,9 @@ impl Fleet {
         if !reusable {
             self.ending(instance, "the last instance failed", now);
             self.settle(now, &mut actions);
-        } else if self.owes_memory(id, now) {
-            self.ending(instance, "evicted for memory", now);
+        } else if self.is_old(instance, now) || self.owes_memory(id, now) {
+            let end = if self.is_old(instance, now) { TOO_OLD } else { EVICTED };
+            self.ending(instance, end, now);
             actions.push(Action::Retire { instance });
             self.settle(now, &mut actions);
         } else {
@@ -223,13 +229,9 @@ impl Fleet {
     pub(crate) fn tick(&mut self, now: Moment) -> Vec<Action> {
         let mut actions = Vec::new();
         let Bounds { idle_timeout, queue_wait, .. } = self.bounds;
-        let stale: Vec<_> = self
-            .members
-            .iter()
-            .filter(|(_, m)| m.state == InstanceState::Idle && now - m.since >= idle_timeout)
-            .map(|(id, _)| *id)
-            .collect();
-        for instance in stale {
+        let idle = self.members.iter().filter(|(_, member)| member.state == InstanceState::Idle);
+        let unused = idle.filter(|(_, member)| now - member.since >= idle_timeout).map(|(id, _)| *id);
+        for instance in unused.collect::<Vec<_>>() {
             self.retire_idle(instance, "unused for the idle timeout", now, &mut actions);
         }
         for id in self.hungry.clone() {

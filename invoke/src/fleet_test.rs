@@ -18,6 +18,7 @@ const BOUNDS: Bounds = Bounds {
     queue_wait: Duration::from_secs(30),
     idle_timeout: Duration::from_secs(300),
     starts_at_once: 4,
+    instance_age: Duration::from_secs(7200),
     patience: Duration::from_secs(1),
 };
 
@@ -410,4 +411,24 @@ fn closing_serves_what_waits_and_takes_nothing_new() {
     s.fleet.close(s.now);
     let actions = s.fleet.abandon();
     assert!(matches!(actions[..], [Action::Refuse { refused: Refused::ShuttingDown, .. }]), "{actions:?}");
+}
+
+#[test]
+fn an_old_instance_gets_no_more_calls() {
+    let mut s = Simulation::new();
+    s.request(&shape(0, 0));
+    s.settle(2);
+    for _ in 0..29 {
+        s.now = s.now + Duration::from_secs(240);
+        s.request(&shape(0, 0));
+        s.settle(2);
+        assert_eq!(s.instances.len(), 1, "it is kept busy enough to be kept");
+    }
+    let old = *s.instances.keys().next().unwrap();
+    s.now = s.now + Duration::from_secs(240);
+    let young = s.request(&shape(0, 0)).unwrap();
+    assert_eq!(s.instances[&old].1, Life::Ending);
+    assert!(s.waiting.contains_key(&young));
+    s.settle(3);
+    assert!(s.waiting.is_empty() && !s.instances.contains_key(&old));
 }

@@ -5,19 +5,18 @@
 //!
 //! Processes that a handler leaves behind live on in the instance between calls, as on AWS, and end with it.
 
+use crate::Refused;
+use crate::alive::{Alive, Heard, Next};
 use crate::engine::Engine;
-use crate::failure::{ANSWER_MAX_BYTES, Failure, Stage};
+use crate::failure::{Failure, Stage};
 use crate::fleet::Source;
 use crate::job::{Ending, Facts, Job, conclude};
 use crate::logs::Log;
-use crate::output::Output;
 use crate::pool::InstanceId;
-use crate::start::{Cell, InstanceTag, StartError, Started, Voice};
-use futures_util::future::BoxFuture;
+use crate::start::{InstanceTag, StartError, Started};
 use meter::{InitEnd, InitPhase};
-use model::{Phases, Usage, Version};
+use model::{Call, Phases, Usage, Version};
 use runtimes::Event;
-use sandbox::Exit;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,10 +25,6 @@ use world::Moment;
 
 /// What init gets before it runs on the account of the call that waits for it.
 const INIT_TIMEOUT: Duration = Duration::from_secs(model::limit("init-timeout"));
-
-/// After the end of the process, its last words may still be in the socket; after the socket's end, the process
-/// may still be on its way out.
-const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// One instance, from the request to make it until nothing is left of it.
 pub(crate) struct Owner {
@@ -44,43 +39,17 @@ pub(crate) struct Owner {
 #[derive(Debug, Clone)]
 pub(crate) enum StartFailure {
     /// Their calls did not run.
-    Refused(crate::Refused),
+    Refused(Refused),
     /// Their calls failed.
     Failed(Failure),
 }
 
-struct Alive {
-    voice: Box<dyn Voice>,
-    output: Output,
-    cell: Arc<dyn Cell>,
-    exit: Exiting,
-    stopped: BoxFuture<'static, ()>,
-    log: Log,
-    /// Times of the start, for the call that waited for it.
-    start: Phases,
-    /// What was used until the end of the last call.
-    used: Usage,
-}
+/// How often a call may meet an instance that ends before it takes it.
+const TRIES: u8 = 3;
 
-/// The end of the first process, which may be asked for again after it came.
-struct Exiting {
-    future: BoxFuture<'static, Exit>,
-    seen: Option<Exit>,
-}
-
-/// What an instance lets us know.
-enum Heard {
-    Said(Event),
-    Ended(Exit),
-    Broke(String),
-    Stop,
-}
-
-/// What comes of an instance after a call.
-enum Next {
-    Reuse,
-    Retire,
-}
+/// After this time without calls, what was used meanwhile (by processes that a handler left behind) is not put
+/// down to the next one. Reading it costs microseconds, so it is not done between calls in close succession.
+const QUIET: Duration = Duration::from_millis(100);
 
 impl Owner {
     /// Runs the whole life.
@@ -107,36 +76,34 @@ impl Owner {
 
     async fn create(&self) -> Result<Started, StartFailure> {
         let world = self.engine.world();
-        let refused = |why: String| StartFailure::Refused(crate::Refused::Sandbox(why));
+        let refused = |why: String| StartFailure::Refused(Refused::Sandbox(why));
         tokio::select! {
             started = self.engine.start().start(&self.version, &self.tag) => started.map_err(|error| match error {
-                StartError::MissingRuntime(why) => StartFailure::Refused(crate::Refused::MissingRuntime(why)),
+                StartError::MissingRuntime(why) => StartFailure::Refused(Refused::MissingRuntime(why)),
                 StartError::Entrypoint(why) => StartFailure::Failed(Failure::Entrypoint(why)),
                 StartError::Sandbox(why) => refused(why),
             }),
             () = world.sleep(INIT_TIMEOUT) => Err(refused("it took longer than the init timeout".into())),
-            () = self.engine.stopped() => Err(StartFailure::Refused(crate::Refused::ShuttingDown)),
+            () = self.engine.stopped() => Err(StartFailure::Refused(Refused::ShuttingDown)),
         }
     }
 
     async fn bring_up(&mut self, started: Started, mut log: Log, began: Moment) {
-        let Started { voice, output, cell } = started;
-        let sandbox_us = micros(self.engine.world().moment() - began);
+        let world = self.engine.world().clone();
+        let ready_at = world.moment();
         log.platform(&meter::init_start_line(&self.version.runtime.identifier));
-        let exit = Exiting::of(cell.clone());
-        let stopped = Box::pin(self.engine.clone().stopped_owned());
-        let start = Phases { sandbox_us, ..Phases::default() };
-        let mut alive = Alive { voice, output, cell, exit, stopped, log, start, used: Usage::default() };
-        let ready_at = self.engine.world().moment();
+        let mut alive = Alive::new(started, log, Box::pin(self.engine.clone().stopped_owned()));
         let outcome = self.init(&mut alive).await;
-        alive.start.init_us = micros(self.engine.world().moment() - ready_at);
+        let (sandbox_us, init_us) = (micros(ready_at - began), micros(world.moment() - ready_at));
+        let start = Phases { sandbox_us, init_us, ..Phases::default() };
         match outcome {
             Ok(()) => {
                 alive.log.close_span();
+                alive.note_usage();
                 self.engine.started(self.id);
-                self.work(&mut alive).await;
+                self.work(start, &mut alive).await;
             }
-            Err(failure) => self.init_failed(failure, &mut alive),
+            Err(failure) => self.init_failed(failure, start, &mut alive),
         }
         alive.cell.kill().await;
         alive.take_output();
@@ -172,21 +139,20 @@ impl Owner {
         }
     }
 
-    fn init_failed(&mut self, failure: Failure, alive: &mut Alive) {
+    fn init_failed(&mut self, failure: Failure, start: Phases, alive: &mut Alive) {
         alive.take_output();
         alive.log.close_span();
-        let init_us = alive.start.init_us;
-        let late = init_us > micros(INIT_TIMEOUT);
+        let late = start.init_us > micros(INIT_TIMEOUT);
         let phase = if late { InitPhase::Invoke } else { InitPhase::Init };
         let kind = failure.error_type();
         let end = match &failure {
             Failure::TimedOut(_) => InitEnd::Timeout,
             _ => InitEnd::Error(&kind),
         };
-        alive.log.platform(&meter::init_report_line(init_us, phase, end));
-        let (start, usage) = (alive.start, alive.cell.usage());
+        alive.log.platform(&meter::init_report_line(start.init_us, phase, end));
+        let usage = alive.cell.usage();
         let failure = if failure == Failure::Stopped {
-            StartFailure::Refused(crate::Refused::ShuttingDown)
+            StartFailure::Refused(Refused::ShuttingDown)
         } else {
             StartFailure::Failed(failure)
         };
@@ -223,7 +189,7 @@ impl Owner {
     }
 
     /// Serves calls until it is retired, broken or stopped.
-    async fn work(&mut self, alive: &mut Alive) {
+    async fn work(&mut self, start: Phases, alive: &mut Alive) {
         loop {
             let job = tokio::select! {
                 biased;
@@ -234,7 +200,8 @@ impl Owner {
                 }
             };
             let Some((job, source)) = job else { return };
-            match self.serve(job, source, alive).await {
+            let start = if matches!(source, Source::New(_)) { start } else { Phases::default() };
+            match self.serve(job, source, start, alive).await {
                 Next::Reuse => {}
                 Next::Retire => return,
             }
@@ -246,24 +213,33 @@ impl Owner {
         if let Heard::Broke(what) = &heard {
             tracing::warn!(instance = %self.tag.instance_id, function = %self.version.function, "{what}");
         }
-        self.engine.lost(self.id, &mut self.jobs);
+        self.engine.lost(self.id, None, &mut self.jobs);
     }
 
-    async fn serve(&mut self, job: Job, source: Source, alive: &mut Alive) -> Next {
-        let Job { call, arrived, started, reply } = job;
+    async fn serve(&mut self, mut job: Job, source: Source, start: Phases, alive: &mut Alive) -> Next {
         let world = self.engine.world().clone();
         let cold = matches!(source, Source::New(_));
-        let before = if cold { Usage::default() } else { alive.used };
-        alive.log.begin(call.tail, cold);
-        alive.log.platform(&meter::start_line(&call.request_id, &self.version.version));
         let handed = world.moment();
-        let (ending, next) = self.run(&call, alive).await;
+        if handed - alive.used_at > QUIET {
+            alive.note_usage();
+        }
+        let before = if cold { Usage::default() } else { alive.used };
+        alive.log.begin(job.call.tail, cold);
+        let (ending, next) = match self.run(&job.call, alive).await {
+            Ok(end) => end,
+            Err(_) if job.tries < TRIES => {
+                job.tries += 1;
+                alive.log.end();
+                self.engine.lost(self.id, Some(job), &mut self.jobs);
+                return Next::Retire;
+            }
+            Err(heard) => (Ending::Failed(alive.failure(heard), Stage::Handler), Next::Retire),
+        };
         let handler_us = micros(world.moment() - handed);
         alive.take_output();
         alive.log.close_span();
-        let after = alive.cell.usage();
-        alive.used = after;
-        let start = if cold { alive.start } else { Phases::default() };
+        alive.note_usage();
+        let Job { call, arrived, started, reply, .. } = job;
         let waited_us = micros(handed - arrived);
         let queue_us = waited_us.saturating_sub(start.sandbox_us + start.init_us);
         let facts = Facts {
@@ -271,7 +247,7 @@ impl Owner {
             tag: &self.tag,
             source,
             phases: Phases { queue_us, handler_us, ..start },
-            usage: spent(before, after),
+            usage: spent(before, alive.used),
         };
         let done = conclude(&call, started, ending, &facts, &mut alive.log);
         self.engine.freed(self.id, matches!(next, Next::Reuse));
@@ -279,149 +255,31 @@ impl Owner {
         next
     }
 
-    /// Hands the call over and waits for its end, within the function's timeout.
-    async fn run(&self, call: &model::Call, alive: &mut Alive) -> (Ending, Next) {
+    /// Hands the call over and waits for its end, within the function's timeout. `Err`: the instance ended before
+    /// it took the call, which can go to another.
+    async fn run(&self, call: &Call, alive: &mut Alive) -> Result<(Ending, Next), Heard> {
         let world = self.engine.world();
         let timeout = Duration::from_secs(self.version.timeout_s.into());
         let deadline_ms = world.now().millis() + u64::from(self.version.timeout_s) * 1000;
         let answered = async {
-            if let Some(heard) = alive.hand_over(call, deadline_ms).await {
-                return (Ending::Failed(alive.failure(heard), Stage::Handler), Next::Retire);
-            }
-            let heard = alive.hear().await;
-            match heard {
-                Heard::Said(Event::Response { id, body }) if id == call.request_id => {
-                    let ending = if body.len() > ANSWER_MAX_BYTES {
-                        Ending::Failed(Failure::TooLarge(body.len()), Stage::Handler)
-                    } else {
-                        Ending::Returned(body)
-                    };
-                    (ending, Next::Reuse)
-                }
-                Heard::Said(Event::Error { id, json }) if id == call.request_id => {
-                    (Ending::Raised(json), Next::Reuse)
-                }
-                other => (Ending::Failed(alive.failure(other), Stage::Handler), Next::Retire),
-            }
+            let sent = alive.hand_over(call, deadline_ms).await;
+            // The handler runs already; its output is read later, so this line still comes first.
+            alive.log.platform(&meter::start_line(&call.request_id, &self.version.version));
+            let heard = match sent {
+                Ok(()) => alive.hear().await,
+                Err(Heard::Stop) => Heard::Stop,
+                Err(other) => return Err(other),
+            };
+            let over = matches!(heard, Heard::Ended(_) | Heard::Broke(_));
+            if over && !alive.has_taken() { Err(heard) } else { Ok(alive.judge(call, heard)) }
         };
         tokio::select! {
             biased;
             end = answered => end,
             () = world.sleep(timeout) => {
-                (Ending::Failed(Failure::TimedOut(self.version.timeout_s), Stage::Handler), Next::Retire)
+                Ok((Ending::Failed(Failure::TimedOut(self.version.timeout_s), Stage::Handler), Next::Retire))
             }
         }
-    }
-}
-
-impl Exiting {
-    fn of(cell: Arc<dyn Cell>) -> Self {
-        Self { future: Box::pin(async move { cell.exited().await }), seen: None }
-    }
-
-    /// Cancel-safe.
-    async fn wait(&mut self) -> Exit {
-        if let Some(exit) = self.seen {
-            return exit;
-        }
-        let exit = (&mut self.future).await;
-        self.seen = Some(exit);
-        exit
-    }
-}
-
-impl Alive {
-    /// Sends a call while it keeps the pipes flowing, so that an instance that prints before it reads is not stuck.
-    async fn hand_over(&mut self, call: &model::Call, deadline_ms: u64) -> Option<Heard> {
-        let Self { voice, output, exit, stopped, log, .. } = self;
-        let sent = {
-            let mut sending = voice.send(call, deadline_ms);
-            loop {
-                tokio::select! {
-                    biased;
-                    sent = &mut sending => break sent,
-                    (pipe, bytes) = output.next() => log.printed(pipe, &bytes),
-                    exit = exit.wait() => return Some(Heard::Ended(exit)),
-                    () = &mut *stopped => return Some(Heard::Stop),
-                }
-            }
-        };
-        match sent {
-            Ok(()) => None,
-            Err(error) => Some(self.hang_up(error.to_string()).await),
-        }
-    }
-
-    /// The next thing that matters. Cancel-safe; output and log records are dealt with on the way.
-    async fn hear(&mut self) -> Heard {
-        loop {
-            tokio::select! {
-                biased;
-                event = self.voice.next() => match event {
-                    Event::Log { stamp_us, message } => self.log.record(stamp_us, &message),
-                    Event::Closed => return self.hang_up("it closed its channel".into()).await,
-                    Event::Violation(what) => return Heard::Broke(what),
-                    event => return Heard::Said(event),
-                },
-                (pipe, bytes) = self.output.next() => self.log.printed(pipe, &bytes),
-                exit = self.exit.wait() => return self.last_words(exit).await,
-                () = &mut self.stopped => return Heard::Stop,
-            }
-        }
-    }
-
-    /// The channel is closed: usually because the process is ending.
-    async fn hang_up(&mut self, what: String) -> Heard {
-        let world = self.log.world().clone();
-        tokio::select! {
-            biased;
-            exit = self.exit.wait() => Heard::Ended(exit),
-            () = world.sleep(LAST_WORDS) => Heard::Broke(what),
-        }
-    }
-
-    /// The process has ended: an answer that it sent before is still good.
-    async fn last_words(&mut self, exit: Exit) -> Heard {
-        let world = self.log.world().clone();
-        let mut patience = pin!(world.sleep(LAST_WORDS));
-        loop {
-            tokio::select! {
-                biased;
-                event = self.voice.next() => match event {
-                    Event::Log { stamp_us, message } => self.log.record(stamp_us, &message),
-                    Event::Closed | Event::Violation(_) => return Heard::Ended(exit),
-                    event => return Heard::Said(event),
-                },
-                () = &mut patience => return Heard::Ended(exit),
-            }
-        }
-    }
-
-    /// What a call that was interrupted by it is told.
-    fn failure(&self, heard: Heard) -> Failure {
-        match heard {
-            Heard::Ended(_) if self.cell.oom_killed() => Failure::OutOfMemory,
-            Heard::Ended(exit) => Failure::Exited(exit),
-            Heard::Broke(_) if self.cell.oom_killed() => Failure::OutOfMemory,
-            Heard::Broke(what) => Failure::Violation(what),
-            Heard::Said(event) => Failure::Violation(unexpected(&event).into()),
-            Heard::Stop => Failure::Stopped,
-        }
-    }
-
-    fn take_output(&mut self) {
-        let Self { output, log, .. } = self;
-        output.drain(|pipe, bytes| log.printed(pipe, bytes));
-    }
-}
-
-fn unexpected(event: &Event) -> &'static str {
-    match event {
-        Event::Ready => "it reported ready twice",
-        Event::InitError(_) => "it reported an init error after it was ready",
-        Event::Response { .. } => "it answered a call that it does not serve",
-        Event::Error { .. } => "it failed a call that it does not serve",
-        Event::Log { .. } | Event::Violation(_) | Event::Closed => "it fell silent",
     }
 }
 

@@ -15,6 +15,8 @@ pub(crate) struct Job {
     pub(crate) call: Call,
     pub(crate) arrived: Moment,
     pub(crate) started: Stamp,
+    /// Instances that ended before they took it.
+    pub(crate) tries: u8,
     pub(crate) reply: oneshot::Sender<Result<Done, Refused>>,
 }
 

@@ -5,6 +5,7 @@
 //! * [`Start`] makes instances; [`Sandboxes`] is the real one.
 
 mod admission;
+mod alive;
 mod answer;
 mod assign;
 mod date;

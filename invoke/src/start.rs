@@ -46,6 +46,10 @@ pub trait Voice: Send {
     fn send<'a>(&'a mut self, call: &'a Call, deadline_ms: u64) -> BoxFuture<'a, Result<(), ChannelError>>;
     /// What it says next. Cancel-safe.
     fn next(&mut self) -> BoxFuture<'_, Event>;
+    /// Whether it waits for a call, or will after its last answer.
+    fn is_idle(&self) -> bool;
+    /// Whether it may have begun the call that was sent last.
+    fn has_taken(&self) -> bool;
 }
 
 /// The processes of one instance. Dropping the last holder kills them.
@@ -86,6 +90,14 @@ impl Voice for Channel {
 
     fn next(&mut self) -> BoxFuture<'_, Event> {
         Box::pin(Self::next(self))
+    }
+
+    fn is_idle(&self) -> bool {
+        Self::is_idle(self)
+    }
+
+    fn has_taken(&self) -> bool {
+        Self::has_taken(self)
     }
 }
 

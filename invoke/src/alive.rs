@@ -1,0 +1,197 @@
+//! One living instance: its voice, its output and its end, heard together.
+
+use crate::failure::{ANSWER_MAX_BYTES, Failure, Stage};
+use crate::job::Ending;
+use crate::logs::Log;
+use crate::output::Output;
+use crate::start::{Cell, Started, Voice};
+use futures_util::future::BoxFuture;
+use model::{Call, Usage};
+use runtimes::Event;
+use sandbox::Exit;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+use world::Moment;
+
+/// After the end of the process, its last words may still be in the socket; after the socket's end, the process
+/// may still be on its way out.
+const LAST_WORDS: Duration = Duration::from_millis(200);
+
+/// A running instance, as its owner holds it.
+pub(crate) struct Alive {
+    voice: Box<dyn Voice>,
+    output: Output,
+    pub(crate) cell: Arc<dyn Cell>,
+    exit: Exiting,
+    stopped: BoxFuture<'static, ()>,
+    pub(crate) log: Log,
+    /// What was used until the end of the last call, and when that was.
+    pub(crate) used: Usage,
+    pub(crate) used_at: Moment,
+}
+
+/// The end of the first process, which may be asked for again after it came.
+struct Exiting {
+    future: BoxFuture<'static, Exit>,
+    seen: Option<Exit>,
+}
+
+/// What comes of an instance after a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    Reuse,
+    Retire,
+}
+
+/// What an instance lets us know.
+pub(crate) enum Heard {
+    Said(Event),
+    Ended(Exit),
+    Broke(String),
+    Stop,
+}
+
+impl Exiting {
+    fn of(cell: Arc<dyn Cell>) -> Self {
+        Self { future: Box::pin(async move { cell.exited().await }), seen: None }
+    }
+
+    /// Cancel-safe.
+    async fn wait(&mut self) -> Exit {
+        if let Some(exit) = self.seen {
+            return exit;
+        }
+        let exit = (&mut self.future).await;
+        self.seen = Some(exit);
+        exit
+    }
+}
+
+impl Alive {
+    pub(crate) fn new(started: Started, log: Log, stopped: BoxFuture<'static, ()>) -> Self {
+        let Started { voice, output, cell } = started;
+        let exit = Exiting::of(cell.clone());
+        let used_at = log.world().moment();
+        Self { voice, output, cell, exit, stopped, log, used: Usage::default(), used_at }
+    }
+
+    /// Whether it may have begun the call that it was handed.
+    pub(crate) fn has_taken(&self) -> bool {
+        self.voice.has_taken()
+    }
+
+    /// Sends a call while it keeps the pipes flowing, so that an instance that prints before it reads is not stuck.
+    pub(crate) async fn hand_over(&mut self, call: &Call, deadline_ms: u64) -> Result<(), Heard> {
+        let Self { voice, output, exit, stopped, log, .. } = self;
+        let sent = {
+            let mut sending = voice.send(call, deadline_ms);
+            loop {
+                tokio::select! {
+                    biased;
+                    sent = &mut sending => break sent,
+                    (pipe, bytes) = output.next() => log.printed(pipe, &bytes),
+                    exit = exit.wait() => return Err(Heard::Ended(exit)),
+                    () = &mut *stopped => return Err(Heard::Stop),
+                }
+            }
+        };
+        match sent {
+            Ok(()) => Ok(()),
+            Err(error) => Err(self.hang_up(error.to_string()).await),
+        }
+    }
+
+    /// The next thing that matters. Cancel-safe; output and log records are dealt with on the way.
+    pub(crate) async fn hear(&mut self) -> Heard {
+        loop {
+            tokio::select! {
+                biased;
+                event = self.voice.next() => match event {
+                    Event::Log { stamp_us, message } => self.log.record(stamp_us, &message),
+                    Event::Closed => return self.hang_up("it closed its channel".into()).await,
+                    Event::Violation(what) => return Heard::Broke(what),
+                    event => return Heard::Said(event),
+                },
+                (pipe, bytes) = self.output.next() => self.log.printed(pipe, &bytes),
+                exit = self.exit.wait() => return self.last_words(exit).await,
+                () = &mut self.stopped => return Heard::Stop,
+            }
+        }
+    }
+
+    /// The channel is closed: usually because the process is ending.
+    async fn hang_up(&mut self, what: String) -> Heard {
+        let world = self.log.world().clone();
+        tokio::select! {
+            biased;
+            exit = self.exit.wait() => Heard::Ended(exit),
+            () = world.sleep(LAST_WORDS) => Heard::Broke(what),
+        }
+    }
+
+    /// The process has ended: an answer that it sent before is still good.
+    async fn last_words(&mut self, exit: Exit) -> Heard {
+        let world = self.log.world().clone();
+        let mut patience = pin!(world.sleep(LAST_WORDS));
+        loop {
+            tokio::select! {
+                biased;
+                event = self.voice.next() => match event {
+                    Event::Log { stamp_us, message } => self.log.record(stamp_us, &message),
+                    Event::Closed | Event::Violation(_) => return Heard::Ended(exit),
+                    event => return Heard::Said(event),
+                },
+                () = &mut patience => return Heard::Ended(exit),
+            }
+        }
+    }
+
+    /// What the call ends in, and whether the instance can go on.
+    pub(crate) fn judge(&self, call: &Call, heard: Heard) -> (Ending, Next) {
+        let next = if self.voice.is_idle() { Next::Reuse } else { Next::Retire };
+        match heard {
+            Heard::Said(Event::Response { id, body }) if id == call.request_id => {
+                if body.len() > ANSWER_MAX_BYTES {
+                    (Ending::Failed(Failure::TooLarge(body.len()), Stage::Handler), next)
+                } else {
+                    (Ending::Returned(body), next)
+                }
+            }
+            Heard::Said(Event::Error { id, json }) if id == call.request_id => (Ending::Raised(json), next),
+            other => (Ending::Failed(self.failure(other), Stage::Handler), Next::Retire),
+        }
+    }
+
+    pub(crate) fn note_usage(&mut self) {
+        self.used = self.cell.usage();
+        self.used_at = self.log.world().moment();
+    }
+
+    /// What a call that was interrupted by it is told.
+    pub(crate) fn failure(&self, heard: Heard) -> Failure {
+        match heard {
+            Heard::Ended(_) if self.cell.oom_killed() => Failure::OutOfMemory,
+            Heard::Ended(exit) => Failure::Exited(exit),
+            Heard::Broke(_) if self.cell.oom_killed() => Failure::OutOfMemory,
+            Heard::Broke(what) => Failure::Violation(what),
+            Heard::Said(event) => Failure::Violation(unexpected(&event).into()),
+            Heard::Stop => Failure::Stopped,
+        }
+    }
+
+    pub(crate) fn take_output(&mut self) {
+        let Self { output, log, .. } = self;
+        output.drain(|pipe, bytes| log.printed(pipe, bytes));
+    }
+}
+
+fn unexpected(event: &Event) -> &'static str {
+    match event {
+        Event::Ready => "it reported ready twice",
+        Event::InitError(_) => "it reported an init error after it was ready",
+        Event::Response { .. } => "it answered a call that it does not serve",
+        Event::Error { .. } => "it failed a call that it does not serve",
+        Event::Log { .. } | Event::Violation(_) | Event::Closed => "it fell silent",
+    }
+}
