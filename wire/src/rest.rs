@@ -76,7 +76,9 @@ pub fn write(codec: &dyn Codec, status: u16, shape: &'static Shape, value: Value
         match (field.location, value) {
             (Location::Status, Value::Int(code)) => status = u16::try_from(code).unwrap_or(status),
             (Location::Payload, Value::Blob(bytes)) => {
-                (body, media_type) = (bytes, "application/octet-stream")
+                let bare = field.media_type.is_empty();
+                media_type = if bare { "application/octet-stream" } else { field.media_type };
+                body = bytes;
             }
             (Location::Payload, Value::Str(text)) => (body, media_type) = (text.into(), "text/plain"),
             (Location::Payload, value) if !value.is_null() => {

@@ -86,6 +86,8 @@ pub struct Field {
     pub flattened: bool,
     /// An XML attribute rather than an element.
     pub attribute: bool,
+    /// The media type of a payload of bytes; empty: `application/octet-stream`.
+    pub media_type: &'static str,
 }
 
 /// Where a member travels. All but `Body` exist in the REST protocols only.
@@ -251,8 +253,16 @@ impl Shape {
 impl Field {
     /// An optional member of the body.
     pub const fn new(name: &'static str, shape: &'static Shape) -> Self {
-        let location = Location::Body;
-        Self { name, wire: name, shape, location, required: false, flattened: false, attribute: false }
+        Self {
+            name,
+            wire: name,
+            shape,
+            location: Location::Body,
+            required: false,
+            flattened: false,
+            attribute: false,
+            media_type: "",
+        }
     }
 
     /// The same member under another name on the wire.
@@ -264,6 +274,12 @@ impl Field {
     /// The same member elsewhere in the message.
     pub const fn at(mut self, location: Location) -> Self {
         self.location = location;
+        self
+    }
+
+    /// The same payload with a media type.
+    pub const fn media(mut self, media_type: &'static str) -> Self {
+        self.media_type = media_type;
         self
     }
 

@@ -208,4 +208,33 @@ macro_rules! choice {
     };
 }
 
-pub(crate) use {choice, shaped};
+/// The adapter of a service's trait to [`crate::Dispatch`].
+macro_rules! serve {
+    ($interface:ident { $($name:literal => $method:ident($($input:ident)?)),* $(,)? }) => {
+        /// Makes a [`crate::Dispatch`] of an implementation.
+        pub struct Serve<T>(pub T);
+
+        impl<T: $interface> $crate::Dispatch<T::Cx> for Serve<T> {
+            fn service(&self) -> &'static $crate::Service {
+                &SERVICE
+            }
+
+            fn call<'a>(
+                &'a self,
+                cx: &'a T::Cx,
+                operation: &'static $crate::Operation,
+                input: $crate::Value,
+            ) -> $crate::BoxFuture<'a, Result<$crate::Value, $crate::Error>> {
+                match operation.name {
+                    $($name => Box::pin(async move {
+                        let output = self.0.$method(cx $(, <$input as $crate::Member>::from_value(input)?)?);
+                        Ok($crate::Member::into_value(output.await?))
+                    }),)*
+                    _ => Box::pin(async move { Err($crate::Error::not_implemented(SERVICE.name, operation)) }),
+                }
+            }
+        }
+    };
+}
+
+pub(crate) use {choice, serve, shaped};

@@ -5,7 +5,8 @@ mod words;
 
 use crate::{Error, Kind, Shape, Value};
 pub use pattern::pattern_compiles;
-use words::{Constraint, broken, constraints, show};
+use std::fmt;
+use words::{broken, constraints, show};
 
 /// Failures that are written out; more are only counted.
 const SHOWN_MAX: usize = 50;
@@ -13,7 +14,7 @@ const SHOWN_MAX: usize = 50;
 /// Checks a value against the constraints of its shape.
 pub fn validate(shape: &'static Shape, value: &Value) -> Result<(), Error> {
     let mut findings = Findings::default();
-    findings.walk(shape, value, "");
+    findings.walk(shape, value, &Path::Root);
     findings.finish()
 }
 
@@ -34,22 +35,23 @@ impl Findings {
         Err(Error::validation(format!("{} validation {noun} detected: {texts}", self.count)))
     }
 
-    fn add(&mut self, shape: &Shape, value: &Value, path: &str, what: &str) {
+    fn add(&mut self, shape: &Shape, value: &Value, path: &Path<'_>, what: &str) {
         self.count += 1;
         if self.texts.len() < SHOWN_MAX {
-            let value = if hidden(shape) { String::new() } else { format!(" {}", show(value)) };
+            let silent = hidden(shape) && !value.is_null();
+            let value = if silent { String::new() } else { format!(" {}", show(value)) };
             self.texts.push(format!("Value{value} at '{path}' failed to satisfy constraint: {what}"));
         }
     }
 
-    fn walk(&mut self, shape: &'static Shape, value: &Value, path: &str) {
+    fn walk(&mut self, shape: &'static Shape, value: &Value, path: &Path<'_>) {
         for constraint in broken(shape, value) {
             self.add(shape, value, path, &constraint.to_string());
         }
         match (&shape.kind, value) {
             (Kind::Structure(structure), Value::Struct(values)) => {
                 for (field, value) in structure.fields.iter().zip(values) {
-                    let path = join(path, &lower_first(field.name));
+                    let path = Path::Member(path, field.name);
                     match value {
                         Value::Null if field.required => {
                             self.add(field.shape, value, &path, "Member must not be null");
@@ -62,16 +64,16 @@ impl Findings {
                     self.add(shape, value, path, "Member must have exactly one member set");
                 }
             }
-            (Kind::List(item), Value::List(values)) if is_scalar(item.shape) => {
-                if values.iter().any(|value| fails(item.shape, value)) {
-                    let all = all(item.shape);
-                    self.add(shape, value, path, &format!("Member must satisfy constraint: [{all}]"));
+            (Kind::List(item), Value::List(values)) if !is_scalar(item.shape) => {
+                for (index, value) in values.iter().enumerate() {
+                    self.walk(item.shape, value, &Path::Position(path, index + 1));
                 }
             }
-            (Kind::List(item), Value::List(values)) => {
-                for (index, value) in values.iter().enumerate() {
-                    self.walk(item.shape, value, &join(path, &format!("{}.member", index + 1)));
-                }
+            (Kind::List(item), Value::List(values))
+                if values.iter().any(|value| fails(item.shape, value)) =>
+            {
+                let all = all(item.shape);
+                self.add(shape, value, path, &format!("Member must satisfy constraint: [{all}]"));
             }
             (Kind::Map(key, item), Value::Map(entries)) => {
                 let fail = |text: &str| fails(key.shape, &Value::Str(text.to_owned()));
@@ -90,15 +92,44 @@ impl Findings {
         (map, shape): (&'static Shape, &'static Shape),
         whole: &Value,
         entries: &[(String, Value)],
-        path: &str,
+        path: &Path<'_>,
     ) {
         if !is_scalar(shape) {
             for (key, value) in entries {
-                self.walk(shape, value, &join(path, &format!("{key}.member")));
+                self.walk(shape, value, &Path::Key(path, key));
             }
         } else if entries.iter().any(|(_, value)| fails(shape, value)) {
             let all = all(shape);
             self.add(map, whole, path, &format!("Map value must satisfy constraint: [{all}]"));
+        }
+    }
+}
+
+/// Where a value stands; written out only in messages.
+enum Path<'p> {
+    Root,
+    Member(&'p Path<'p>, &'static str),
+    Position(&'p Path<'p>, usize),
+    Key(&'p Path<'p>, &'p str),
+}
+
+impl fmt::Display for Path<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parent = match self {
+            Self::Root => return Ok(()),
+            Self::Member(parent, _) | Self::Position(parent, _) | Self::Key(parent, _) => parent,
+        };
+        if !matches!(parent, Self::Root) {
+            write!(f, "{parent}.")?;
+        }
+        match self {
+            Self::Root => Ok(()),
+            Self::Member(_, name) => {
+                let mut chars = name.chars();
+                chars.next().map_or(Ok(()), |first| write!(f, "{}{}", first.to_lowercase(), chars.as_str()))
+            }
+            Self::Position(_, number) => write!(f, "{number}.member"),
+            Self::Key(_, key) => write!(f, "{key}.member"),
         }
     }
 }
@@ -119,20 +150,11 @@ fn is_scalar(shape: &Shape) -> bool {
 }
 
 fn fails(shape: &'static Shape, value: &Value) -> bool {
-    value.is_null() || !broken(shape, value).is_empty()
+    value.is_null() || broken(shape, value).next().is_some()
 }
 
 fn all(shape: &'static Shape) -> String {
-    let mut texts: Vec<String> = constraints(shape).iter().map(Constraint::to_string).collect();
+    let mut texts: Vec<String> = constraints(shape).map(|constraint| constraint.to_string()).collect();
     texts.push("Member must not be null".into());
     texts.join(", ")
-}
-
-fn join(path: &str, member: &str) -> String {
-    if path.is_empty() { member.into() } else { format!("{path}.{member}") }
-}
-
-fn lower_first(name: &str) -> String {
-    let mut chars = name.chars();
-    chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
 }

@@ -174,6 +174,7 @@ fn a_payload_is_passed_on_without_a_copy() {
     };
     let response = wire::encode(&route, wire::Member::into_value(output), "id");
     assert_eq!(response.body().as_ptr(), body.as_ptr());
+    assert_eq!(response.headers()["content-type"], "application/json");
     assert_eq!(response.headers()["x-amz-function-error"], "Unhandled");
     assert_eq!(response.headers()[wire::REQUEST_ID], "id");
 }

@@ -34,7 +34,7 @@ impl fmt::Display for Constraint {
 }
 
 /// All constraints of a shape, in AWS's order.
-pub fn constraints(shape: &Shape) -> Vec<Constraint> {
+pub fn constraints(shape: &Shape) -> impl Iterator<Item = Constraint> + use<> {
     let limits = &shape.limits;
     let number = matches!(shape.kind, Kind::Integer | Kind::Long | Kind::Float | Kind::Double);
     let (max, min) = match number {
@@ -43,17 +43,12 @@ pub fn constraints(shape: &Shape) -> Vec<Constraint> {
     };
     let pattern = limits.pattern.map(Constraint::Pattern);
     let choices = (!limits.choices.is_empty()).then_some(Constraint::Choices(limits.choices));
-    [max, min, pattern, choices].into_iter().flatten().collect()
+    [max, min, pattern, choices].into_iter().flatten()
 }
 
 /// The constraints that a value breaks.
-pub fn broken(shape: &Shape, value: &Value) -> Vec<Constraint> {
-    if shape.limits == crate::Limits::NONE {
-        return Vec::new();
-    }
-    let mut all = constraints(shape);
-    all.retain(|constraint| !keeps(*constraint, value));
-    all
+pub fn broken<'v>(shape: &Shape, value: &'v Value) -> impl Iterator<Item = Constraint> + use<'v> {
+    constraints(shape).filter(move |constraint| !keeps(*constraint, value))
 }
 
 fn keeps(constraint: Constraint, value: &Value) -> bool {

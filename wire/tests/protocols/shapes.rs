@@ -148,5 +148,6 @@ fn field(group: &Json, (name, reference): (&String, &Json), parent: &Json, depth
         required,
         flattened: reference["flattened"] == true || target["flattened"] == true,
         attribute: reference["xmlAttribute"] == true,
+        media_type: "",
     }
 }

@@ -17,8 +17,7 @@ pub fn index(plan: &Plan) -> String {
     let modules: String = names().map(|name| format!("pub mod {name};\n")).collect();
     let services: String = names().map(|name| format!("&{name}::SERVICE, ")).collect();
     format!(
-        "{HEADER}#![allow(missing_docs)] // the models' prose is not carried over\n\
-         #![allow(clippy::too_many_lines)] // one arm per operation\n\n{modules}\n\
+        "{HEADER}#![allow(missing_docs)] // the models' prose is not carried over\n\n{modules}\n\
          /// Every service that the router knows.\n\
          pub static SERVICES: &[&crate::Service] = &[{services}];\n"
     )
@@ -39,13 +38,13 @@ pub fn module(name: &str, plan: &Service, model: &Model) -> Result<String, Failu
         let ends = [&operation.input, &operation.output].into_iter().flatten();
         ends.chain(&operation.errors).map(|reference| reference.shape.clone())
     });
-    let reached = Reached::from(model, roots)?;
+    let reached = Reached::from(model, &plan.media_types, roots)?;
     let mut text = format!(
         "{HEADER}#[allow(unused_imports)] // which of them a module needs depends on its model\n\
-         use crate::shaped::{{choice, shaped}};\n\
+         use crate::shaped::{{choice, serve, shaped}};\n\
          #[allow(unused_imports)] // see above\n\
-         use crate::{{BoxFuture, Dispatch, Error, Fault, Field, Kind, Location, Member, Operation, Protocol, \
-         Resource, Service, Shape, Shaped, Time, TimeFormat, Value}};\n\
+         use crate::{{Error, Fault, Field, Kind, Location, Operation, Protocol, \
+         Resource, Service, Shape, Shaped, Time, TimeFormat}};\n\
          #[allow(unused_imports)] // see above\n\
          use bytes::Bytes;\n#[allow(unused_imports)] // see above\nuse std::collections::BTreeMap;\n\n"
     );
@@ -124,29 +123,17 @@ fn interface(service: &str, operations: &BTreeMap<&String, &Operation>) -> Strin
         let input = operation.input.as_ref().map(|input| type_name(&input.shape));
         let output = operation.output.as_ref().map_or("()".into(), |output| type_name(&output.shape));
         let argument = input.as_ref().map(|input| format!(", input: {input}")).unwrap_or_default();
-        let value = input.map(|input| format!(", {input}::from_value(input)?")).unwrap_or_default();
-        let _ = write!(
-            methods,
+        methods += &format!(
             "fn {method}(&self, cx: &Self::Cx{argument}) \
              -> impl Future<Output = Result<{output}, Error>> + Send;\n"
         );
-        let _ = write!(
-            arms,
-            "{name:?} => Box::pin(async move {{ Ok(self.0.{method}(cx{value}).await?.into_value()) }}),\n"
-        );
+        arms += &format!("{name:?} => {method}({}),\n", input.unwrap_or_default());
     }
     let interface = camel(service);
     format!(
         "/// What serves the operations; `Cx` carries who asks and what they may.\n\
          pub trait {interface}: Send + Sync {{ type Cx: Send + Sync; {methods} }}\n\n\
-         /// Makes a [`Dispatch`] of an implementation.\n\
-         pub struct Serve<T>(pub T);\n\n\
-         impl<T: {interface}> Dispatch<T::Cx> for Serve<T> {{\n\
-         fn service(&self) -> &'static Service {{ &SERVICE }}\n\
-         fn call<'a>(&'a self, cx: &'a T::Cx, operation: &'static Operation, input: Value) \
-         -> BoxFuture<'a, Result<Value, Error>> {{\n\
-         match operation.name {{ {arms} \
-         _ => Box::pin(async move {{ Err(Error::not_implemented(SERVICE.name, operation)) }}) }} }} }}\n\n"
+         serve!({interface} {{\n{arms}}});\n\n"
     )
 }
 

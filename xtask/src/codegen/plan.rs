@@ -24,6 +24,9 @@ pub struct Package {
 pub struct Service {
     pub model: String,
     pub validation_code: Option<String>,
+    /// By `Shape.Member`: media types of payloads, which the models do not carry.
+    #[serde(default)]
+    pub media_types: BTreeMap<String, String>,
     #[serde(default)]
     pub actions: BTreeMap<String, String>,
     pub operations: BTreeMap<String, Resource>,

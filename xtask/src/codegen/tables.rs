@@ -9,11 +9,16 @@ use std::fmt::Write;
 /// Shapes that are generated, by name.
 pub struct Reached<'m> {
     pub shapes: BTreeMap<&'m str, &'m Shape>,
+    media_types: &'m BTreeMap<String, String>,
 }
 
 impl<'m> Reached<'m> {
     /// Everything that `roots` refer to, directly or not.
-    pub fn from(model: &'m Model, roots: impl IntoIterator<Item = String>) -> Result<Self, Failure> {
+    pub fn from(
+        model: &'m Model,
+        media_types: &'m BTreeMap<String, String>,
+        roots: impl IntoIterator<Item = String>,
+    ) -> Result<Self, Failure> {
         let mut shapes = BTreeMap::new();
         let mut waiting: Vec<String> = roots.into_iter().collect();
         while let Some(name) = waiting.pop() {
@@ -29,7 +34,7 @@ impl<'m> Reached<'m> {
                 return Err(format!("{name} and {other} would share one table name").into());
             }
         }
-        Ok(Self { shapes })
+        Ok(Self { shapes, media_types })
     }
 
     /// Names of the shapes for which `holds` is true of the shape itself or of any that it refers to.
@@ -98,6 +103,9 @@ impl<'m> Reached<'m> {
         let mut fields = String::new();
         for (member, reference) in shape.members()? {
             fields += &self.field(&member, &reference, shape)?;
+            if let Some(media_type) = self.media_types.get(&format!("{name}.{member}")) {
+                write!(fields, ".media({media_type:?})")?;
+            }
             fields.push_str(", ");
         }
         Ok(if shape.exception {
