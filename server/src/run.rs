@@ -115,8 +115,8 @@ impl Ground {
             functions: Arc::new(Facts(functions.clone())),
             services: vec![
                 Box::new(wire::lambda::Serve(functions)),
-                Box::new(wire::logs::Serve(logs::Service::new(observe.clone(), place.clone()))),
-                Box::new(wire::sts::Serve(accounts::Service)),
+                Box::new(wire::logs::Serve(logs::Logs::new(observe.clone(), place.clone()))),
+                Box::new(wire::sts::Serve(accounts::Accounts)),
                 Box::new(wire::dayfly::Serve(status)),
             ],
             place,
@@ -154,8 +154,7 @@ impl Ground {
             queue_length: usize::try_from(model::limit("queue-length")).unwrap_or(usize::MAX),
             queue_wait: Duration::from_secs(model::limit("queue-wait")),
             idle_timeout: self.options.idle_timeout,
-            starts_at_once: std::thread::available_parallelism().map_or(4, |cores| cores.get() * 2),
-            patience: Duration::from_secs(1),
+            ..Bounds::default()
         }
     }
 

@@ -94,7 +94,8 @@ impl Dayfly for Status {
         input: api::RetireInstancesRequest,
     ) -> Result<api::RetireInstancesResponse, Error> {
         let name = FunctionName::parse(&input.function_name).map_err(|e| Error::validation(e.to_string()))?;
-        let retired = self.engine.retire(&name, None);
+        let retired = self.engine.instances().iter().filter(|i| i.function == name.as_str()).count();
+        self.engine.retire(&name, None);
         Ok(api::RetireInstancesResponse { retired: i32::try_from(retired).unwrap_or(i32::MAX) })
     }
 

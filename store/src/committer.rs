@@ -171,6 +171,7 @@ impl<S: Sink> Committer<S> {
         {
             tracing::error!(reason, "a commit could not be made durable: the store stops");
             answer_all(answers.into_iter().map(|(reply, _)| reply), &reason);
+            self.hints.broke(&reason);
             return Err(reason);
         }
         self.last = revision;

@@ -1,9 +1,9 @@
-//! Best-effort wake-ups: who watches which prefix.
+//! Wake-ups: who watches which prefix (best effort), and who watches for the end of the store (never missed).
 
 use crate::Key;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 /// Wakes its holder when something under a prefix may have changed.
 #[derive(Debug)]
@@ -21,6 +21,7 @@ impl Hint {
 pub(crate) struct Hints {
     watchers: Mutex<Vec<(Vec<u8>, Weak<Notify>)>>,
     count: AtomicUsize,
+    broken: watch::Sender<Option<String>>,
 }
 
 impl Hints {
@@ -41,6 +42,18 @@ impl Hints {
         let watchers = self.lock();
         let concerned = watchers.iter().filter(|(prefix, _)| keys.clone().any(|key| key.starts_with(prefix)));
         concerned.filter_map(|(_, watcher)| watcher.upgrade()).collect()
+    }
+
+    /// Tells everyone that nothing can be made durable any more.
+    pub(crate) fn broke(&self, reason: &str) {
+        self.broken.send_replace(Some(reason.to_owned()));
+    }
+
+    /// Returns the reason once the store has broken.
+    pub(crate) async fn broken(&self) -> String {
+        let mut watcher = self.broken.subscribe();
+        let reason = watcher.wait_for(Option::is_some).await.expect("the sender is part of self").clone();
+        reason.expect("waited for")
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<(Vec<u8>, Weak<Notify>)>> {

@@ -81,6 +81,12 @@ impl Store {
         self.0.commit(crate::batch::Transaction { checks, writes }).await
     }
 
+    /// Returns the reason once a write could not be made durable: no later one will be, and the process must
+    /// restart to recover what is on disk.
+    pub async fn broken(&self) -> String {
+        self.0.hints().broken().await
+    }
+
     /// Wakes its holder after commits under `prefix`. A hint only: it may miss one and may come for nothing.
     pub fn changed(&self, prefix: &[u8]) -> Hint {
         self.0.hints().watch(prefix)
