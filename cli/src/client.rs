@@ -240,6 +240,7 @@ impl Refusal {
             | "IncompleteSignatureException"
             | "MissingAuthenticationTokenException"
             | "AccessDeniedException" => "dayfly env",
+            "ValidationException" | "InvalidParameterValueException" => "dayfly deploy --help",
             _ => "dayfly doctor",
         }
     }

@@ -163,16 +163,18 @@ fn credentials(id: &str, secret: &str, token: Option<String>) -> Credentials {
 
 fn no_key(endpoint: &Endpoint, data: &Path) -> Failure {
     let path = key_path(data);
-    let why = match std::fs::metadata(&path) {
-        Ok(_) => format!("{} cannot be read by this user, and AWS_ACCESS_KEY_ID is not set", path.display()),
-        Err(_) => format!("{} does not exist, and AWS_ACCESS_KEY_ID is not set", path.display()),
-    };
-    let hint = if endpoint.is_here() {
-        "dayfly up"
+    let url = endpoint.url();
+    if path.exists() {
+        let why = format!("{} cannot be read by this user, and AWS_ACCESS_KEY_ID is not set", path.display());
+        return Failure::new(format!("no access key for {url}"), why, format!("ls -l {}", path.display()));
+    }
+    let why = format!("no platform was started on {}, and AWS_ACCESS_KEY_ID is not set", data.display());
+    if endpoint.is_here() {
+        Failure::new(format!("cannot reach Dayfly at {url}"), why, "dayfly up")
     } else {
-        "export AWS_ACCESS_KEY_ID=… AWS_SECRET_ACCESS_KEY=…"
-    };
-    Failure::new(format!("no access key for {}", endpoint.url()), why, hint)
+        let hint = "export AWS_ACCESS_KEY_ID=… AWS_SECRET_ACCESS_KEY=…";
+        Failure::new(format!("no access key for {url}"), why, hint)
+    }
 }
 
 #[cfg(test)]

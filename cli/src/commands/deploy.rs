@@ -106,8 +106,17 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let site = apply::Site { client: &client, context, name: &order.name, account: &status.account };
     let outcome = apply::apply(&site, present.as_ref(), &desired, &zip).await?;
     let public = public::settle(&client, &order.name, order.public).await?;
-    show(context, &order.name, &outcome, &public);
+    Done { name: &order.name, recipe: &recipe, desired: &desired, outcome, public }.show(context);
     Ok(Exit::Done)
+}
+
+/// What a deployment came to.
+struct Done<'a> {
+    name: &'a str,
+    recipe: &'a Recipe,
+    desired: &'a Desired,
+    outcome: Outcome,
+    public: Public,
 }
 
 fn language(recipe: &Recipe) -> &'static str {
@@ -143,33 +152,53 @@ fn pack(context: &Context, package: &Package) -> Result<Zip, Failure> {
     Ok(zip)
 }
 
-fn show(context: &Context, name: &str, outcome: &Outcome, public: &Public) {
-    let screen = context.screen;
-    let next = format!("dayfly invoke {name}");
-    if screen.json {
-        return screen.document(&json!({
-            "function": name,
-            "action": outcome.action(),
-            "changes": outcome.changes(),
-            "code_sha256": outcome.configuration().code_sha256,
-            "arn": outcome.configuration().function_arn,
-            "url": public.by_path(),
-            "url_by_host": public.by_host(),
-            "next": next,
-        }));
+impl Done<'_> {
+    fn show(&self, context: &Context) {
+        let screen = context.screen;
+        let name = self.name;
+        if screen.json {
+            return screen.document(&self.document());
+        }
+        let changes = self.changes();
+        match (&self.outcome, changes.is_empty()) {
+            (Outcome::Unchanged(_), true) => screen.line(format!("{name} unchanged: nothing was uploaded")),
+            (Outcome::Created(_), _) => screen.line(format!("{name} created")),
+            (_, _) => screen.line(format!("{name} updated: {}", changes.join("; "))),
+        }
+        match (self.public.by_path(), self.public.by_host()) {
+            (Some(path), Some(host)) => {
+                screen.line(format!("url   {path}"));
+                screen.line(format!("      {host}"));
+                screen.line(format!("next  curl {path}"));
+            }
+            _ => screen.line(format!("next  {}", self.next())),
+        }
     }
-    let mut changes = outcome.changes();
-    changes.extend(public.change());
-    match (outcome, changes.is_empty()) {
-        (Outcome::Unchanged(_), true) => screen.line(format!("{name} unchanged: nothing was uploaded")),
-        (Outcome::Created(_), _) => screen.line(format!("{name} created")),
-        (_, _) => screen.line(format!("{name} updated: {}", changes.join("; "))),
+
+    fn next(&self) -> String {
+        format!("dayfly invoke {}", self.name)
     }
-    if let (Some(path), Some(host)) = (public.by_path(), public.by_host()) {
-        screen.line(format!("url   {path}"));
-        screen.line(format!("      {host}"));
-        screen.line(format!("next  curl {path}"));
-    } else {
-        screen.line(format!("next  {next}"));
+
+    fn changes(&self) -> Vec<String> {
+        let mut changes = self.outcome.changes();
+        changes.extend(self.public.change());
+        changes
+    }
+
+    fn document(&self) -> serde_json::Value {
+        let configuration = self.outcome.configuration();
+        json!({
+            "function": self.name,
+            "action": self.outcome.action(),
+            "changes": self.changes(),
+            "recognised": self.recipe.why,
+            "runtime": self.desired.runtime,
+            "handler": self.desired.handler,
+            "code_sha256": configuration.code_sha256,
+            "arn": configuration.function_arn,
+            "url": self.public.by_path(),
+            "url_by_host": self.public.by_host(),
+            "next": self.next(),
+        })
     }
 }

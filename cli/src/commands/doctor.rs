@@ -64,10 +64,16 @@ fn failed(name: &'static str, failure: &Failure) -> Check {
 }
 
 fn running(report: &mut Report, status: &Status) {
-    let words = format!("{} runs at {}, {} instances", status.version, status.endpoint, status.instances.len());
+    let words =
+        format!("{} runs at {}, {} instances", status.version, status.endpoint, status.instances.len());
     report.add(Check::new("platform", State::Good, words));
     for layer in &status.protections.layers {
-        report.add(protection(&layer.name, layer.on, layer.why_missing.as_deref(), layer.how_to_fix.as_deref()));
+        report.add(protection(
+            &layer.name,
+            layer.on,
+            layer.why_missing.as_deref(),
+            layer.how_to_fix.as_deref(),
+        ));
     }
     report.level(status.protections.level);
     let found = status.runtimes.iter().map(|interpreter| {
@@ -82,12 +88,18 @@ fn alone(report: &mut Report, launcher: Result<Launcher, sandbox::SandboxError>,
     let launcher = match launcher {
         Ok(launcher) => launcher,
         Err(error) => {
-            return report.add(Check::new("sandbox", State::Missing, error.to_string()).fix("uname -a; id".into()));
+            return report
+                .add(Check::new("sandbox", State::Missing, error.to_string()).fix("uname -a; id".into()));
         }
     };
     let protections = launcher.protections();
     for layer in &protections.layers {
-        report.add(protection(&layer.name, layer.on, layer.why_missing.as_deref(), layer.how_to_fix.as_deref()));
+        report.add(protection(
+            &layer.name,
+            layer.on,
+            layer.why_missing.as_deref(),
+            layer.how_to_fix.as_deref(),
+        ));
     }
     report.level(protections.level);
     let scratch = std::env::temp_dir().join(format!("dayfly-doctor-{}", context.world.hex(8)));
@@ -113,10 +125,14 @@ async fn discover(launcher: &Launcher, scratch: &Path) -> Result<Vec<(String, St
 
 fn protection(name: &str, on: bool, why: Option<&str>, fix: Option<&str>) -> Check {
     let state = if on { State::Good } else { State::Weak };
-    let check = Check::new("sandbox", state, match why {
-        Some(why) if !on => format!("{name}: {why}"),
-        _ => name.to_owned(),
-    });
+    let check = Check::new(
+        "sandbox",
+        state,
+        match why {
+            Some(why) if !on => format!("{name}: {why}"),
+            _ => name.to_owned(),
+        },
+    );
     match fix {
         Some(fix) if !on => check.fix(fix.to_owned()),
         _ => check,
@@ -147,7 +163,8 @@ fn port(endpoint: &Endpoint, listens: bool) -> Check {
         return Check::new("port", State::Good, words("answers"));
     }
     if !endpoint.is_here() {
-        return Check::new("port", State::Missing, words("does not answer")).fix(format!("ping {}", endpoint.host));
+        return Check::new("port", State::Missing, words("does not answer"))
+            .fix(format!("ping {}", endpoint.host));
     }
     match TcpListener::bind((endpoint.host.as_str(), endpoint.port)) {
         Ok(_) => Check::new("port", State::Good, words("is free")),

@@ -53,7 +53,6 @@ fn document(function: &Configuration) -> Value {
         "timeout_s": function.timeout,
         "code_bytes": function.code_size,
         "code_sha256": function.code_sha256,
-        "state": function.state,
         "last_modified": function.last_modified,
     })
 }
@@ -66,7 +65,6 @@ fn settings(functions: &[Configuration]) -> Table {
         ("MEMORY MB", Align::Right),
         ("TIMEOUT S", Align::Right),
         ("CODE", Align::Right),
-        ("STATE", Align::Left),
         ("MODIFIED", Align::Left),
     ]);
     for function in functions {
@@ -77,7 +75,6 @@ fn settings(functions: &[Configuration]) -> Table {
             function.memory_size.to_string(),
             function.timeout.to_string(),
             figure::bytes(function.code_size),
-            function.state.clone(),
             function.last_modified.clone(),
         ]);
     }

@@ -210,11 +210,9 @@ fn explain(error: ServerError, listen: &str) -> Failure {
         ServerError::File { path, .. } => {
             Failure::new("a file cannot be used", words, format!("ls -ld {0} && df -h {0}", path.display()))
         }
-        ServerError::State(_) => Failure::new(
-            "the stored state cannot be read",
-            words,
-            "dayfly up --data ~/.local/share/dayfly-2",
-        ),
+        ServerError::State(_) => {
+            Failure::new("the stored state cannot be read", words, "dayfly up --data ~/.local/share/dayfly-2")
+        }
         ServerError::Broken(_) => {
             Failure::new("the platform stopped: its disk failed", words, "df -h && dmesg | tail")
         }

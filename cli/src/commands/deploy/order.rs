@@ -70,6 +70,8 @@ impl Order {
             )
         })?;
         check(&settings)?;
+        let set = args.env.iter().map(|(key, _)| key);
+        check_names(set.chain(settings.env.iter().flat_map(BTreeMap::keys)))?;
         let wishes = Wishes {
             runtime: settings.runtime.as_deref().map(RuntimeWish::parse).transpose()?,
             handler: settings.handler.clone(),
@@ -114,6 +116,22 @@ fn check(settings: &Settings) -> Result<(), Failure> {
     Ok(())
 }
 
+fn check_names<'a>(names: impl Iterator<Item = &'a String>) -> Result<(), Failure> {
+    let fits = |name: &str| {
+        name.len() >= 2
+            && name.starts_with(|c: char| c.is_ascii_alphabetic())
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+    };
+    match names.into_iter().find(|name| !fits(name)) {
+        None => Ok(()),
+        Some(name) => Err(Failure::usage(
+            format!("{name:?} cannot be an environment variable"),
+            "a name has two or more letters, digits and underscores, and begins with a letter",
+            "dayfly deploy --env NAME=value",
+        )),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -152,12 +170,12 @@ mod tests {
                 assert_eq!(order.environment(Some(&map(present))), expected.map(map), "{toml} {flags:?}");
             };
         let name = "name = 'a'\n";
-        let file = "name = 'a'\n[env]\nA = '1'\n";
+        let file = "name = 'a'\n[env]\nAA = '1'\n";
         check(name, &[], &[("X", "9")], None);
-        check(name, &["--env", "B=2=3"], &[("X", "9")], Some(&[("B", "2=3"), ("X", "9")]));
+        check(name, &["--env", "BB=2=3"], &[("X", "9")], Some(&[("BB", "2=3"), ("X", "9")]));
         check(name, &["--unset", "X"], &[("X", "9"), ("Y", "8")], Some(&[("Y", "8")]));
-        check(file, &[], &[("X", "9")], Some(&[("A", "1")]));
-        check(file, &["--env", "A=2", "--env", "B="], &[], Some(&[("A", "2"), ("B", "")]));
+        check(file, &[], &[("X", "9")], Some(&[("AA", "1")]));
+        check(file, &["--env", "AA=2", "--env", "BB="], &[], Some(&[("AA", "2"), ("BB", "")]));
     }
 
     #[test]
@@ -168,6 +186,12 @@ mod tests {
         };
         check("", &["--name", "a", "--memory", "64"], "memory cannot be 64", "it must be 128 to 10240 MB");
         check("name = 'a'\ntimeout = 1000", &[], "timeout cannot be 1000", "it must be 1 to 900 seconds");
+        check(
+            "name = 'a'\n[env]\nA = '1'",
+            &[],
+            "\"A\" cannot be an environment variable",
+            "a name has two or more letters, digits and underscores, and begins with a letter",
+        );
         check(
             "name = 'a b'",
             &[],

@@ -53,12 +53,20 @@ fn namespaces(is_root: bool, max: &str, clone: &str, apparmor: &str) -> Check {
             .fix("sudo sysctl -w user.max_user_namespaces=15000".into());
     }
     if !is_root && clone == "0" {
-        return Check::new("namespaces", State::Missing, "ordinary users may not make user namespaces".into())
-            .fix("sudo sysctl -w kernel.unprivileged_userns_clone=1".into());
+        return Check::new(
+            "namespaces",
+            State::Missing,
+            "ordinary users may not make user namespaces".into(),
+        )
+        .fix("sudo sysctl -w kernel.unprivileged_userns_clone=1".into());
     }
     if !is_root && apparmor == "1" {
-        return Check::new("namespaces", State::Missing, "AppArmor keeps user namespaces from ordinary users".into())
-            .fix("sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0".into());
+        return Check::new(
+            "namespaces",
+            State::Missing,
+            "AppArmor keeps user namespaces from ordinary users".into(),
+        )
+        .fix("sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0".into());
     }
     Check::new("namespaces", State::Good, format!("user namespaces, as {who}"))
 }
@@ -84,8 +92,9 @@ fn groups(mounts: &str, controllers: &str) -> Check {
     if missing.is_empty() {
         return Check::new("cgroups", State::Good, format!("{versions}, with memory, cpu and pids"));
     }
-    Check::new("cgroups", State::Weak, format!("{versions}, without {}", missing.join(", ")))
-        .fix("sudo mount -t cgroup2 none /sys/fs/cgroup, or boot with systemd.unified_cgroup_hierarchy=1".into())
+    Check::new("cgroups", State::Weak, format!("{versions}, without {}", missing.join(", "))).fix(
+        "sudo mount -t cgroup2 none /sys/fs/cgroup, or boot with systemd.unified_cgroup_hierarchy=1".into(),
+    )
 }
 
 fn seccomp(actions: &str) -> Check {
@@ -161,7 +170,10 @@ mod tests {
 
     fn check(check: &Check, state: State, found: &str) {
         let text = format!("{check:?}");
-        assert!(text.contains(&format!("{state:?}")) && text.contains(found), "{text} has {state:?}, {found}");
+        assert!(
+            text.contains(&format!("{state:?}")) && text.contains(found),
+            "{text} has {state:?}, {found}"
+        );
     }
 
     #[test]
@@ -193,7 +205,11 @@ mod tests {
 
     #[test]
     fn the_rest() {
-        check(&memory("MemTotal: 2048 kB\nMemAvailable: 1024 kB\n"), State::Weak, "1.0 MB available of 2.0 MB");
+        check(
+            &memory("MemTotal: 2048 kB\nMemAvailable: 1024 kB\n"),
+            State::Weak,
+            "1.0 MB available of 2.0 MB",
+        );
         check(&clock(CLOCK_S), State::Good, "2026-01-01");
         check(&clock(0), State::Missing, "1970");
         check(&seccomp("kill_process kill_thread"), State::Good, "filters");
