@@ -1,5 +1,8 @@
 //! Who am I: STS GetCallerIdentity.
 
+#[cfg(test)]
+mod tests;
+
 use access::Permit;
 use wire::Error;
 use wire::sts::{GetCallerIdentityRequest, GetCallerIdentityResponse, Sts};

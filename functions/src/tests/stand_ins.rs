@@ -1,0 +1,109 @@
+//! What stands in for the engine and the sandbox.
+
+use crate::{Runner, Unpacker};
+use bytes::Bytes;
+use invoke::{Answer, Done, Refused};
+use model::{Call, FunctionName, InvocationRecord, Outcome, Phases, Rung, Usage, Version};
+use sandbox::{UnpackError, UnpackLimits, Unpacked};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use wire::BoxFuture;
+
+/// Answers every call with its own event, and remembers what was asked of it. Events that are texts are orders.
+#[derive(Default)]
+pub(super) struct Echo {
+    pub(super) calls: Mutex<Vec<(Arc<Version>, Call)>>,
+    pub(super) retired: Mutex<Vec<(String, Option<String>)>>,
+}
+
+impl Runner for Echo {
+    fn invoke<'a>(&'a self, version: &'a Arc<Version>, call: Call) -> BoxFuture<'a, Result<Done, Refused>> {
+        Box::pin(async move {
+            self.calls.lock().expect("not poisoned").push((Arc::clone(version), call.clone()));
+            let payload = Bytes::from(call.payload.clone());
+            let outcome = match call.payload.as_slice() {
+                br#""fail""# => {
+                    Answer::Failed(Bytes::from_static(br#"{"errorMessage":"boom","errorType":"E"}"#))
+                }
+                br#""throttle""# => {
+                    return Err(Refused::Throttled {
+                        reason: "ConcurrentInvocationLimitExceeded",
+                        limit: "account-concurrency",
+                        lifted_by: "dayfly up --concurrency",
+                        retry_after_s: 2,
+                    });
+                }
+                br#""no runtime""# => {
+                    return Err(Refused::MissingRuntime("python3.12 is not installed".into()));
+                }
+                br#""no sandbox""# => return Err(Refused::Sandbox("EPERM".into())),
+                br#""stopping""# => return Err(Refused::ShuttingDown),
+                _ => Answer::Returned(payload),
+            };
+            let tail = call.tail.then(|| b"START\n".to_vec());
+            Ok(Done { outcome, record: record(version, &call), tail })
+        })
+    }
+
+    fn retire(&self, function: &FunctionName, keep_revision: Option<&str>) {
+        let kept = keep_revision.map(Into::into);
+        self.retired.lock().expect("not poisoned").push((function.to_string(), kept));
+    }
+}
+
+fn record(version: &Version, call: &Call) -> InvocationRecord {
+    InvocationRecord {
+        request_id: call.request_id.clone(),
+        started_us: 0,
+        function: version.function.to_string(),
+        version: version.version.clone(),
+        instance: "i".into(),
+        caller: call.caller.clone(),
+        outcome: Outcome::Success,
+        error_type: None,
+        rung: Rung::Spawn,
+        reason: "first instance".into(),
+        phases: Phases::default(),
+        usage: Usage::default(),
+        memory_mb: version.memory_mb,
+        billed_ms: 1,
+        cost_nanodollars: 1,
+        request_bytes: 0,
+        response_bytes: 0,
+        log_group: version.log_group.clone(),
+        log_stream: "s".into(),
+    }
+}
+
+/// "Unpacks" an archive into a folder with one file that holds it. Archives are texts that say what they are.
+pub(super) struct Copier;
+
+impl Unpacker for Copier {
+    fn unpack<'a>(
+        &'a self,
+        zip: &'a Path,
+        dest: &'a Path,
+        limits: UnpackLimits,
+    ) -> BoxFuture<'a, Result<Unpacked, UnpackError>> {
+        Box::pin(async move {
+            let bytes = std::fs::read(zip).expect("the archive is there");
+            match bytes.as_slice() {
+                b"damaged" => {
+                    Err(UnpackError::Refused { entry: Some("../x".into()), why: "leaves the folder".into() })
+                }
+                b"bomb" => Err(UnpackError::TooLarge {
+                    limit: "unzipped-bytes".into(),
+                    allowed: limits.unzipped_bytes,
+                    found: limits.unzipped_bytes + 1,
+                }),
+                b"full disk" => Err(UnpackError::DiskFull),
+                _ if dest.exists() => Err(UnpackError::Exists),
+                _ => {
+                    std::fs::create_dir(dest).expect("the folder can be made");
+                    std::fs::write(dest.join("app.py"), &bytes).expect("the file can be written");
+                    Ok(Unpacked { bytes: bytes.len() as u64, entries: 1 })
+                }
+            }
+        })
+    }
+}
