@@ -36,7 +36,7 @@ pub(super) fn repair(dir: &Path) -> Result<(), DataDirError> {
         (_, Tail::Clean) => Ok(()),
         (at, Tail::Torn) => cut(newest, at).map_err(unusable),
         (at, Tail::Damaged(next)) => {
-            Err(damaged(newest, format!("broken at byte {at}, with a whole batch at byte {next} after it")))
+            Err(damaged(newest, format!("broken at byte {at}, with a whole commit at byte {next} after it")))
         }
     }
 }
@@ -59,24 +59,47 @@ fn inspect(path: &Path) -> Result<(usize, Tail), DataDirError> {
 }
 
 fn examine(bytes: &[u8]) -> (usize, Tail) {
-    let mut end = 0;
-    while let Some(length) = batch_length(&bytes[end..]) {
-        end += length;
+    let (mut end, mut number) = (0, None);
+    while let Some(batch) = batch(&bytes[end..]) {
+        // The checksum does not cover the number; its order does.
+        if number.is_some_and(|before| batch.number <= before) {
+            return (end, Tail::Damaged(end));
+        }
+        (end, number) = (end + batch.length, Some(batch.number));
     }
     let rest = &bytes[end..];
-    let Some(last) = rest.iter().rposition(|byte| *byte != 0) else { return (end, Tail::Clean) };
-    let later = (1..=last).find(|at| batch_length(&rest[*at..]).is_some());
+    let written = written(rest);
+    if written == 0 {
+        return (end, Tail::Clean);
+    }
+    let later = (1..written).find(|at| batch(&rest[*at..]).is_some());
     (end, later.map_or(Tail::Torn, |at| Tail::Damaged(end + at)))
 }
 
-/// The length of the batch that `bytes` start with, if there is a whole and sound one.
-fn batch_length(bytes: &[u8]) -> Option<usize> {
+/// How many bytes there are up to the last one that is not zero.
+fn written(bytes: &[u8]) -> usize {
+    const BLOCK: usize = 4096;
+    let blocks = bytes.chunks(BLOCK).rposition(|block| block != &[0; BLOCK][..block.len()]);
+    let Some(block) = blocks else { return 0 };
+    let start = block * BLOCK;
+    let last = bytes[start..].iter().take(BLOCK).rposition(|byte| *byte != 0);
+    start + last.expect("a byte in this block is not zero") + 1
+}
+
+struct Batch {
+    length: usize,
+    /// Greater than that of every batch before it.
+    number: u64,
+}
+
+/// The batch that `bytes` start with, if there is a whole and sound one.
+fn batch(bytes: &[u8]) -> Option<Batch> {
     let mut cursor = Cursor { bytes, at: 0 };
     if cursor.take(1)? != [START] {
         return None;
     }
     let count = cursor.number(4)?;
-    cursor.take(8)?;
+    let number = cursor.number(8)?;
     let items_from = cursor.at;
     for _ in 0..count {
         cursor.item()?;
@@ -85,7 +108,7 @@ fn batch_length(bytes: &[u8]) -> Option<usize> {
     let sound = cursor.take(1)? == [END]
         && cursor.number(8)? == xxh3_64(items)
         && cursor.take(TRAILER.len())? == TRAILER;
-    sound.then_some(cursor.at)
+    sound.then_some(Batch { length: cursor.at, number })
 }
 
 struct Cursor<'a> {
@@ -158,4 +181,80 @@ fn discard(dir: &Path) -> io::Result<()> {
 
 fn damaged(path: &Path, what: String) -> DataDirError {
     DataDirError::Damaged { path: path.into(), what }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fjall::{Database, KeyspaceCreateOptions};
+
+    const NUMBER: std::ops::Range<usize> = 5..13;
+
+    /// A journal as the engine writes it, and where each of its batches ends.
+    fn journal() -> (Vec<u8>, Vec<usize>) {
+        let dir = tempfile::TempDir::new().expect("a temporary directory");
+        let mut ends = vec![0];
+        let database = Database::builder(dir.path()).open().expect("it opens");
+        let rows = database.keyspace("rows", KeyspaceCreateOptions::default).expect("it opens");
+        for n in 0..5u8 {
+            let mut batch = database.batch().durability(Some(fjall::PersistMode::Buffer));
+            batch.insert(&rows, [n], vec![n; 9]);
+            batch.insert(&rows, b"long".as_slice(), vec![n; 700]);
+            batch.remove(&rows, [n, n]);
+            batch.commit().expect("written");
+            let bytes = fs::read(dir.path().join("0.jnl")).expect("readable");
+            ends.push(bytes.iter().rposition(|byte| *byte != 0).expect("not empty") + 1);
+        }
+        let mut bytes = fs::read(dir.path().join("0.jnl")).expect("readable");
+        bytes.truncate(ends[5] + 50);
+        (bytes, ends)
+    }
+
+    #[test]
+    fn a_whole_journal_is_clean_however_much_space_follows() {
+        let (bytes, ends) = journal();
+        for length in [ends[5], ends[5] + 1, bytes.len()] {
+            assert_eq!(examine(&bytes[..length]), (ends[5], Tail::Clean), "{length} bytes");
+        }
+        assert_eq!(examine(&[]), (0, Tail::Clean));
+        assert_eq!(examine(&[0; 100]), (0, Tail::Clean));
+    }
+
+    #[test]
+    fn a_tear_anywhere_in_the_last_batch_is_a_torn_tail() {
+        let (bytes, ends) = journal();
+        for at in ends[4] + 1..ends[5] {
+            let mut zeroed = bytes.clone();
+            zeroed[at..].fill(0);
+            for torn in [&bytes[..at], &zeroed] {
+                assert_eq!(examine(torn), (ends[4], Tail::Torn), "torn at {at}");
+            }
+            let mut hole = bytes.clone();
+            hole[at..(at + 512).min(ends[5])].fill(0);
+            let expected = if hole == bytes { (ends[5], Tail::Clean) } else { (ends[4], Tail::Torn) };
+            let number = ends[4] + NUMBER.start..ends[4] + NUMBER.end;
+            if !number.contains(&at) {
+                assert_eq!(examine(&hole), expected, "a hole at {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_flip_is_cut_at_the_end_and_named_before_it() {
+        let (bytes, ends) = journal();
+        for at in 0..ends[5] {
+            let mut flipped = bytes.clone();
+            flipped[at] ^= 1 << (at % 8);
+            let which = ends.partition_point(|end| *end <= at) - 1;
+            let in_number = NUMBER.contains(&(at - ends[which]));
+            match (which, examine(&flipped)) {
+                (4, (end, Tail::Torn)) => assert_eq!(end, ends[4], "byte {at}"),
+                // A number that grew is as good as any, after all others.
+                (4, (end, Tail::Clean)) => assert!(in_number && end == ends[5], "byte {at}"),
+                (4, (_, Tail::Damaged(_))) => assert!(in_number, "byte {at}"),
+                (_, (end, Tail::Damaged(_))) => assert!(end <= ends[which + 1], "byte {at}"),
+                (_, other) => panic!("byte {at}: {other:?}"),
+            }
+        }
+    }
 }

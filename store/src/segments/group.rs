@@ -106,7 +106,7 @@ impl Group {
     }
 
     /// Adds an entry to the growing segment, or to a new one numbered at least `number`; says whether it
-    /// started one.
+    /// opened a file.
     pub(super) fn append(
         &mut self,
         stamp_us: u64,
@@ -118,8 +118,8 @@ impl Group {
         if self.segments.back().is_some_and(|segment| segment.bytes + length > segment_bytes) {
             self.finish()?;
         }
-        let started = self.writer.is_none() && !self.reopen()?;
-        if started {
+        let opens = self.writer.is_none();
+        if opens && !self.reopen()? {
             self.begin(number)?;
         }
         let segment = self.segments.back_mut().expect("there is one that grows");
@@ -133,7 +133,7 @@ impl Group {
         if writer.pending.len() >= PENDING_BYTES {
             let _ = self.flush();
         }
-        Ok((position, started))
+        Ok((position, opens))
     }
 
     /// Hands what waits to the operating system. What a full disk does not take is lost.
@@ -175,16 +175,20 @@ impl Group {
             return Ok(false);
         };
         let path = path(&self.dir, segment.number);
-        let bytes = fs::read(&path)?;
-        let mut frames = Frames::of(&bytes, segment.number);
-        segment.bounds = frames.by_ref().map(|e| e.stamp_us).fold(None, |b, at| Some(Bounds::with(b, at)));
-        let end = frames.end() as u64;
         let file = OpenOptions::new().write(true).open(&path)?;
-        if end < bytes.len() as u64 {
-            tracing::warn!(group = self.name, at = end, "cut a log entry that a crash left half-written");
-            file.set_len(end)?;
+        // Without bounds, an earlier process wrote it; nobody knows yet where its sound entries end.
+        if segment.bounds.is_none() {
+            let bytes = fs::read(&path)?;
+            let mut frames = Frames::of(&bytes, segment.number);
+            let stamps = frames.by_ref().map(|entry| entry.stamp_us);
+            segment.bounds = stamps.fold(None, |bounds, stamp_us| Some(Bounds::with(bounds, stamp_us)));
+            segment.bytes = frames.end() as u64;
+            if frames.end() < bytes.len() {
+                tracing::warn!(group = self.name, "cut a log entry that a crash left half-written");
+                file.set_len(segment.bytes)?;
+            }
         }
-        segment.bytes = end;
+        let end = segment.bytes;
         self.writer = Some(Writer { file, written: end, pending: Vec::new(), pending_entries: 0 });
         Ok(true)
     }

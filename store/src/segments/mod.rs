@@ -140,8 +140,8 @@ impl Segments {
             groups.insert(group.into(), created);
         }
         let place = groups.get_mut(group).expect("it was made where it was missing");
-        let (position, started) = place.append(stamp_us, bytes, self.limits.segment_bytes, number)?;
-        if started {
+        let (position, opened) = place.append(stamp_us, bytes, self.limits.segment_bytes, number)?;
+        if opened {
             close_others(&mut groups, group);
             self.drop_excess(&mut groups)?;
         }
@@ -177,7 +177,7 @@ impl Segments {
         }
     }
 
-    /// Drops what is over the limits. [`Segments::append`] does so too whenever it starts a file.
+    /// Drops what is over the limits. [`Segments::append`] does so too whenever it opens a file.
     pub fn enforce(&self) -> io::Result<()> {
         self.drop_excess(&mut self.lock())
     }
