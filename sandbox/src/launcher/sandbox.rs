@@ -1,6 +1,7 @@
 //! A living sandbox, as the server holds it.
 
 use super::line::Line;
+use crate::channel::Message;
 use crate::gauge::{Gauge, Meter};
 use crate::protocol::{Report, decode};
 use crate::{Exit, SandboxError};
@@ -26,8 +27,8 @@ pub struct Sandbox {
     line: Line,
     gauge: Gauge,
     end: OnceLock<End>,
-    /// Held by whoever waits for the end.
-    listening: tokio::sync::Mutex<()>,
+    /// Wakes those who wait for the end.
+    told: tokio::sync::Notify,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -76,8 +77,8 @@ impl Sandbox {
         let counts = meters.iter().any(|meter| matches!(meter, Meter::CpuTotalNs | Meter::CpuStat));
         let gauge = Gauge::new(meters.into_iter().zip(fds).collect(), (!counts).then_some(pid));
         let Pipes { control, stdout, stderr } = pipes;
-        let (end, listening) = (OnceLock::new(), tokio::sync::Mutex::default());
-        Ok(Self { control, stdout, stderr, listeners, id, line, gauge, end, listening })
+        let (end, told) = (OnceLock::new(), tokio::sync::Notify::new());
+        Ok(Self { control, stdout, stderr, listeners, id, line, gauge, end, told })
     }
 
     /// The spec's id.
@@ -103,21 +104,31 @@ impl Sandbox {
 
     /// Waits until the program has ended and everything else inside is gone too. Any number of callers may wait.
     pub async fn exited(&self) -> Exit {
-        let _only_one = self.listening.lock().await;
-        while self.end.get().is_none() {
-            let report = self.line.receive().await.ok().flatten();
-            let end = match report.map(|message| decode(&message.bytes)) {
-                Some(Ok(Report::Ended { exit, oom_killed, usage })) => End { exit, oom_killed, usage },
-                Some(_) => continue,
-                // The launcher is gone, and every sandbox dies with it.
-                None => {
-                    let exit = Exit::Signal(libc::SIGKILL);
-                    End { exit, oom_killed: self.gauge.oom_killed(), usage: self.gauge.read() }
-                }
-            };
-            let _ = self.end.set(end);
+        loop {
+            // No lock is held while waiting: a waiter that nobody polls any more must not stop the others.
+            let told = self.told.notified();
+            if let Some(end) = self.end.get() {
+                return end.exit;
+            }
+            tokio::select! {
+                report = self.line.receive() => self.note(report.ok().flatten().as_ref()),
+                () = told => {}
+            }
         }
-        self.end.get().expect("the loop ends with it").exit
+    }
+
+    fn note(&self, report: Option<&Message>) {
+        let end = match report.map(|message| decode(&message.bytes)) {
+            Some(Ok(Report::Ended { exit, oom_killed, usage })) => End { exit, oom_killed, usage },
+            Some(_) => return,
+            // The launcher is gone, and every sandbox dies with it.
+            None => {
+                let exit = Exit::Signal(libc::SIGKILL);
+                End { exit, oom_killed: self.gauge.oom_killed(), usage: self.gauge.read() }
+            }
+        };
+        let _ = self.end.set(end);
+        self.told.notify_waiters();
     }
 
     /// Kills everything inside; returns when all are gone and nothing is left on the host. Idempotent.
