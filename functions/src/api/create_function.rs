@@ -11,6 +11,9 @@ pub(super) async fn create(
     input: CreateFunctionRequest,
 ) -> Result<FunctionConfiguration, FunctionsError> {
     let address = functions.address(&input.function_name, None)?;
+    if address.qualifier.is_some() {
+        return Err(FunctionsError::Invalid("A new function is named without a version or an alias.".into()));
+    }
     let config = rules::created(&input)?;
     let tags = input.tags.unwrap_or_default();
     rules::tags(&tags)?;

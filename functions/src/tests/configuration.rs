@@ -118,6 +118,7 @@ async fn bad_settings_say_what_is_wrong() {
         (environment("NUL", "a\0b"), INVALID, "contains a NUL character"),
         (json!({ "Architectures": [other] }), INVALID, "code only"),
         (json!({ "Tags": { "aws:x": "y" } }), INVALID, "aws: prefixed tag key names"),
+        (json!({ "FunctionName": "hello:7" }), INVALID, "without a version"),
         (json!({ "FunctionName": "a".repeat(65) }), VALIDATION, "at 'functionName' failed to satisfy"),
     ])
     .await;

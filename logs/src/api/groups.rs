@@ -1,6 +1,6 @@
 //! DescribeLogGroups.
 
-use crate::{Logs, LogsError, cursor, rules};
+use crate::{LogsError, Service, cursor, rules};
 use observe::Group;
 use wire::logs::{DescribeLogGroupsRequest, DescribeLogGroupsResponse, LogGroup, LogGroupClass};
 

@@ -1,6 +1,6 @@
 //! DescribeLogStreams.
 
-use crate::{Logs, LogsError, cursor, rules};
+use crate::{LogsError, Service, cursor, rules};
 use observe::{Stream, StreamOrder};
 use wire::logs::{DescribeLogStreamsRequest, DescribeLogStreamsResponse, LogStream, OrderBy};
 
