@@ -1,6 +1,6 @@
 //! GetLogEvents and FilterLogEvents. An event is taken in when it is written, so both of its times are the same.
 
-use crate::{LogsError, Service, rules};
+use crate::{Logs, LogsError, rules};
 use observe::{EventsQuery, FilterQuery};
 use wire::logs::{
     FilterLogEventsRequest, FilterLogEventsResponse, FilteredLogEvent, GetLogEventsRequest,

@@ -1,6 +1,6 @@
 //! DescribeLogGroups.
 
-use crate::{LogsError, Service, cursor, rules};
+use crate::{Logs, LogsError, cursor, rules};
 use observe::Group;
 use wire::logs::{DescribeLogGroupsRequest, DescribeLogGroupsResponse, LogGroup, LogGroupClass};
 

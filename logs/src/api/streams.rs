@@ -1,6 +1,6 @@
 //! DescribeLogStreams.
 
-use crate::{LogsError, Service, cursor, rules};
+use crate::{Logs, LogsError, cursor, rules};
 use observe::{Stream, StreamOrder};
 use wire::logs::{DescribeLogStreamsRequest, DescribeLogStreamsResponse, LogStream, OrderBy};
 
