@@ -7,8 +7,8 @@ use model::Place;
 use observe::{Observe, Settings};
 use store::DataDir;
 use wire::logs::{
-    DescribeLogGroupsRequest, DescribeLogStreamsRequest, FilterLogEventsRequest, GetLogEventsRequest, Logs,
-    OrderBy,
+    DescribeLogGroupsRequest, DescribeLogStreamsRequest, FilterLogEventsRequest, GetLogEventsRequest,
+    Logs as _, OrderBy,
 };
 use world::World;
 
