@@ -22,7 +22,7 @@ const LAST_WORDS: Duration = Duration::from_millis(200);
 pub(crate) struct Alive {
     voice: Box<dyn Voice>,
     output: Output,
-    pub(crate) cell: Arc<dyn Cell>,
+    cell: Arc<dyn Cell>,
     exit: Exiting,
     stopped: BoxFuture<'static, ()>,
     pub(crate) log: Log,
@@ -74,6 +74,17 @@ impl Alive {
         let exit = Exiting::of(cell.clone());
         let used_at = log.world().moment();
         Self { voice, output, cell, exit, stopped, log, used: Usage::default(), used_at }
+    }
+
+    /// Ends all its processes; returns when nothing is left of them.
+    pub(crate) async fn end(self) {
+        let Self { voice, mut output, cell, exit, mut log, .. } = self;
+        // One waits for the end at a time: a future that is kept and not polled would keep `kill` waiting.
+        drop(exit);
+        cell.kill().await;
+        drop(voice);
+        output.drain(|pipe, bytes| log.printed(pipe, bytes));
+        log.close_span();
     }
 
     /// Whether it may have begun the call that it was handed.
@@ -161,6 +172,11 @@ impl Alive {
             Heard::Said(Event::Error { id, json }) if id == call.request_id => (Ending::Raised(json), next),
             other => (Ending::Failed(self.failure(other), Stage::Handler), Next::Retire),
         }
+    }
+
+    /// What its processes have used.
+    pub(crate) fn usage(&self) -> Usage {
+        self.cell.usage()
     }
 
     pub(crate) fn note_usage(&mut self) {

@@ -145,86 +145,76 @@ fn signal_name(signal: i32) -> String {
 mod tests {
     use super::*;
 
+    fn check(failure: Failure, stage: Stage, outcome: Outcome, error_type: &str, json: &str) {
+        assert_eq!(failure.outcome(stage), outcome, "{failure:?}");
+        assert_eq!(failure.error_type(), error_type, "{failure:?}");
+        assert_eq!(failure.json("7"), json, "{failure:?}");
+    }
+
     #[test]
     fn each_end_has_the_shape_that_clients_know() {
-        let init =
-            Bytes::from_static(br#"{"errorMessage":"no module","errorType":"Runtime.ImportModuleError"}"#);
-        let table: [(Failure, Stage, Outcome, &str, &str); 10] = [
+        let exit = |what: &str| {
+            format!(r#"{{"errorType":"Runtime.ExitError","errorMessage":"RequestId: 7 Error: {what}"}}"#)
+        };
+        let table = [
+            (Exit::Code(0), Stage::Handler, Outcome::Crash, "Runtime exited without providing a reason"),
+            (Exit::Code(1), Stage::Handler, Outcome::Crash, "Runtime exited with error: exit status 1"),
+            (Exit::Code(1), Stage::Init, Outcome::InitError, "Runtime exited with error: exit status 1"),
+            (
+                Exit::Signal(11),
+                Stage::Handler,
+                Outcome::Crash,
+                "Runtime exited with error: signal: segmentation fault",
+            ),
+            (
+                Exit::Signal(40),
+                Stage::Handler,
+                Outcome::Crash,
+                "Runtime exited with error: signal: signal 40",
+            ),
+        ];
+        for (end, stage, outcome, what) in table {
+            check(Failure::Exited(end), stage, outcome, "Runtime.ExitError", &exit(what));
+        }
+        let killed = exit("Runtime exited with error: signal: killed");
+        check(Failure::OutOfMemory, Stage::Handler, Outcome::OutOfMemory, "Runtime.OutOfMemory", &killed);
+        let table = [
             (
                 Failure::TimedOut(3),
-                Stage::Handler,
                 Outcome::Timeout,
-                "Sandbox.Timedout",
                 r#"{"errorType":"Sandbox.Timedout","errorMessage":"RequestId: 7 Error: Task timed out after 3.00 seconds"}"#,
             ),
             (
-                Failure::OutOfMemory,
-                Stage::Handler,
-                Outcome::OutOfMemory,
-                "Runtime.OutOfMemory",
-                r#"{"errorType":"Runtime.ExitError","errorMessage":"RequestId: 7 Error: Runtime exited with error: signal: killed"}"#,
-            ),
-            (
-                Failure::Exited(Exit::Code(0)),
-                Stage::Handler,
-                Outcome::Crash,
-                "Runtime.ExitError",
-                r#"{"errorType":"Runtime.ExitError","errorMessage":"RequestId: 7 Error: Runtime exited without providing a reason"}"#,
-            ),
-            (
-                Failure::Exited(Exit::Code(1)),
-                Stage::Init,
-                Outcome::InitError,
-                "Runtime.ExitError",
-                r#"{"errorType":"Runtime.ExitError","errorMessage":"RequestId: 7 Error: Runtime exited with error: exit status 1"}"#,
-            ),
-            (
-                Failure::Exited(Exit::Signal(11)),
-                Stage::Handler,
-                Outcome::Crash,
-                "Runtime.ExitError",
-                r#"{"errorType":"Runtime.ExitError","errorMessage":"RequestId: 7 Error: Runtime exited with error: signal: segmentation fault"}"#,
-            ),
-            (
                 Failure::Violation("half a frame".into()),
-                Stage::Handler,
                 Outcome::Crash,
-                "Runtime.ProtocolError",
                 r#"{"errorType":"Runtime.ProtocolError","errorMessage":"RequestId: 7 Error: Runtime broke its protocol: half a frame"}"#,
             ),
             (
                 Failure::TooLarge(7_000_000),
-                Stage::Handler,
                 Outcome::Error,
-                "Function.ResponseSizeTooLarge",
                 r#"{"errorType":"Function.ResponseSizeTooLarge","errorMessage":"Response payload size exceeded maximum allowed payload size (6291556 bytes)."}"#,
             ),
             (
-                Failure::Init(init.clone()),
-                Stage::Init,
+                Failure::Init(Bytes::from_static(
+                    br#"{"errorMessage":"no","errorType":"Runtime.ImportModuleError"}"#,
+                )),
                 Outcome::InitError,
-                "Runtime.ImportModuleError",
-                std::str::from_utf8(&init).expect("it is text"),
+                r#"{"errorMessage":"no","errorType":"Runtime.ImportModuleError"}"#,
             ),
             (
-                Failure::Entrypoint("fork/exec /var/task/bootstrap: no such file or directory".into()),
-                Stage::Init,
+                Failure::Entrypoint("fork/exec /var/task/bootstrap: permission denied".into()),
                 Outcome::InitError,
-                "Runtime.InvalidEntrypoint",
-                r#"{"errorType":"Runtime.InvalidEntrypoint","errorMessage":"RequestId: 7 Error: fork/exec /var/task/bootstrap: no such file or directory"}"#,
+                r#"{"errorType":"Runtime.InvalidEntrypoint","errorMessage":"RequestId: 7 Error: fork/exec /var/task/bootstrap: permission denied"}"#,
             ),
             (
                 Failure::Stopped,
-                Stage::Handler,
                 Outcome::Crash,
-                "Sandbox.Failure",
                 r#"{"errorType":"Sandbox.Failure","errorMessage":"RequestId: 7 Error: The platform was stopped while the function ran"}"#,
             ),
         ];
-        for (failure, stage, outcome, error_type, json) in table {
-            assert_eq!(failure.outcome(stage), outcome, "{failure:?}");
-            assert_eq!(failure.error_type(), error_type, "{failure:?}");
-            assert_eq!(failure.json("7"), json.as_bytes(), "{failure:?}");
+        for (failure, outcome, json) in table {
+            let kind = error_type(json.as_bytes()).expect("each names its type");
+            check(failure, Stage::Handler, outcome, &kind, json);
         }
     }
 

@@ -105,9 +105,7 @@ impl Owner {
             }
             Err(failure) => self.init_failed(failure, start, &mut alive),
         }
-        alive.cell.kill().await;
-        alive.take_output();
-        alive.log.close_span();
+        alive.end().await;
     }
 
     /// Waits until the code is loaded. Past the init timeout it goes on for as long as the function's own
@@ -150,7 +148,7 @@ impl Owner {
             _ => InitEnd::Error(&kind),
         };
         alive.log.platform(&meter::init_report_line(start.init_us, phase, end));
-        let usage = alive.cell.usage();
+        let usage = alive.usage();
         let failure = if failure == Failure::Stopped {
             StartFailure::Refused(Refused::ShuttingDown)
         } else {

@@ -26,5 +26,5 @@ pub use admission::Bounds;
 pub use answer::{Answer, Done, InstanceState, InstanceSummary, Refused};
 pub use engine::{Engine, Parts};
 pub use output::{Output, Pipe};
-pub use sandboxes::{Endpoint, Guard, Sandboxes};
+pub use sandboxes::{Attach, Draw, Endpoint, Guard, Sandboxes};
 pub use start::{Cell, InstanceTag, Journal, Start, StartError, Started, Voice};

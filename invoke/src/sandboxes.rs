@@ -15,6 +15,9 @@ pub type Guard = Box<dyn Send>;
 /// Serves the platform's endpoint inside an instance.
 pub type Attach = Box<dyn Fn(TcpListener, &InstanceTag) -> Guard + Send + Sync>;
 
+/// Draws the session credentials of one instance of a function version.
+pub type Draw = Box<dyn Fn(&Version, &InstanceTag) -> Credentials + Send + Sync>;
+
 /// The platform's endpoint as functions see it.
 pub struct Endpoint {
     /// Its port on the loopback inside.
@@ -31,8 +34,8 @@ pub struct Sandboxes {
     pub runtimes: Arc<Runtimes>,
     /// Account and region.
     pub place: Place,
-    /// Draws session credentials for an instance of a function version. Never the root key.
-    pub credentials: Box<dyn Fn(&Version, &InstanceTag) -> Credentials + Send + Sync>,
+    /// Gives every instance credentials of its own; never the root key.
+    pub credentials: Draw,
     /// The platform's endpoint inside; `None`: functions cannot reach the platform.
     pub endpoint: Option<Endpoint>,
 }

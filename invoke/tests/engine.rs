@@ -1,5 +1,6 @@
 //! The engine over fake instances in simulated time: every way in which a call can end, and what it leaves.
 
+mod book;
 mod fake;
 
 use fake::{BOUNDS, Birth, Stage, call, version};
@@ -414,7 +415,7 @@ async fn no_caller_ever_gets_anothers_answer() {
                 }
             }
         };
-        let step = Duration::from_millis(1 + seed % 11);
+        let step = Duration::from_millis(1 + seed % 40);
         stage.play_by(step, futures_util::future::join_all((0..20).map(one))).await;
         calls += 20;
         stage.end().await;

@@ -1,9 +1,10 @@
 //! Instances without processes: they do what the payload says, in simulated time.
 
+use crate::book::Book;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use invoke::{Bounds, Cell, Engine, InstanceTag, Journal, Output, Parts, Start, StartError, Started, Voice};
-use model::{Call, InvocationRecord, Usage, Version};
+use invoke::{Bounds, Cell, Engine, InstanceTag, Output, Parts, Start, StartError, Started, Voice};
+use model::{Call, Usage, Version};
 use runtimes::{ChannelError, Event};
 use sandbox::Exit;
 use std::collections::{BTreeMap, VecDeque};
@@ -43,33 +44,6 @@ pub struct Nursery {
     pub made: AtomicUsize,
     pub alive: Arc<AtomicUsize>,
     pub most_alive: AtomicUsize,
-}
-
-/// Keeps all lines and records.
-#[derive(Default)]
-pub struct Book {
-    pub lines: Mutex<BTreeMap<String, Vec<String>>>,
-    pub records: Mutex<Vec<InvocationRecord>>,
-}
-
-impl Journal for Book {
-    fn line(&self, group: &str, stream: &str, _: u64, message: &[u8]) {
-        let key = format!("{group} {stream}");
-        let text = String::from_utf8_lossy(message).into_owned();
-        self.lines.lock().unwrap().entry(key).or_default().push(text);
-    }
-
-    fn record(&self, record: InvocationRecord) {
-        self.records.lock().unwrap().push(record);
-    }
-}
-
-impl Book {
-    /// All lines of the record's stream.
-    pub fn lines_of(&self, record: &InvocationRecord) -> Vec<String> {
-        let key = format!("{} {}", record.log_group, record.log_stream);
-        self.lines.lock().unwrap().get(&key).cloned().unwrap_or_default()
-    }
 }
 
 /// An engine over fake instances.
