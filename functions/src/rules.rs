@@ -51,6 +51,7 @@ pub(crate) fn created(input: &CreateFunctionRequest) -> Checked<Config> {
             "Runtime and Handler are mandatory parameters for functions created with deployment packages.";
         return Err(invalid(text));
     };
+    check_role(&input.role)?;
     Ok(Config {
         runtime: served(runtime)?,
         handler,
@@ -67,6 +68,7 @@ pub(crate) fn created(input: &CreateFunctionRequest) -> Checked<Config> {
 /// The configuration that an UpdateFunctionConfiguration makes of the present one.
 pub(crate) fn updated(now: &Config, input: &UpdateFunctionConfigurationRequest) -> Checked<Config> {
     check_updated(input)?;
+    input.role.as_deref().map_or(Ok(()), check_role)?;
     let mut next = now.clone();
     let UpdateFunctionConfigurationRequest { role, handler, description, .. } = input;
     let plain = [(role, &mut next.role), (handler, &mut next.handler), (description, &mut next.description)];
@@ -207,6 +209,18 @@ fn some<T>(list: &Option<Vec<T>>) -> bool {
 
 fn filled(text: &Option<String>) -> bool {
     text.as_ref().is_some_and(|text| !text.is_empty())
+}
+
+/// IAM gives roles a name of at most 64 characters and a path of at most 512.
+fn check_role(role: &str) -> Checked<()> {
+    const MOST: usize = 640;
+    if role.len() <= MOST {
+        return Ok(());
+    }
+    Err(FunctionsError::Validation(format!(
+        "1 validation error detected: Value '{role}' at 'role' failed to satisfy constraint: Member must have length \
+         less than or equal to {MOST}"
+    )))
 }
 
 fn served(runtime: wire::lambda::Runtime) -> Checked<String> {

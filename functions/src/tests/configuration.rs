@@ -108,6 +108,11 @@ async fn bad_settings_say_what_is_wrong() {
         (json!({ "Runtime": "java21" }), INVALID, "runtime \"java21\" is not served"),
         (json!({ "Runtime": "cobol" }), VALIDATION, "Value 'cobol' at 'runtime' failed to satisfy"),
         (json!({ "Role": "me" }), VALIDATION, "Value 'me' at 'role' failed to satisfy constraint"),
+        (
+            json!({ "Role": format!("{ROLE}{}", "r".repeat(640)) }),
+            VALIDATION,
+            "length less than or equal to 640",
+        ),
         (json!({ "MemorySize": 64 }), VALIDATION, "greater than or equal to 128"),
         (json!({ "MemorySize": 20000 }), INVALID, "'MemorySize' value failed to satisfy constraint"),
         (json!({ "Timeout": 0 }), VALIDATION, "greater than or equal to 1"),
