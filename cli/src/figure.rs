@@ -59,6 +59,12 @@ pub fn instant(micros: u64) -> String {
         .map_or_else(|| micros.to_string(), |stamp| stamp.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string())
 }
 
+/// A time as AWS Lambda writes it, `2026-11-23T08:07:19.371+0000`, in whole seconds since 1970.
+pub fn parse_modified(text: &str) -> Option<u64> {
+    let time = jiff::fmt::strtime::parse("%Y-%m-%dT%H:%M:%S%.f%z", text).ok()?.to_timestamp().ok()?;
+    u64::try_from(time.as_second()).ok()
+}
+
 /// How long ago, roughly: `12 s ago`, `3 h ago`.
 pub fn age(seconds: u64) -> String {
     match seconds {
@@ -132,6 +138,8 @@ mod tests {
         );
         assert_eq!([30, 300, 86_400, 1_209_600].map(duration), ["30 s", "5 min", "24 h", "14 d"]);
         assert_eq!([3, 90, 7200, 200_000].map(age), ["3 s ago", "1 min ago", "2 h ago", "2 d ago"]);
+        assert_eq!(parse_modified("2026-01-01T00:00:01.371+0000"), Some(1_767_225_601));
+        assert_eq!(parse_modified("yesterday"), None);
         assert_eq!(instant(1_767_225_600_123_456), "2026-01-01T00:00:00.123Z");
     }
 

@@ -15,6 +15,8 @@ use zip::{CompressionMethod, DateTime, ZipWriter};
 
 /// Packages above this many bytes get a report of what is large in them.
 pub const LARGE: u64 = 50 << 20;
+/// What is smaller is not worth a line in that report.
+pub const HEAVY: u64 = 1 << 20;
 
 /// The files of a package, sorted by name.
 #[derive(Debug, Clone, Default)]

@@ -1,6 +1,8 @@
 //! Tables: framed and coloured on a terminal, aligned plain lines elsewhere.
 
-use comfy_table::{Attribute, Cell, CellAlignment, ContentArrangement, LineStyle, TableStyle};
+use comfy_table::{
+    Attribute, Cell, CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, TableStyle,
+};
 
 const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
@@ -48,6 +50,7 @@ impl Table {
         for (index, (_, align)) in self.columns.iter().enumerate() {
             if let (Align::Right, Some(column)) = (align, table.column_mut(index)) {
                 column.set_cell_alignment(CellAlignment::Right);
+                column.set_constraint(ColumnConstraint::ContentWidth);
             }
         }
         format!("{table}\n")

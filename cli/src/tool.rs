@@ -123,11 +123,11 @@ impl Ran {
 
     /// The line that most likely says what went wrong.
     pub fn reason(&self) -> String {
-        const MARKS: [&str; 5] = ["error:", "ERROR:", "npm error", "error[", "× "];
+        const MARKS: [&str; 6] = ["cause: ", "error: ", "ERROR: ", "npm error ", "error[", "× "];
         let marked =
-            self.lines.iter().rfind(|line| MARKS.iter().any(|mark| line.trim_start().starts_with(mark)));
-        let last = || self.lines.iter().rfind(|line| !line.trim().is_empty());
-        marked.or_else(last).map_or_else(|| "it printed nothing".into(), |line| line.trim().to_owned())
+            |mark: &&str| self.lines.iter().rev().find_map(|line| line.trim_start().strip_prefix(*mark));
+        let last = || self.lines.iter().rev().map(|line| line.trim()).find(|line| !line.is_empty());
+        MARKS.iter().find_map(marked).or_else(last).unwrap_or("it printed nothing").to_owned()
     }
 }
 
@@ -184,7 +184,7 @@ mod tests {
         let ran = shell("echo $WORD; echo 'error: no' >&2; echo; exit 3");
         assert!(!ran.success);
         assert_eq!(ran.stdout, ["hello", ""]);
-        assert_eq!(ran.reason(), "error: no");
+        assert_eq!(ran.reason(), "no");
         assert!(shell("true").success);
         let missing = Tool::new("/nonexistent/pip", Path::new("/")).run(&phase).expect_err("it is missing");
         assert_eq!(missing.what, "cannot run /nonexistent/pip");

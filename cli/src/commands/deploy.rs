@@ -137,7 +137,7 @@ fn pack(context: &Context, package: &Package) -> Result<Zip, Failure> {
     let screen = context.screen;
     package.check()?;
     if package.bytes() > package::LARGE {
-        for (name, bytes) in package.heaviest(5) {
+        for (name, bytes) in package.heaviest(5).into_iter().filter(|(_, bytes)| *bytes > package::HEAVY) {
             screen.warn(format!("{:>8}  {name}", figure::bytes(bytes)));
         }
     }

@@ -61,6 +61,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     if records.is_empty() {
         screen.note(format!("no invocation is recorded; next: dayfly invoke {}", args.name));
     } else {
+        screen.line("last invocations, times in milliseconds:");
         screen.table(&invocations(&records, context.world.now().0));
     }
     Ok(Exit::Done)
@@ -114,14 +115,13 @@ fn invocations(records: &[Invocation], now_us: u64) -> Table {
     let mut table = Table::new(&[
         ("STARTED", Align::Left),
         ("OUTCOME", Align::Left),
-        ("RUNG", Align::Left),
-        ("WHY", Align::Left),
-        ("QUEUE MS", Align::Right),
-        ("SANDBOX MS", Align::Right),
-        ("INIT MS", Align::Right),
-        ("HANDLER MS", Align::Right),
-        ("USER MS", Align::Right),
-        ("SYSTEM MS", Align::Right),
+        ("FROM", Align::Left),
+        ("QUEUE", Align::Right),
+        ("SANDBOX", Align::Right),
+        ("INIT", Align::Right),
+        ("HANDLER", Align::Right),
+        ("USER", Align::Right),
+        ("SYSTEM", Align::Right),
         ("PEAK MB", Align::Right),
         ("COST", Align::Right),
         ("REQUEST", Align::Left),
@@ -134,8 +134,7 @@ fn invocations(records: &[Invocation], now_us: u64) -> Table {
         table.row([
             figure::age(now_us.saturating_sub(record.started_us) / 1_000_000),
             outcome,
-            record.rung.clone(),
-            record.reason.clone(),
+            format!("{}: {}", record.rung, record.reason),
             figure::milliseconds(record.phases.queue_us),
             figure::milliseconds(record.phases.sandbox_us),
             figure::milliseconds(record.phases.init_us),
@@ -144,7 +143,7 @@ fn invocations(records: &[Invocation], now_us: u64) -> Table {
             figure::milliseconds(record.usage.system_us),
             figure::megabytes(record.usage.peak_bytes),
             figure::dollars(record.cost_nanodollars as f64),
-            record.request_id.clone(),
+            record.request_id.split('-').next().unwrap_or_default().to_owned(),
         ]);
     }
     table

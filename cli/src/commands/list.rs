@@ -38,7 +38,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     } else if screen.json {
         screen.document(&json!({ "functions": functions.iter().map(document).collect::<Vec<_>>() }));
     } else {
-        screen.table(&settings(&functions));
+        screen.table(&settings(&functions, context.world.now().seconds()));
     }
     Ok(Exit::Done)
 }
@@ -57,7 +57,7 @@ fn document(function: &Configuration) -> Value {
     })
 }
 
-fn settings(functions: &[Configuration]) -> Table {
+fn settings(functions: &[Configuration], now_s: u64) -> Table {
     let mut table = Table::new(&[
         ("NAME", Align::Left),
         ("RUNTIME", Align::Left),
@@ -68,6 +68,7 @@ fn settings(functions: &[Configuration]) -> Table {
         ("MODIFIED", Align::Left),
     ]);
     for function in functions {
+        let modified = figure::parse_modified(&function.last_modified).map(|then| now_s.saturating_sub(then));
         table.row([
             function.function_name.clone(),
             function.runtime.clone(),
@@ -75,7 +76,7 @@ fn settings(functions: &[Configuration]) -> Table {
             function.memory_size.to_string(),
             function.timeout.to_string(),
             figure::bytes(function.code_size),
-            function.last_modified.clone(),
+            modified.map_or_else(|| function.last_modified.clone(), figure::age),
         ]);
     }
     table

@@ -198,7 +198,7 @@ fn explain(error: ServerError, listen: &str) -> Failure {
                 0 => "another process runs on it".to_owned(),
                 pid => format!("process {pid} runs on it"),
             },
-            "dayfly doctor",
+            if pid == 0 { "dayfly doctor".to_owned() } else { format!("ps -fp {pid}") },
         ),
         ServerError::Data(_) => Failure::new(
             "the data directory cannot be used",

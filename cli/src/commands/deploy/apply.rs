@@ -95,7 +95,6 @@ pub async fn apply(
         settle(site).await?;
     }
     if code {
-        phase.heartbeat("uploading");
         lambda::update_code(site.client, site.name, &STANDARD.encode(&zip.bytes)).await?;
     }
     let configuration = settle(site).await?;
