@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::FileExt;
 
 use super::UnpackError;
@@ -16,11 +15,6 @@ pub(super) struct Archive {
 impl Archive {
     pub(super) fn new(file: File, bytes: u64) -> Self {
         Archive { file, bytes }
-    }
-
-    /// Where it is read from.
-    pub(super) fn fd(&self) -> RawFd {
-        self.file.as_raw_fd()
     }
 
     /// Its size, in bytes.

@@ -1,11 +1,12 @@
 //! One forked child and its end.
 
-use std::io;
-use std::os::fd::{OwnedFd, RawFd};
+use std::io::{self, PipeReader, PipeWriter};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions};
-use rustix::process::{kill_process, pidfd_open, pidfd_send_signal, waitid};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitOptions};
+use rustix::process::{getpid, getppid, set_parent_process_death_signal};
+use rustix::process::{kill_process, pidfd_open, pidfd_send_signal, waitid, waitpid};
 
 use crate::kernel;
 
@@ -25,34 +26,38 @@ pub(super) enum Ended {
 }
 
 impl Child {
-    /// Forks; the child keeps the given descriptors, does the work, and ends.
-    pub(super) fn fork(keep: [RawFd; 3], work: impl FnOnce()) -> io::Result<Child> {
+    /// Forks; the child keeps the given descriptors and the writing end of a pipe, does the work, and ends. It dies with
+    /// the calling thread.
+    pub(super) fn fork(
+        keep: &[RawFd],
+        work: impl FnOnce(&mut PipeWriter),
+    ) -> io::Result<(Child, PipeReader)> {
+        let (answer, mut to_parent) = io::pipe()?;
+        let parent = getpid();
         // SAFETY: needed since the child must share this program's code but not its life. The C library keeps its allocator
         // usable in a child of a process with threads; no other lock is taken by the work. The child never returns from
         // this function: it ends by `exit_now`, also if the work panics.
-        match unsafe { libc::fork() } {
-            -1 => Err(io::Error::last_os_error()),
-            0 => {
-                let done = keep_only(keep)
-                    .and_then(|()| kernel::reset_signals())
-                    .is_ok_and(|()| catch_unwind(AssertUnwindSafe(work)).is_ok());
-                kernel::exit_now(if done { 0 } else { 70 })
-            }
-            pid => {
-                let pid = Pid::from_raw(pid).expect("fork answers a positive number in the parent");
-                match pidfd_open(pid, PidfdFlags::empty()) {
-                    Ok(pidfd) => Ok(Child { pidfd: Some(pidfd) }),
-                    Err(error) => {
-                        kill_process(pid, Signal::KILL)?;
-                        rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty())?;
-                        Err(error.into())
-                    }
-                }
+        let pid = unsafe { libc::fork() };
+        if pid < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        let Some(pid) = Pid::from_raw(pid) else {
+            let done = prepare(keep, &to_parent, parent)
+                .is_ok_and(|()| catch_unwind(AssertUnwindSafe(|| work(&mut to_parent))).is_ok());
+            kernel::exit_now(if done { 0 } else { 70 })
+        };
+        match pidfd_open(pid, PidfdFlags::empty()) {
+            Ok(pidfd) => Ok((Child { pidfd: Some(pidfd) }, answer)),
+            Err(error) => {
+                kill_process(pid, Signal::KILL)?;
+                waitpid(Some(pid), WaitOptions::empty())?;
+                Err(error.into())
             }
         }
     }
 
-    /// Kills the child if it is still there and says how it ended. A child that has begun to end keeps its own way.
+    /// Kills the child if it is still there and says how it ended. The pipe closes only when the child has begun to end, and
+    /// what it ends by is fixed then.
     pub(super) fn end(mut self) -> Ended {
         self.reap()
     }
@@ -62,7 +67,7 @@ impl Child {
         // It can only fail because there is nothing left to kill.
         let _ = pidfd_send_signal(&pidfd, Signal::KILL);
         let status = loop {
-            match waitid(WaitId::PidFd(std::os::fd::AsFd::as_fd(&pidfd)), WaitIdOptions::EXITED) {
+            match waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED) {
                 Err(rustix::io::Errno::INTR) => {}
                 Ok(Some(status)) => break status,
                 Ok(None) | Err(_) => return Ended::Unknown,
@@ -82,8 +87,18 @@ impl Drop for Child {
     }
 }
 
+/// The child's first steps.
+fn prepare(keep: &[RawFd], answer: &PipeWriter, parent: Pid) -> io::Result<()> {
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    if getppid() != Some(parent) {
+        return Err(io::ErrorKind::NotConnected.into());
+    }
+    keep_only(keep.iter().copied().chain([answer.as_raw_fd()]).collect())?;
+    kernel::reset_signals()
+}
+
 /// Closes every descriptor but these.
-fn keep_only(mut keep: [RawFd; 3]) -> io::Result<()> {
+fn keep_only(mut keep: Vec<RawFd>) -> io::Result<()> {
     keep.sort_unstable();
     let mut first = 0;
     for kept in keep {

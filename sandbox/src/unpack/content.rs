@@ -84,7 +84,12 @@ impl<'a> Unpacker<'a> {
     }
 
     /// Writes an entry's content to `sink`: exactly as many bytes as the directory says, with its checksum, or an error.
-    pub(super) fn unpack(&mut self, entry: &Listed, start: u64, sink: &mut dyn Write) -> Result<(), UnpackError> {
+    pub(super) fn unpack(
+        &mut self,
+        entry: &Listed,
+        start: u64,
+        sink: &mut dyn Write,
+    ) -> Result<(), UnpackError> {
         let mut checked = Checked { entry, sink, crc: Crc::new(), bytes: 0 };
         if entry.method == STORED {
             self.copy(entry, start, &mut checked)?;
@@ -161,7 +166,8 @@ impl Checked<'_> {
     fn take(&mut self, bytes: &[u8]) -> Result<(), UnpackError> {
         self.bytes += bytes.len() as u64;
         if self.bytes > self.entry.bytes {
-            let why = format!("it unpacks to more than the {} bytes that the directory says", self.entry.bytes);
+            let why =
+                format!("it unpacks to more than the {} bytes that the directory says", self.entry.bytes);
             return Err(UnpackError::entry(&self.entry.name, why));
         }
         self.crc.update(bytes);

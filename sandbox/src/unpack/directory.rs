@@ -90,7 +90,8 @@ fn find_end(archive: &Archive) -> Result<End, UnpackError> {
     };
     let at = (0..tail.len()).rev().find(fits).ok_or_else(not_a_zip)?;
     let at_offset = start + at as u64;
-    let end = plain_end(Fields(&tail[at + 4..])).ok_or_else(|| UnpackError::archive("it spans several disks"))?;
+    let end =
+        plain_end(Fields(&tail[at + 4..])).ok_or_else(|| UnpackError::archive("it spans several disks"))?;
     let (end, directory_ends) = match end_64(archive, at_offset)? {
         Some((end_64, offset)) => (agree(&end, end_64)?, offset),
         None => (end, at_offset),
@@ -120,7 +121,10 @@ fn end_64(archive: &Archive, end_offset: u64) -> Result<Option<(End, u64)>, Unpa
     }
     let damaged = || UnpackError::archive("its zip64 end record is damaged");
     let (disk, offset, disks) = (fields.u32(), fields.u64().ok_or_else(damaged)?, fields.u32());
-    if disk != Some(0) || !matches!(disks, Some(0 | 1)) || offset > locator_offset.saturating_sub(END_64_BYTES) {
+    if disk != Some(0)
+        || !matches!(disks, Some(0 | 1))
+        || offset > locator_offset.saturating_sub(END_64_BYTES)
+    {
         return Err(damaged());
     }
     let mut record = [0; END_64_BYTES as usize];
@@ -170,7 +174,8 @@ fn header(fields: &mut Fields<'_>) -> Option<Listed> {
     let extra = Extra::parse(fields.take(extra.into())?)?;
     fields.take(comment.into())?;
     let mut wide = Fields(extra.wide.unwrap_or_default());
-    let mut widen = |value: u32| if value == u32::MAX && extra.wide.is_some() { wide.u64() } else { Some(value.into()) };
+    let mut widen =
+        |value: u32| if value == u32::MAX && extra.wide.is_some() { wide.u64() } else { Some(value.into()) };
     let (bytes, compressed_bytes, offset) = (widen(bytes)?, widen(compressed)?, widen(offset)?);
     let mode = matches!(packed_on, UNIX | MACOS).then_some(attributes >> 16);
     let entry =

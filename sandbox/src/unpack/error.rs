@@ -42,8 +42,11 @@ impl UnpackError {
     pub(super) fn entry(name: &[u8], why: impl Into<String>) -> Self {
         const SHOWN_CHARACTERS: usize = 200;
         let name = String::from_utf8_lossy(name);
-        let mut shown: String =
-            name.chars().take(SHOWN_CHARACTERS).flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] }).collect();
+        let mut shown: String = name
+            .chars()
+            .take(SHOWN_CHARACTERS)
+            .flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] })
+            .collect();
         if name.chars().nth(SHOWN_CHARACTERS).is_some() {
             shown.push('…');
         }

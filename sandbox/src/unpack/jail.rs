@@ -5,7 +5,10 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use landlock::{ABI, Access, AccessFs, CompatLevel, Compatible, PathBeneath, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetStatus};
+use landlock::{
+    ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, PathBeneath, RestrictionStatus, Ruleset,
+    RulesetAttr, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
+};
 use rustix::fs::{CWD, Gid, Mode, OFlags, Uid, open};
 use rustix::mount::{MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags};
 use rustix::mount::{mount_change, move_mount, open_tree, unmount};
@@ -51,7 +54,6 @@ impl Jail {
     /// # Errors
     /// Any layer that this machine has and that could not be set up, and the lack of both namespaces and Landlock.
     pub(super) fn enter(&self, destination: OwnedFd) -> io::Result<OwnedFd> {
-        set_parent_process_death_signal(Some(Signal::KILL))?;
         umask(Mode::empty());
         self.become_owner()?;
         let (destination, apart) = self.file_system(destination)?;
@@ -74,7 +76,7 @@ impl Jail {
             rustix::thread::set_thread_groups(&[])?;
             rustix::thread::set_thread_res_gid(gid, gid, gid)?;
             rustix::thread::set_thread_res_uid(uid, uid, uid)?;
-            // A change of user hides /proc/self, where the identity maps are written.
+            // A change of user hides /proc/self, where the identity maps are written, and forgets the death signal.
             set_dumpable_behavior(DumpableBehavior::Dumpable)?;
             set_parent_process_death_signal(Some(Signal::KILL))?;
         }
@@ -138,18 +140,21 @@ fn leave_namespaces() -> io::Result<bool> {
     Ok(unsafe { unshare_unsafe(kinds) }.is_ok())
 }
 
-/// Lets new files, directories and links be made beneath the destination, and nothing else be done to files. False where the
-/// kernel has no Landlock.
+/// Lets new files, directories and links be made beneath the destination, and nothing else be done to files, nor anything across
+/// its border. False where the kernel has no Landlock.
 fn landlock(destination: BorrowedFd<'_>) -> io::Result<bool> {
     let make = AccessFs::MakeReg | AccessFs::MakeDir | AccessFs::MakeSym | AccessFs::WriteFile;
-    let ruleset = Ruleset::default()
-        .set_compatibility(CompatLevel::BestEffort)
-        .handle_access(AccessFs::from_all(ABI::V5))
-        .and_then(Ruleset::create)
-        .and_then(|ruleset| ruleset.add_rule(PathBeneath::new(destination, make)))
-        .and_then(landlock::RulesetCreated::restrict_self)
-        .map_err(io::Error::other)?;
-    Ok(ruleset.ruleset != RulesetStatus::NotEnforced)
+    let restrict = || -> Result<RestrictionStatus, RulesetError> {
+        Ruleset::default()
+            .set_compatibility(CompatLevel::BestEffort)
+            .handle_access(AccessFs::from_all(ABI::V5))?
+            .handle_access(AccessNet::from_all(ABI::V5))?
+            .scope(Scope::from_all(ABI::V6))?
+            .create()?
+            .add_rule(PathBeneath::new(destination, make))?
+            .restrict_self()
+    };
+    Ok(restrict().map_err(io::Error::other)?.ruleset != RulesetStatus::NotEnforced)
 }
 
 /// Empties all sets. The bounding set can only be emptied by those who have a capability to begin with.
@@ -165,3 +170,7 @@ fn drop_capabilities() -> io::Result<()> {
     };
     Ok(set_capabilities(None, none)?)
 }
+
+#[cfg(test)]
+#[path = "jail_tests.rs"]
+mod tests;

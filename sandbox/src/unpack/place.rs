@@ -2,18 +2,19 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, RenameFlags};
-use rustix::fs::{fchmod, fchown, flock, fstat, fsync, mkdirat, openat, renameat_with, statat};
 use rustix::fs::{Gid, Uid};
+use rustix::fs::{fchmod, fchown, flock, fstat, fsync, mkdirat, openat, renameat_with, statat};
 
 use super::UnpackError;
 
 const MARK: &str = ".partial-";
-const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW);
+const DIRECTORY: OFlags =
+    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW);
 
 /// A destination under its provisional name. Dropping it removes all that was written.
 #[derive(Debug)]
@@ -81,11 +82,19 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if !self.renamed
-            && let Err(error) = std::fs::remove_dir_all(self.parent_path.join(&self.partial))
-        {
-            tracing::warn!(%error, "a partly unpacked package could not be removed");
+        if !self.renamed {
+            // What cannot be removed now is left for a later sweep.
+            let _ = std::fs::remove_dir_all(self.parent_path.join(&self.partial));
         }
+    }
+}
+
+/// Removes the provisional directories around a destination that nobody holds any more.
+pub(super) fn sweep_around(destination: &Path) {
+    if let Some(parent_path) = destination.parent()
+        && let Ok(parent) = rustix::fs::open(parent_path, DIRECTORY, Mode::empty())
+    {
+        sweep(&parent, parent_path);
     }
 }
 
@@ -119,10 +128,8 @@ fn sweep(parent: &OwnedFd, parent_path: &Path) {
             continue;
         }
         let Ok(directory) = openat(parent, &name, DIRECTORY, Mode::empty()) else { continue };
-        if flock(directory.as_fd(), FlockOperation::NonBlockingLockExclusive).is_ok()
-            && let Err(error) = std::fs::remove_dir_all(parent_path.join(&name))
-        {
-            tracing::warn!(%error, "a partly unpacked package of an earlier run could not be removed");
+        if flock(&directory, FlockOperation::NonBlockingLockExclusive).is_ok() {
+            let _ = std::fs::remove_dir_all(parent_path.join(&name));
         }
     }
 }

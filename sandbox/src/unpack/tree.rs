@@ -53,8 +53,12 @@ impl Tree {
             match self.nodes.get(parent) {
                 // What is above a directory are directories.
                 Some(Node::Directory) => break,
-                Some(Node::Link { .. }) => return Err(UnpackError::entry(&entry.name, "it is beneath a symbolic link")),
-                Some(Node::File { .. }) => return Err(UnpackError::entry(&entry.name, "it is beneath a file")),
+                Some(Node::Link { .. }) => {
+                    return Err(UnpackError::entry(&entry.name, "it is beneath a symbolic link"));
+                }
+                Some(Node::File { .. }) => {
+                    return Err(UnpackError::entry(&entry.name, "it is beneath a file"));
+                }
                 None => {
                     self.nodes.insert(parent.to_vec(), Node::Directory);
                 }
@@ -150,7 +154,8 @@ fn path(name: &[u8]) -> Result<Path, UnpackError> {
     if name.len() >= 2 && name[0].is_ascii_alphabetic() && name[1] == b':' {
         return refuse("its name starts with a drive letter");
     }
-    let parts: Vec<&[u8]> = name.split(|byte| *byte == b'/').filter(|part| !part.is_empty() && *part != b".").collect();
+    let parts: Vec<&[u8]> =
+        name.split(|byte| *byte == b'/').filter(|part| !part.is_empty() && *part != b".").collect();
     if parts.contains(&b"..".as_slice()) {
         return refuse("its name leads out of the package (\"..\")");
     }
@@ -172,7 +177,11 @@ fn node(number: usize, entry: &Listed, path: &[u8]) -> Result<Node, UnpackError>
             if directory && entry.bytes > 0 {
                 return refuse("it is a directory, yet has content");
             }
-            Ok(if directory { Node::Directory } else { Node::File { entry: number, executable: executable(mode, path) } })
+            Ok(if directory {
+                Node::Directory
+            } else {
+                Node::File { entry: number, executable: executable(mode, path) }
+            })
         }
         libc::S_IFCHR | libc::S_IFBLK => refuse("it is a device"),
         libc::S_IFIFO => refuse("it is a named pipe"),
