@@ -12,7 +12,7 @@ use rustix::mount::{
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 /// Where the base stands in the launcher's mount namespace: a directory that exists everywhere and that the launcher
 /// needs for nothing else. Nothing outside that namespace sees it.
@@ -57,6 +57,7 @@ pub(crate) struct Base {
     root: OwnedFd,
     stand: &'static str,
     added: usize,
+    readable: Vec<PathBuf>,
 }
 
 impl Base {
@@ -67,7 +68,7 @@ impl Base {
         let tmpfs = new_filesystem("tmpfs", &[("mode", "0755"), ("size", "4m"), ("nr_inodes", "4096")], &[])?;
         let mount = fsmount(tmpfs, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::MOUNT_ATTR_NOSUID)?;
         move_mount(&mount, c"", CWD, stand, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?;
-        let base = Self { root: mount, stand, added: 0 };
+        let mut base = Self { root: mount, stand, added: 0, readable: vec![PathBuf::from("/etc")] };
         for path in EMPTY {
             base.folder(Path::new(path))?;
         }
@@ -89,6 +90,11 @@ impl Base {
     /// Where the launcher's namespace, and each copy of it, has the base.
     pub(crate) fn stand(&self) -> &'static str {
         self.stand
+    }
+
+    /// Directories with files to read and run: where there is something and it is not a link to elsewhere.
+    pub(crate) fn readable(&self) -> &[PathBuf] {
+        &self.readable
     }
 
     /// A private copy of all the mounts, its top read-only, not attached anywhere.
@@ -163,13 +169,16 @@ impl Base {
     }
 
     /// A directory or link of the host, if it has it.
-    fn system(&self, path: &str) -> io::Result<()> {
+    fn system(&mut self, path: &str) -> io::Result<()> {
         match fs::symlink_metadata(path) {
             Ok(found) if found.is_symlink() => {
                 let target = fs::read_link(path)?;
                 self.link(path, target.to_str().ok_or(io::ErrorKind::InvalidFilename)?)
             }
-            Ok(found) if found.is_dir() => self.mount(path, ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV),
+            Ok(found) if found.is_dir() => {
+                self.readable.push(PathBuf::from(path));
+                self.mount(path, ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV)
+            }
             _ => Ok(()),
         }
     }

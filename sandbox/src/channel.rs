@@ -51,16 +51,24 @@ pub(crate) fn send(socket: impl AsFd, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> i
 /// # Errors
 /// `WouldBlock` when there is none and `wait` is false; `InvalidData` when it is larger than any we send.
 pub(crate) fn receive(socket: impl AsFd, wait: bool) -> io::Result<Option<Message>> {
-    let mut bytes = vec![0; MAX_BYTES];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
-    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-    let flags = RecvFlags::CMSG_CLOEXEC | if wait { RecvFlags::empty() } else { RecvFlags::DONTWAIT };
-    let got = loop {
-        match rustix::net::recvmsg(&socket, &mut [IoSliceMut::new(&mut bytes)], &mut ancillary, flags) {
+    let waiting = if wait { RecvFlags::empty() } else { RecvFlags::DONTWAIT };
+    let (_, length) = loop {
+        match rustix::net::recv(&socket, &mut [0; 0][..], waiting | RecvFlags::PEEK | RecvFlags::TRUNC) {
             Err(rustix::io::Errno::INTR) => {}
             Err(rustix::io::Errno::CONNRESET) => return Ok(None),
             other => break other?,
         }
+    };
+    if length > MAX_BYTES {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    let mut bytes = vec![0; length];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
+    let got = match rustix::net::recvmsg(&socket, &mut [IoSliceMut::new(&mut bytes)], &mut ancillary, flags) {
+        Err(rustix::io::Errno::CONNRESET) => return Ok(None),
+        other => other?,
     };
     let mut fds = Vec::new();
     for message in ancillary.drain() {
@@ -74,8 +82,6 @@ pub(crate) fn receive(socket: impl AsFd, wait: bool) -> io::Result<Option<Messag
     if got.bytes == 0 {
         return Ok(None);
     }
-    bytes.truncate(got.bytes);
-    bytes.shrink_to_fit();
     Ok(Some(Message { bytes, fds }))
 }
 

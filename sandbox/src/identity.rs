@@ -1,6 +1,7 @@
 //! Who sandboxes are on the host: a user of its own for each where the launcher is root, else the launcher's user.
 
 use crate::base::{GROUP_ID, USER_ID};
+use rustix::process::{Gid, Uid};
 use std::collections::HashSet;
 use std::fs;
 use std::io;
@@ -80,6 +81,21 @@ impl Identities {
 }
 
 impl Identity {
+    /// Works with this as the effective user and group, so that what is made meanwhile belongs to it: the kernel
+    /// counts what happens in a user namespace against whoever has made it, and one sandbox's inotify instances must
+    /// not use up everybody's. The process must keep its capabilities across changes of user.
+    pub(crate) fn wear<T>(self, work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+        let own = (rustix::process::geteuid(), rustix::process::getegid());
+        let put_on = |user, group| -> io::Result<()> {
+            rustix::thread::set_thread_res_gid(None, Some(group), None)?;
+            Ok(rustix::thread::set_thread_res_uid(None, Some(user), None)?)
+        };
+        put_on(Uid::from_raw(self.user), Gid::from_raw(self.group))?;
+        let done = work();
+        put_on(own.0, own.1).expect("a process may return to its own user");
+        done
+    }
+
     /// Maps the one inside user of a new user namespace to this identity.
     pub(crate) fn map(self, process: i32) -> io::Result<()> {
         fs::write(format!("/proc/{process}/setgroups"), "deny")?;

@@ -117,6 +117,13 @@ pub(crate) fn lock_secure_bits() -> io::Result<()> {
     check(unsafe { libc::prctl(libc::PR_SET_SECUREBITS, BITS, 0, 0, 0) }.into())
 }
 
+/// Keeps capabilities whatever the effective user.
+pub(crate) fn keep_capabilities_across_users() -> io::Result<()> {
+    const NO_SETUID_FIXUP: libc::c_ulong = 1 << 2;
+    // SAFETY: passes integers only.
+    check(unsafe { libc::prctl(libc::PR_SET_SECUREBITS, NO_SETUID_FIXUP, 0, 0, 0) }.into())
+}
+
 /// Marks every descriptor from `first` on to be closed at exec, or closes it now.
 pub(crate) fn close_from(first: RawFd, last: RawFd, at_exec: bool) -> io::Result<()> {
     let flags = if at_exec { libc::CLOSE_RANGE_CLOEXEC } else { 0 };
@@ -155,6 +162,14 @@ pub(crate) fn reset_signals() -> io::Result<()> {
         libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut())
     };
     check(answer.into())
+}
+
+/// Sets some signals to their default; the others must be there already.
+pub(crate) fn default_signals(signals: &[i32]) {
+    for signal in signals {
+        // SAFETY: the default disposition runs no code of ours.
+        unsafe { libc::signal(*signal, libc::SIG_DFL) };
+    }
 }
 
 /// Ignores a signal.

@@ -54,6 +54,8 @@ pub(crate) trait Group {
     fn entry(&self) -> Entry<'_>;
     /// Opened counters, handed out once.
     fn take_meters(&mut self) -> Vec<(Meter, OwnedFd)>;
+    /// Lets go of what only entering needed.
+    fn entered(&mut self);
     /// Becomes readable when a process was killed for memory, where the interface says so and does not kill the
     /// whole group by itself.
     fn oom_event(&self) -> Option<BorrowedFd<'_>>;
@@ -142,11 +144,12 @@ fn remove_group(path: &Path) -> io::Result<()> {
     }
 }
 
-/// A group's directory and, where it could be opened, a file in it.
+/// A group's directory.
 #[derive(Debug)]
 struct Folder {
     path: PathBuf,
-    fd: OwnedFd,
+    /// Open for as long as files in it are to be opened.
+    fd: Option<OwnedFd>,
 }
 
 impl Folder {
@@ -154,7 +157,7 @@ impl Folder {
         fs::create_dir(&path)?;
         let flags = rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC | rustix::fs::OFlags::RDONLY;
         match rustix::fs::open(&path, flags, rustix::fs::Mode::empty()) {
-            Ok(fd) => Ok(Self { path, fd }),
+            Ok(fd) => Ok(Self { path, fd: Some(fd) }),
             Err(error) => {
                 let _ = fs::remove_dir(&path);
                 Err(error.into())
@@ -164,7 +167,8 @@ impl Folder {
 
     fn open(&self, file: &str, flags: rustix::fs::OFlags) -> io::Result<OwnedFd> {
         let flags = flags | rustix::fs::OFlags::CLOEXEC;
-        Ok(rustix::fs::openat(&self.fd, file, flags, rustix::fs::Mode::empty())?)
+        let fd = self.fd.as_ref().ok_or(io::ErrorKind::NotFound)?;
+        Ok(rustix::fs::openat(fd, file, flags, rustix::fs::Mode::empty())?)
     }
 
     fn write(&self, file: &str, text: &str) -> io::Result<()> {

@@ -40,6 +40,8 @@ impl Group for NoGroup {
         Vec::new()
     }
 
+    fn entered(&mut self) {}
+
     fn oom_event(&self) -> Option<BorrowedFd<'_>> {
         None
     }

@@ -157,6 +157,13 @@ impl Group for GroupV1 {
         std::mem::take(&mut self.meters)
     }
 
+    fn entered(&mut self) {
+        self.tasks.clear();
+        for (_, folder) in &mut self.parts {
+            folder.fd = None;
+        }
+    }
+
     fn oom_event(&self) -> Option<BorrowedFd<'_>> {
         self.oom.as_ref().map(AsFd::as_fd)
     }

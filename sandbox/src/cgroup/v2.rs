@@ -141,12 +141,15 @@ impl Group for GroupV2 {
     }
 
     fn entry(&self) -> Entry<'_> {
-        Entry::Birth(self.folder.fd.as_fd())
+        self.folder.fd.as_ref().map_or(Entry::Nowhere, |fd| Entry::Birth(fd.as_fd()))
     }
 
     fn take_meters(&mut self) -> Vec<(Meter, OwnedFd)> {
         std::mem::take(&mut self.meters)
     }
+
+    /// `cgroup.kill` still needs the directory.
+    fn entered(&mut self) {}
 
     /// `memory.oom.group` ends the whole group by itself.
     fn oom_event(&self) -> Option<BorrowedFd<'_>> {

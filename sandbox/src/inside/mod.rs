@@ -13,12 +13,12 @@ use crate::channel;
 use crate::kernel;
 use crate::probe;
 use crate::protocol::{Boot, SandboxRequest, decode, encode};
+use crate::service::IGNORED_SIGNALS;
 use crate::step::{Failure, Steps};
 use rustix::process::{Gid, Signal, Uid};
-use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub(crate) use limits::Ceiling;
 pub(crate) use mounts::ProcView;
@@ -33,6 +33,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) tasks: &'a [OwnedFd],
     /// The root's mounts, and where in the launcher's namespace there is a place for them.
     pub(crate) root: Option<(&'a OwnedFd, &'static str)>,
+    /// What of the root is readable, besides what the request binds.
+    pub(crate) readable: &'a [PathBuf],
     /// In the order of `request.binds`.
     pub(crate) binds: &'a [OwnedFd],
     pub(crate) stdio: [BorrowedFd<'a>; 3],
@@ -63,11 +65,10 @@ pub(crate) fn live(plan: &Plan<'_>) -> ! {
 fn build(plan: &Plan<'_>) -> Result<(), Failure> {
     let layers = &plan.request.layers;
     let steps = Steps(layers.fault.as_ref());
-    steps.take("start", || wait_for_start(plan.line))?;
     steps.take("descriptors", || close_all_but(plan))?;
+    steps.take("start", || wait_for_start(plan.line))?;
     steps.take("cgroup-enter", || enter_cgroups(plan.tasks))?;
     steps.take("cgroup-namespace", || unshare(rustix::thread::UnshareFlags::NEWCGROUP))?;
-    steps.take("oom-score", || fs::write("/proc/self/oom_score_adj", "1000"))?;
     steps.take("identity", become_inside_user)?;
     steps.take("session", new_session)?;
     if layers.keyring {
@@ -156,7 +157,9 @@ fn become_inside_user() -> io::Result<()> {
 fn new_session() -> io::Result<()> {
     rustix::process::setsid()?;
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
-    kernel::reset_signals()
+    // The launcher left all others at their default, and blocks none.
+    kernel::default_signals(&IGNORED_SIGNALS);
+    Ok(())
 }
 
 fn receive_boot(boot: BorrowedFd<'_>) -> io::Result<Boot> {

@@ -36,7 +36,7 @@ pub(super) fn start(
 fn leave_launcher(stdio: [&OwnedFd; 3]) -> io::Result<()> {
     rustix::process::setsid()?;
     rustix::process::chdir("/")?;
-    kernel::reset_signals()?;
+    kernel::default_signals(&super::IGNORED_SIGNALS);
     for (number, fd) in (0..).zip(stdio) {
         kernel::duplicate_to(fd.as_fd(), number)?;
     }

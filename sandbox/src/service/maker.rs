@@ -134,9 +134,10 @@ impl Maker {
                 return Err(failure);
             }
         };
-        let place = Place { group, identity };
+        let mut place = Place { group, identity };
         match self.start(request, ends, &place, &network, steps) {
             Ok((started, listeners)) => {
+                place.group.entered();
                 let gauge = gauge(gauge_meters, started.pid, request.layers.cgroup);
                 let Started { pid, pidfd, line } = started;
                 Ok(Made { pid, pidfd, line, place, gauge, listeners })
@@ -207,6 +208,7 @@ impl Maker {
             request,
             tasks,
             root: root.as_ref().map(|root| (root, self.base.stand())),
+            readable: self.base.readable(),
             binds: &binds,
             stdio: [self.null.as_fd(), ends.stdout.as_fd(), ends.stderr.as_fd()],
             control: ends.control.as_ref().map(AsFd::as_fd),
@@ -217,14 +219,20 @@ impl Maker {
             proc_view: self.proc_view,
             ceiling: if self.bounds_memory() { Ceiling::Group } else { Ceiling::Process },
         };
+        let born = || place.identity.wear(|| fork(&plan, birth));
         let (pid, pidfd) = steps.take("clone", || match layers.network {
-            true => self.home.within(network, || fork(&plan, birth)),
-            false => fork(&plan, birth),
+            true => self.home.within(network, born),
+            false => born(),
         })?;
         drop(far_line);
         let started = Started { pid, pidfd, line };
         let mapped = steps.take("identity-map", || place.identity.map(pid));
-        match mapped.and_then(|()| steps.take("start", || crate::channel::send(&started.line, b"go", &[]))) {
+        let chosen =
+            || steps.take("oom-score", || std::fs::write(format!("/proc/{pid}/oom_score_adj"), "1000"));
+        match mapped
+            .and_then(|()| chosen())
+            .and_then(|()| steps.take("start", || crate::channel::send(&started.line, b"go", &[])))
+        {
             Ok(()) => Ok((started, listeners)),
             Err(failure) => {
                 started.abandon();

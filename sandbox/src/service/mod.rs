@@ -7,6 +7,7 @@ mod member;
 mod survey;
 
 use crate::channel;
+use crate::kernel;
 use crate::protocol::{CONTROL, Hello, Report, Request, SandboxRequest, decode, encode};
 use crate::step::Failure;
 use maker::{Ends, Maker};
@@ -16,6 +17,10 @@ use rustix::event::{Timespec, epoll};
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
+
+/// Signals that do not end the launcher: the server decides when to end, and a terminal or a service manager tells it.
+pub(crate) const IGNORED_SIGNALS: [i32; 5] =
+    [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT, libc::SIGPIPE];
 
 /// How often memory is looked at where the kernel does not bound it.
 const MEMORY_WATCH_MS: i64 = 100;
@@ -41,10 +46,8 @@ pub(crate) fn serve() -> io::Result<()> {
     // SAFETY: the server passes the control socket as this descriptor; nothing else in this process knows it.
     let control = unsafe { OwnedFd::from_raw_fd(CONTROL) };
     rustix::io::fcntl_setfd(&control, rustix::io::FdFlags::CLOEXEC)?;
-    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT, libc::SIGPIPE] {
-        // The server decides when to end; a terminal or a service manager tells it, and not us.
-        crate::kernel::ignore_signal(signal);
-    }
+    kernel::reset_signals()?;
+    IGNORED_SIGNALS.into_iter().for_each(kernel::ignore_signal);
     let (maker, protections) = survey::survey();
     let hello = encode(&Hello { protections: protections.clone() })?;
     channel::send(&control, &hello, &[])?;

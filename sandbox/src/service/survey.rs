@@ -4,6 +4,7 @@
 use super::maker::{Ends, Made, Maker};
 use crate::channel;
 use crate::inside::ProcView;
+use crate::kernel;
 use crate::probe::View;
 use crate::protocol::{Boot, SandboxRequest, decode, encode};
 use crate::step::Failure;
@@ -47,6 +48,7 @@ fn take_place() -> io::Result<bool> {
     let root = rustix::process::geteuid().is_root();
     if root {
         rustix::thread::set_thread_groups(&[])?;
+        kernel::keep_capabilities_across_users()?;
     }
     let mounts = unshare(UnshareFlags::NEWNS);
     let privileged = mounts.is_ok();
