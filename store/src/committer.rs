@@ -20,10 +20,18 @@ pub(crate) trait Sink: Send {
     /// The revision that wrote `key` last.
     fn revision_of(&self, key: &Key) -> Result<Option<Revision>, StoreError>;
     /// Bytes that the disk has left.
-    fn free_bytes(&self) -> Result<u64, StoreError>;
-    /// Writes all rows and `last`, or nothing, and returns once that is on disk. After an error nobody knows
-    /// what is on disk.
-    fn write(&mut self, rows: BTreeMap<Key, Option<Versioned>>, last: Revision) -> Result<(), String>;
+    fn free_bytes(&mut self) -> Result<u64, StoreError>;
+    /// Writes all rows and `last`, or nothing, and returns once that is on disk.
+    fn write(&mut self, rows: &BTreeMap<Key, Option<Versioned>>, last: Revision) -> Result<(), Unwritten>;
+}
+
+/// Why a batch is not known to be durable.
+#[derive(Debug)]
+pub(crate) enum Unwritten {
+    /// The disk is short of space, and nothing was written.
+    Nothing,
+    /// A write or an fsync failed: nobody knows what is on disk.
+    Unknown(String),
 }
 
 /// Hands transactions to the committer.
@@ -166,15 +174,21 @@ impl<S: Sink> Committer<S> {
         let revision = batch.revision();
         let rows = batch.into_rows();
         let wakes = self.hints.watching(rows.keys());
-        if !rows.is_empty()
-            && let Err(reason) = self.sink.write(rows, revision)
-        {
-            tracing::error!(reason, "a commit could not be made durable: the store stops");
-            answer_all(answers.into_iter().map(|(reply, _)| reply), &reason);
-            self.hints.broke(&reason);
-            return Err(reason);
+        let written = if rows.is_empty() { Ok(()) } else { self.sink.write(&rows, revision) };
+        match written {
+            Ok(()) => self.last = revision,
+            Err(Unwritten::Nothing) => {
+                let free_bytes = free.unwrap_or(0);
+                let full = StoreError::Full { free_bytes, reserve_bytes: RESERVE_BYTES };
+                answers.iter_mut().for_each(|(_, verdict)| *verdict = Err(full.clone()));
+            }
+            Err(Unwritten::Unknown(reason)) => {
+                tracing::error!(reason, "a commit could not be made durable: the store stops");
+                answer_all(answers.into_iter().map(|(reply, _)| reply), &reason);
+                self.hints.broke(&reason);
+                return Err(reason);
+            }
         }
-        self.last = revision;
         for (reply, verdict) in answers {
             let _ = reply.send(verdict);
         }

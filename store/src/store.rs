@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use world::World;
 
-/// A key: any bytes, at most [`crate::batch::KEY_MAX_BYTES`]. Keys are ordered bytewise.
+/// A key: any bytes, at most 4 KiB of them. Keys are ordered bytewise.
 pub type Key = Vec<u8>;
 
 /// Which commit wrote a row last. Grows with every commit and is never given twice, so that a row which was
@@ -72,7 +72,8 @@ impl Store {
     }
 
     /// Makes all `writes` if all `checks` hold, and returns once they are on disk. Later writes of one key
-    /// in the same commit win. Dropping the future does not undo the commit.
+    /// in the same commit win. A value has at most 1 MiB, a commit at most 8 MiB. Dropping the future does
+    /// not undo the commit.
     pub async fn commit(
         &self,
         checks: Vec<(Key, Expect)>,

@@ -5,18 +5,20 @@
 
 use super::{Committed, Engine, journal};
 use crate::batch::{Transaction, Versioned};
-use crate::committer::{Committer, Sink, Submitter};
+use crate::committer::{Committer, Sink, Submitter, Unwritten};
 use crate::fail::fail_point;
 use crate::hint::Hints;
+use crate::space::RESERVE_BYTES;
 use crate::{DataDir, DataDirError, Key, Revision, Row, Scan, StoreError};
 use bytes::Bytes;
+use fjall::compaction::Leveled;
 use fjall::{
     Database, Guard, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode, Readable, Slice,
 };
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 use std::thread::JoinHandle;
 use world::World;
 
@@ -27,12 +29,15 @@ const LAST_REVISION: &[u8] = b"m";
 const CACHE_BYTES: u64 = 8 * 1024 * 1024;
 /// Rows kept in memory until they are written out as a table.
 const MEMTABLE_BYTES: u64 = 8 * 1024 * 1024;
+/// One table. Merging tables takes space for a few of them at a time, also on a nearly full disk.
+const TABLE_BYTES: u64 = 8 * 1024 * 1024;
+/// One writes tables, one merges them: merging never holds up commits.
+const WORKERS: usize = 2;
 /// What a start may have to replay.
 const JOURNAL_MAX_BYTES: u64 = 128 * 1024 * 1024;
 
 pub(crate) struct FjallEngine {
-    rows: Keyspace,
-    database: Database,
+    opened: Arc<RwLock<Option<Opened>>>,
     submitter: Submitter,
     hints: Arc<Hints>,
     committer: Option<JoinHandle<()>>,
@@ -42,29 +47,17 @@ pub(crate) struct FjallEngine {
 impl FjallEngine {
     pub(crate) fn open(dir: &DataDir, world: World) -> Result<Self, DataDirError> {
         let path = dir.path().join("state");
-        let refused = |error| refusal(&path, error);
-        journal::repair(&path)?;
-        fail_point!("open.before-engine");
-        let database = Database::builder(&path)
-            .cache_size(CACHE_BYTES)
-            .worker_threads(1)
-            .max_journaling_size(JOURNAL_MAX_BYTES)
-            .manual_journal_persist(true)
-            .open()
-            .map_err(refused)?;
-        let options = || {
-            KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES).manual_journal_persist(true)
-        };
-        let rows = database.keyspace("rows", options).map_err(refused)?;
-        let last = last_revision(&rows).map_err(refused)?;
+        let opened = Opened::at(&path)?;
+        let last = last_revision(&opened.rows).map_err(|error| refusal(&path, error))?;
+        let opened = Arc::new(RwLock::new(Some(opened)));
         let (submitter, hints) = (Submitter::new(), Arc::<Hints>::default());
-        let sink = FjallSink { rows: rows.clone(), database: database.clone(), path: path.clone() };
+        let sink = FjallSink { opened: Arc::clone(&opened), path: path.clone(), was_low: false };
         let (queue, woken) = (submitter.queue(), Arc::clone(&hints));
         let committer = std::thread::Builder::new()
             .name("store-commit".into())
             .spawn(move || Committer { queue, hints: woken, sink, last, world }.run())
-            .map_err(|source| DataDirError::Unusable { path: path.clone(), source })?;
-        Ok(Self { rows, database, submitter, hints, committer: Some(committer), _dir: dir.clone() })
+            .map_err(|source| DataDirError::Unusable { path, source })?;
+        Ok(Self { opened, submitter, hints, committer: Some(committer), _dir: dir.clone() })
     }
 }
 
@@ -79,11 +72,14 @@ impl Drop for FjallEngine {
 
 impl Engine for FjallEngine {
     fn get(&self, keys: &[Key]) -> Result<Vec<Option<Versioned>>, StoreError> {
-        // Reads beside a snapshot would see the rows of a commit appear one by one.
-        let at_once = self.database.snapshot();
-        let found =
-            |key: &Key| at_once.get(&self.rows, stored_key(key)).map_err(unreadable)?.map(decode).transpose();
-        keys.iter().map(found).collect()
+        reading(&self.opened, |opened| {
+            // Reads beside a snapshot would see the rows of a commit appear one by one.
+            let at_once = opened.database.snapshot();
+            let found = |key: &Key| {
+                at_once.get(&opened.rows, stored_key(key)).map_err(unreadable)?.map(decode).transpose()
+            };
+            keys.iter().map(found).collect()
+        })
     }
 
     fn scan(&self, range: Range<Key>, options: Scan) -> Result<Vec<Row>, StoreError> {
@@ -91,12 +87,14 @@ impl Engine for FjallEngine {
             return Ok(Vec::new());
         }
         let range = stored_key(&range.start)..stored_key(&range.end);
-        let rows = self.database.snapshot().range(&self.rows, range);
-        if options.reverse {
-            rows.rev().take(options.limit).map(row).collect()
-        } else {
-            rows.take(options.limit).map(row).collect()
-        }
+        reading(&self.opened, |opened| {
+            let rows = opened.database.snapshot().range(&opened.rows, range);
+            if options.reverse {
+                rows.rev().take(options.limit).map(row).collect()
+            } else {
+                rows.take(options.limit).map(row).collect()
+            }
+        })
     }
 
     fn commit(&self, transaction: Transaction) -> Committed<'_> {
@@ -108,38 +106,112 @@ impl Engine for FjallEngine {
     }
 }
 
-struct FjallSink {
+struct Opened {
     rows: Keyspace,
     database: Database,
+}
+
+impl Opened {
+    fn at(path: &Path) -> Result<Self, DataDirError> {
+        let refused = |error| refusal(path, error);
+        journal::repair(path)?;
+        fail_point!("open.before-engine");
+        let database = Database::builder(path)
+            .cache_size(CACHE_BYTES)
+            .worker_threads(WORKERS)
+            .max_journaling_size(JOURNAL_MAX_BYTES)
+            .manual_journal_persist(true)
+            .open()
+            .map_err(refused)?;
+        let options = || {
+            KeyspaceCreateOptions::default()
+                .max_memtable_size(MEMTABLE_BYTES)
+                .compaction_strategy(Arc::new(Leveled::default().with_table_target_size(TABLE_BYTES)))
+                .manual_journal_persist(true)
+        };
+        let rows = database.keyspace("rows", options).map_err(refused)?;
+        Ok(Self { rows, database })
+    }
+}
+
+fn reading<T>(
+    opened: &RwLock<Option<Opened>>,
+    read: impl FnOnce(&Opened) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    let opened = opened.read().expect("no holder of this lock can panic");
+    read(opened.as_ref().ok_or_else(|| StoreError::Unreadable("the engine did not open again".into()))?)
+}
+
+struct FjallSink {
+    opened: Arc<RwLock<Option<Opened>>>,
     path: PathBuf,
+    /// Whether the disk was short of space at some commit since the engine was opened.
+    was_low: bool,
 }
 
 impl Sink for FjallSink {
     fn revision_of(&self, key: &Key) -> Result<Option<Revision>, StoreError> {
-        let found = self.rows.get(stored_key(key)).map_err(unreadable)?;
+        let found = reading(&self.opened, |opened| opened.rows.get(stored_key(key)).map_err(unreadable))?;
         Ok(found.map(decode).transpose()?.map(|(_, revision)| revision))
     }
 
-    fn free_bytes(&self) -> Result<u64, StoreError> {
-        crate::space::free_bytes(&self.path).map_err(|error| StoreError::Unreadable(error.to_string()))
+    fn free_bytes(&mut self) -> Result<u64, StoreError> {
+        let free = crate::space::free_bytes(&self.path);
+        let free = free.map_err(|error| StoreError::Unreadable(error.to_string()))?;
+        self.was_low |= free < RESERVE_BYTES;
+        Ok(free)
     }
 
-    fn write(&mut self, rows: BTreeMap<Key, Option<Versioned>>, last: Revision) -> Result<(), String> {
-        let batch = OwnedWriteBatch::with_capacity(self.database.clone(), rows.len() + 1);
+    fn write(&mut self, rows: &BTreeMap<Key, Option<Versioned>>, last: Revision) -> Result<(), Unwritten> {
+        fail_point!("commit.before-write", error).map_err(|error| Unwritten::Unknown(error.to_string()))?;
+        let mut written = self.write_once(rows, last);
+        if matches!(written, Err(Unwritten::Nothing)) {
+            self.open_again()?;
+            written = self.write_once(rows, last);
+        }
+        fail_point!("commit.after-sync");
+        written
+    }
+}
+
+impl FjallSink {
+    fn write_once(&self, rows: &BTreeMap<Key, Option<Versioned>>, last: Revision) -> Result<(), Unwritten> {
+        let opened = self.opened.read().expect("no holder of this lock can panic");
+        let opened = opened.as_ref().ok_or_else(|| Unwritten::Unknown("the engine is closed".into()))?;
+        let batch = OwnedWriteBatch::with_capacity(opened.database.clone(), rows.len() + 1);
         // fdatasync, asked for here and nowhere left to a default; rows become visible only after it.
         let mut batch = batch.durability(Some(PersistMode::SyncData));
         for (key, row) in rows {
             match row {
                 Some((value, revision)) => {
-                    batch.insert(&self.rows, stored_key(&key), encode(&value, revision))
+                    batch.insert(&opened.rows, stored_key(key), encode(value, *revision));
                 }
-                None => batch.remove(&self.rows, stored_key(&key)),
+                None => batch.remove(&opened.rows, stored_key(key)),
             }
         }
-        batch.insert(&self.rows, LAST_REVISION, last.to_be_bytes());
-        fail_point!("commit.before-write", error).map_err(|error| error.to_string())?;
-        batch.commit().map_err(|error| error.to_string())?;
-        fail_point!("commit.after-sync");
+        batch.insert(&opened.rows, LAST_REVISION, last.to_be_bytes());
+        batch.commit().map_err(|error| match error {
+            // Found out before anything is written.
+            fjall::Error::Poisoned => Unwritten::Nothing,
+            other => Unwritten::Unknown(other.to_string()),
+        })
+    }
+
+    /// The engine refuses commits once its housekeeping has failed. Where a short disk explains that, nothing
+    /// acknowledged is in danger, since every commit was synced by itself: it opens again, as after a crash.
+    fn open_again(&mut self) -> Result<(), Unwritten> {
+        if !self.was_low {
+            return Err(Unwritten::Unknown(
+                "the engine's housekeeping failed, with space on the disk".into(),
+            ));
+        }
+        tracing::warn!(path = %self.path.display(), "the disk was short of space: opening the store again");
+        let mut opened = self.opened.write().expect("no holder of this lock can panic");
+        // First closed, then opened: the engine locks its directory.
+        *opened = None;
+        *opened = Some(Opened::at(&self.path).map_err(|error| Unwritten::Unknown(error.to_string()))?);
+        drop(opened);
+        self.was_low = self.free_bytes().is_ok_and(|free| free < RESERVE_BYTES);
         Ok(())
     }
 }

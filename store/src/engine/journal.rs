@@ -203,7 +203,7 @@ mod tests {
             batch.remove(&rows, [n, n]);
             batch.commit().expect("written");
             let bytes = fs::read(dir.path().join("0.jnl")).expect("readable");
-            ends.push(bytes.iter().rposition(|byte| *byte != 0).expect("not empty") + 1);
+            ends.push(written(&bytes));
         }
         let mut bytes = fs::read(dir.path().join("0.jnl")).expect("readable");
         bytes.truncate(ends[5] + 50);
