@@ -166,7 +166,10 @@ fn document(ready: &Ready) -> Value {
     let runtimes: Vec<Value> = ready
         .runtimes
         .iter()
-        .map(|(name, path)| json!({ "name": name, "executable": path.display().to_string() }))
+        .map(|(name, path)| {
+            let (language, version) = name.split_once(' ').unwrap_or((name, ""));
+            json!({ "language": language, "version": version, "executable": path.display().to_string() })
+        })
         .collect();
     json!({
         "ready": true,
