@@ -59,30 +59,28 @@ impl Failure {
         })
     }
 
-    /// A command line that clap refused, in our three lines.
-    pub fn from_clap(error: &clap::Error) -> Self {
+    /// A command line that clap refused, in our three lines. `command` is the subcommand that was meant, if any.
+    pub fn from_clap(error: &clap::Error, command: Option<&str>) -> Self {
         let text = error.to_string();
         let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
         let usage = lines.iter().find_map(|line| line.strip_prefix("Usage: "));
+        let tip = lines.iter().find_map(|line| line.strip_prefix("tip: "));
         let first: Vec<&str> = lines
             .iter()
             .copied()
             .take_while(|line| !["Usage:", "tip:", "For more"].iter().any(|mark| line.starts_with(mark)))
             .collect();
-        let what = first.join(" ");
-        let what = what.strip_prefix("error: ").unwrap_or(&what);
-        let tip = lines.iter().find_map(|line| line.strip_prefix("tip: "));
-        let command: Vec<&str> = usage
-            .unwrap_or("dayfly")
-            .split_whitespace()
-            .take_while(|word| word.starts_with(|c: char| c.is_ascii_lowercase()))
-            .collect();
-        let why = match (tip, usage) {
-            (Some(tip), _) => tip.to_owned(),
-            (None, Some(usage)) => format!("usage: {usage}"),
-            (None, None) => "the command line does not say all that is needed".to_owned(),
+        let first = first.join(" ");
+        let first = first.strip_prefix("error: ").unwrap_or(&first);
+        let (what, reason) = match first.split_once("': ") {
+            Some((what, reason)) => (format!("{what}'"), Some(reason.to_owned())),
+            None => (first.to_owned(), None),
         };
-        Self::usage(what, why, format!("{} --help", command.join(" ")))
+        let usage = || usage.map(|usage| format!("usage: {usage}"));
+        let why = tip.map(str::to_owned).or(reason).or_else(usage);
+        let why = why.unwrap_or_else(|| "the command line cannot be read".to_owned());
+        let command = command.map_or_else(String::new, |command| format!(" {command}"));
+        Self::usage(what, why, format!("dayfly{command} --help"))
     }
 }
 
@@ -122,7 +120,7 @@ mod tests {
         let check = |line: &[&str], what: &str, why: &str, hint: &str| {
             let error =
                 crate::commands::Dayfly::command().try_get_matches_from(line).expect_err("it is wrong");
-            let failure = Failure::from_clap(&error);
+            let failure = Failure::from_clap(&error, line.get(1).copied().filter(|word| *word != "depoly"));
             assert_eq!((failure.what.as_str(), failure.hint.as_str()), (what, hint), "{error}");
             assert!(failure.why.contains(why), "{:?}", failure.why);
         };
@@ -137,6 +135,12 @@ mod tests {
             &["dayfly", "logs", "x", "--folow"],
             "unexpected argument '--folow' found",
             "'--follow'",
+            "dayfly logs --help",
+        );
+        check(
+            &["dayfly", "logs", "x", "--since", "1y"],
+            "invalid value '1y' for '--since <SINCE>'",
+            "unit \"y\" is none of s, m, h, d, w",
             "dayfly logs --help",
         );
     }

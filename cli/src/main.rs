@@ -20,8 +20,8 @@ mod table;
 mod tool;
 mod tree;
 
-use clap::Parser as _;
 use clap::error::ErrorKind;
+use clap::{CommandFactory as _, Parser as _};
 use commands::Dayfly;
 use failure::{Exit, Failure};
 use screen::Screen;
@@ -60,8 +60,11 @@ fn misread(error: &clap::Error) -> Exit {
             Exit::Usage
         }
         _ => {
-            let json = std::env::args().any(|argument| argument == "--json");
-            Screen::new(json).failure(&Failure::from_clap(error));
+            let words: Vec<String> = std::env::args().skip(1).collect();
+            let known = Dayfly::command();
+            let command = words.iter().find(|word| known.find_subcommand(word).is_some());
+            let failure = Failure::from_clap(error, command.map(String::as_str));
+            Screen::new(words.iter().any(|word| word == "--json")).failure(&failure);
             Exit::Usage
         }
     }

@@ -105,13 +105,6 @@ pub fn recognise(path: &Path, wishes: &Wishes) -> Result<Recipe, Failure> {
     if path.is_file() {
         return compiled::from_file(path);
     }
-    if !path.is_dir() {
-        return Err(Failure::usage(
-            format!("there is no directory {}", path.display()),
-            "dayfly deploy takes the directory of a function",
-            "dayfly deploy .",
-        ));
-    }
     match wishes.runtime.as_ref().map(RuntimeWish::language) {
         Some(Language::Python) => python::recognise(path, wishes)?.ok_or_else(|| unknown(path)),
         Some(Language::Node) => node::recognise(path, wishes)?.ok_or_else(|| unknown(path)),

@@ -1,10 +1,15 @@
 //! Tables: framed and coloured on a terminal, aligned plain lines elsewhere.
 
 use comfy_table::{
-    Attribute, Cell, CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, TableStyle,
+    Attribute, Cell, CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, TableStyle, Width,
 };
 
 const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
+
+/// Words up to this many characters are never broken.
+const WORD: u16 = 18;
+/// Spaces around every cell.
+const PADDING: u16 = 2;
 
 /// Where a column's text stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,12 +53,23 @@ impl Table {
             table.add_row(row);
         }
         for (index, (_, align)) in self.columns.iter().enumerate() {
-            if let (Align::Right, Some(column)) = (align, table.column_mut(index)) {
+            let word = self.longest_word(index);
+            let Some(column) = table.column_mut(index) else { continue };
+            if *align == Align::Right {
                 column.set_cell_alignment(CellAlignment::Right);
                 column.set_constraint(ColumnConstraint::ContentWidth);
+            } else {
+                column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(word + PADDING)));
             }
         }
         format!("{table}\n")
+    }
+
+    /// The width below which a column would break words; very long words may be broken.
+    fn longest_word(&self, index: usize) -> u16 {
+        let texts = self.rows.iter().map(|row| row[index].as_str()).chain([self.columns[index].0]);
+        let words = texts.flat_map(str::split_whitespace).map(|word| word.chars().count());
+        u16::try_from(words.max().unwrap_or(0)).map_or(WORD, |length| length.min(WORD))
     }
 
     fn plain(&self) -> String {

@@ -37,6 +37,13 @@ pub fn variable(text: &str) -> Result<(String, String), String> {
 impl Order {
     /// Joins the command line and the settings file.
     pub fn read(args: Args) -> Result<Self, Failure> {
+        if !args.path.exists() {
+            return Err(Failure::usage(
+                format!("there is no directory {}", args.path.display()),
+                "dayfly deploy takes the directory of a function",
+                "dayfly deploy .",
+            ));
+        }
         let directory = if args.path.is_file() {
             args.path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
         } else {
