@@ -44,10 +44,12 @@ const PLAIN_NODES: &[u32] = &[0, libc::S_IFREG, libc::S_IFIFO, libc::S_IFSOCK];
 const PLAIN_NODE_1: Test = Test { argument: 1, mask: libc::S_IFMT, any_of: PLAIN_NODES };
 const PLAIN_NODE_2: Test = Test { argument: 2, mask: libc::S_IFMT, any_of: PLAIN_NODES };
 
-/// TIOCSTI types into a terminal, TIOCLINUX pastes into a console, TIOCSETD loads line disciplines: each has been a way out.
+/// TIOCSTI types into a terminal, TIOCLINUX pastes into a console, TIOCSETD loads line disciplines: each has
+/// been a way out.
 const TERMINAL_TAKEOVER: &[u32] = &[0x5412, 0x541c, 0x5423];
 
-/// Names, death signals, dumpability, reaping, timer slack, huge pages, privileges read or given up, `PR_SET_VMA`.
+/// Names, death signals, dumpability, reaping, timer slack, huge pages, privileges read or given up,
+/// `PR_SET_VMA`.
 const PROCESS_OPTIONS: &[u32] = &[
     bits(libc::PR_SET_PDEATHSIG),
     bits(libc::PR_GET_PDEATHSIG),

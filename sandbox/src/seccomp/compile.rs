@@ -1,5 +1,5 @@
-//! From a policy to classic BPF: a balanced tree over ranges of call numbers, so that a filter of three hundred calls costs some
-//! nine comparisons and installs in a twentieth of a millisecond.
+//! From a policy to classic BPF: a balanced tree over ranges of call numbers, so that a filter of three
+//! hundred calls costs some nine comparisons and installs in a twentieth of a millisecond.
 
 use std::collections::HashMap;
 
@@ -136,8 +136,8 @@ impl Assembler {
         self.push(libc::BPF_JMP | compare | libc::BPF_K, value, yes, no)
     }
 
-    /// A conditional jump spans 255 instructions; what is farther gets a long jump in between. One less, since the other
-    /// arm may need its own.
+    /// A conditional jump spans 255 instructions; what is farther gets a long jump in between. One less,
+    /// since the other arm may need its own.
     fn reachable(&mut self, label: Label) -> Label {
         let distance = self.distance(label);
         if distance < usize::from(u8::MAX) {

@@ -12,8 +12,9 @@ pub fn install(program: &[libc::sock_filter]) -> io::Result<()> {
         return Err(io::Error::from_raw_os_error(libc::E2BIG));
     };
     let program = libc::sock_fprog { len, filter: program.as_ptr().cast_mut() };
-    // SAFETY: needed because no safe wrapper sets either without allocating. Both calls only read their arguments; `program`
-    // and what it points to outlive the second, and the kernel copies the filter without writing to it.
+    // SAFETY: needed because no safe wrapper sets either without allocating. Both calls only read their
+    // arguments; `program` and what it points to outlive the second, and the kernel copies the filter without
+    // writing to it.
     let failed = unsafe {
         libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0
             || libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program) != 0

@@ -1,11 +1,12 @@
-//! Which system calls a sandboxed process may make: policies written as data, and their compiler to classic BPF.
+//! Which system calls a sandboxed process may make: policies written as data, and their compiler to classic
+//! BPF.
 //!
-//! A policy has three answers for what it does not allow. A known call is refused with EPERM, or with the error that makes
-//! libraries take their other way. An unknown number gets ENOSYS. A call through a foreign ABI (32-bit, x32) kills the process:
-//! no program of ours makes one by accident.
+//! A policy has three answers for what it does not allow. A known call is refused with EPERM, or with the
+//! error that makes libraries take their other way. An unknown number gets ENOSYS. A call through a foreign
+//! ABI (32-bit, x32) kills the process: no program of ours makes one by accident.
 //!
-//! Set-id bits are refused to `chmod` only. `open` with `O_CREAT` can also set them, and `openat2` hides its mode from a filter;
-//! mounts are `nosuid` and `no_new_privs` holds, so the bits do nothing.
+//! Set-id bits are refused to `chmod` only. `open` with `O_CREAT` can also set them, and `openat2` hides its
+//! mode from a filter; mounts are `nosuid` and `no_new_privs` holds, so the bits do nothing.
 
 mod arguments;
 mod compile;

@@ -1,5 +1,5 @@
-//! System call numbers, from the kernel's tables `arch/x86/entry/syscalls/syscall_64.tbl` and `scripts/syscall.tbl`
-//! as of Linux 6.17. A call that is not here is unknown to every policy.
+//! System call numbers, from the kernel's tables `arch/x86/entry/syscalls/syscall_64.tbl` and
+//! `scripts/syscall.tbl` as of Linux 6.17. A call that is not here is unknown to every policy.
 
 use super::policy::Arch;
 

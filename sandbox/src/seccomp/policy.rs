@@ -64,9 +64,9 @@ pub enum Network {
     Routed,
 }
 
-/// True when the low 32 bits of an argument, masked, are one of some values. Only those bits, since every argument that
-/// a policy looks at is a C `int` or shorter: the kernel drops the upper ones, and a filter that compared them could be
-/// passed by setting one.
+/// True when the low 32 bits of an argument, masked, are one of some values. Only those bits, since every
+/// argument that a policy looks at is a C `int` or shorter: the kernel drops the upper ones, and a filter
+/// that compared them could be passed by setting one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Test {
     /// Which argument, from 0.
@@ -125,8 +125,9 @@ pub struct Rule {
     pub verdict: Verdict,
 }
 
-/// A policy: what happens to each call that it names. A call that is known by number but not named is refused with EPERM; an
-/// unknown one with ENOSYS, so that calls of newer kernels look unimplemented and libraries take their older way.
+/// A policy: what happens to each call that it names. A call that is known by number but not named is refused
+/// with EPERM; an unknown one with ENOSYS, so that calls of newer kernels look unimplemented and libraries
+/// take their older way.
 #[derive(Debug)]
 pub struct Policy {
     /// Its name in messages.
@@ -149,8 +150,8 @@ impl Policy {
         &unpacker::UNPACKER
     }
 
-    /// What happens to a call by number, made through the architecture's own ABI. This is the meaning of the policy; the
-    /// compiled filter must agree with it.
+    /// What happens to a call by number, made through the architecture's own ABI. This is the meaning of the
+    /// policy; the compiled filter must agree with it.
     pub fn decide(&self, arch: Arch, number: u32, arguments: &[u64; 6]) -> Action {
         if arch.foreign_from().is_some_and(|first| number >= first) {
             return Action::Kill;

@@ -26,17 +26,17 @@ pub(super) enum Ended {
 }
 
 impl Child {
-    /// Forks; the child keeps the given descriptors and the writing end of a pipe, does the work, and ends. It dies with
-    /// the calling thread.
+    /// Forks; the child keeps the given descriptors and the writing end of a pipe, does the work, and ends.
+    /// It dies with the calling thread.
     pub(super) fn fork(
         keep: &[RawFd],
         work: impl FnOnce(&mut PipeWriter),
     ) -> io::Result<(Child, PipeReader)> {
         let (answer, mut to_parent) = io::pipe()?;
         let parent = getpid();
-        // SAFETY: needed since the child must share this program's code but not its life. The C library keeps its allocator
-        // usable in a child of a process with threads; no other lock is taken by the work. The child never returns from
-        // this function: it ends by `exit_now`, also if the work panics.
+        // SAFETY: needed since the child must share this program's code but not its life. The C library keeps
+        // its allocator usable in a child of a process with threads; no other lock is taken by the work. The
+        // child never returns from this function: it ends by `exit_now`, also if the work panics.
         let pid = unsafe { libc::fork() };
         if pid < 0 {
             return Err(io::Error::last_os_error());
@@ -56,8 +56,8 @@ impl Child {
         }
     }
 
-    /// Kills the child if it is still there and says how it ended. The pipe closes only when the child has begun to end, and
-    /// what it ends by is fixed then.
+    /// Kills the child if it is still there and says how it ended. The pipe closes only when the child has
+    /// begun to end, and what it ends by is fixed then.
     pub(super) fn end(mut self) -> Ended {
         self.reap()
     }

@@ -13,7 +13,8 @@ const LOCAL: u32 = 0x0403_4b50;
 const LOCAL_BYTES: u64 = 30;
 const CHUNK_BYTES: usize = 64 * 1024;
 
-/// Where each entry's data starts. Local headers must say what the directory says, and no two entries may share bytes.
+/// Where each entry's data starts. Local headers must say what the directory says, and no two entries may
+/// share bytes.
 pub(super) fn locate(archive: &Archive, directory: &Directory) -> Result<Vec<u64>, UnpackError> {
     let starts: Result<Vec<u64>, UnpackError> =
         directory.entries.iter().map(|entry| data_start(archive, entry)).collect();
@@ -45,8 +46,8 @@ fn data_start(archive: &Archive, entry: &Listed) -> Result<u64, UnpackError> {
     Ok(entry.offset + length as u64 + u64::from(extra))
 }
 
-/// The length of the local extra field, if the rest of the header agrees with the directory. With the "sizes follow" flag the sizes
-/// and the checksum may be zero; all ones leave the sizes to the extra field.
+/// The length of the local extra field, if the rest of the header agrees with the directory. With the "sizes
+/// follow" flag the sizes and the checksum may be zero; all ones leave the sizes to the extra field.
 fn agreed_extra(mut fields: Fields<'_>, entry: &Listed) -> Option<u16> {
     const SIZES_FOLLOW: u16 = 1 << 3;
     let signed = fields.u32()? == LOCAL;
@@ -83,7 +84,8 @@ impl<'a> Unpacker<'a> {
         Unpacker { archive, inflate, packed: vec![0; CHUNK_BYTES], plain: vec![0; CHUNK_BYTES] }
     }
 
-    /// Writes an entry's content to `sink`: exactly as many bytes as the directory says, with its checksum, or an error.
+    /// Writes an entry's content to `sink`: exactly as many bytes as the directory says, with its checksum,
+    /// or an error.
     pub(super) fn unpack(
         &mut self,
         entry: &Listed,

@@ -1,6 +1,6 @@
-//! An archive's directory, read strictly (PKWARE APPNOTE 6.3.10, sections 4.3.12 to 4.3.16 and 4.5.3): where two readers could understand
-//! two things, it is refused. `zip`'s own reader is not used since it merges entries of one name and looks for other end
-//! records when the last one is damaged.
+//! An archive's directory, read strictly (PKWARE APPNOTE 6.3.10, sections 4.3.12 to 4.3.16 and 4.5.3): where
+//! two readers could understand two things, it is refused. `zip`'s own reader is not used since it merges
+//! entries of one name and looks for other end records when the last one is damaged.
 
 use super::archive::{Archive, Fields};
 use super::{UnpackError, UnpackLimits};
@@ -191,7 +191,8 @@ struct Extra<'a> {
 }
 
 impl<'a> Extra<'a> {
-    /// `None` if the fields run past their end or the sizes are given twice. Up to three bytes of padding are let pass.
+    /// `None` if the fields run past their end or the sizes are given twice. Up to three bytes of padding are
+    /// let pass.
     fn parse(bytes: &'a [u8]) -> Option<Self> {
         const WIDE: u16 = 0x0001;
         const PKWARE_UNIX: u16 = 0x000d;

@@ -14,7 +14,8 @@ use super::links;
 use super::tree::{Node, Path, Tree};
 use super::{UnpackError, UnpackLimits, Unpacked};
 
-/// Unpacks into an empty directory. All that can be judged without writing is judged first. The caller's umask must be 0.
+/// Unpacks into an empty directory. All that can be judged without writing is judged first. The caller's
+/// umask must be 0.
 pub(super) fn extract(
     archive: &Archive,
     root: BorrowedFd<'_>,

@@ -1,6 +1,6 @@
-//! The confinement of the unpacking child. Its file system is the destination and nothing else; it has no network, no
-//! capabilities, little memory and time, and hardly any system calls. A process id namespace would add nothing: no
-//! call that it may make takes another process's id.
+//! The confinement of the unpacking child. Its file system is the destination and nothing else; it has no
+//! network, no capabilities, little memory and time, and hardly any system calls. A process id namespace
+//! would add nothing: no call that it may make takes another process's id.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -48,11 +48,12 @@ pub(super) struct Jail {
 pub(super) const CPU_SECONDS: u64 = 120;
 
 impl Jail {
-    /// Shuts the calling process in for good; it must have one thread. Returns the destination as it is to be used from now
-    /// on.
+    /// Shuts the calling process in for good; it must have one thread. Returns the destination as it is to be
+    /// used from now on.
     ///
     /// # Errors
-    /// Any layer that this machine has and that could not be set up, and the lack of both namespaces and Landlock.
+    /// Any layer that this machine has and that could not be set up, and the lack of both namespaces and
+    /// Landlock.
     pub(super) fn enter(&self, destination: OwnedFd) -> io::Result<OwnedFd> {
         umask(Mode::empty());
         self.become_owner()?;
@@ -76,14 +77,16 @@ impl Jail {
             rustix::thread::set_thread_groups(&[])?;
             rustix::thread::set_thread_res_gid(gid, gid, gid)?;
             rustix::thread::set_thread_res_uid(uid, uid, uid)?;
-            // A change of user hides /proc/self, where the identity maps are written, and forgets the death signal.
+            // A change of user hides /proc/self, where the identity maps are written, and forgets the death
+            // signal.
             set_dumpable_behavior(DumpableBehavior::Dumpable)?;
             set_parent_process_death_signal(Some(Signal::KILL))?;
         }
         Ok(())
     }
 
-    /// Makes the destination the root of a file system of its own, where namespaces can be had; says whether it did.
+    /// Makes the destination the root of a file system of its own, where namespaces can be had; says whether
+    /// it did.
     fn file_system(&self, destination: OwnedFd) -> io::Result<(OwnedFd, bool)> {
         fchdir(&destination)?;
         if !self.layers.namespaces || !leave_namespaces()? {
@@ -129,7 +132,8 @@ fn leave_namespaces() -> io::Result<bool> {
         | UnshareFlags::NEWUTS
         | UnshareFlags::NEWCGROUP;
     let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
-    // SAFETY: the flags share no descriptor table and no memory away from other threads, of which there are none.
+    // SAFETY: the flags share no descriptor table and no memory away from other threads, of which there are
+    // none.
     if unsafe { unshare_unsafe(kinds | UnshareFlags::NEWUSER) }.is_ok() {
         std::fs::write("/proc/self/setgroups", "deny")?;
         std::fs::write("/proc/self/uid_map", format!("{uid} {uid} 1", uid = uid.as_raw()))?;
@@ -140,8 +144,8 @@ fn leave_namespaces() -> io::Result<bool> {
     Ok(unsafe { unshare_unsafe(kinds) }.is_ok())
 }
 
-/// Lets new files, directories and links be made beneath the destination, and nothing else be done to files, nor anything across
-/// its border. False where the kernel has no Landlock.
+/// Lets new files, directories and links be made beneath the destination, and nothing else be done to files,
+/// nor anything across its border. False where the kernel has no Landlock.
 fn landlock(destination: BorrowedFd<'_>) -> io::Result<bool> {
     let make = AccessFs::MakeReg | AccessFs::MakeDir | AccessFs::MakeSym | AccessFs::WriteFile;
     let restrict = || -> Result<RestrictionStatus, RulesetError> {

@@ -1,5 +1,5 @@
-//! One unpacking from end to end, in a process of its own so that the launcher never waits for a disk: it makes the provisional
-//! directory, has the jailed child fill it, and renames.
+//! One unpacking from end to end, in a process of its own so that the launcher never waits for a disk: it
+//! makes the provisional directory, has the jailed child fill it, and renames.
 
 use std::fs::File;
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
@@ -53,7 +53,8 @@ pub(super) fn tell(answer: &mut PipeWriter, result: &Result<Unpacked, UnpackErro
     }
 }
 
-/// Waits for a child's result and for its end. What it says is bounded, since it may have been taken over by what it unpacked.
+/// Waits for a child's result and for its end. What it says is bounded, since it may have been taken over by
+/// what it unpacked.
 pub(super) fn hear(child: Child, answer: PipeReader) -> Result<Unpacked, UnpackError> {
     const LONGEST_ANSWER_BYTES: u64 = 16 * 1024;
     let mut bytes = Vec::new();

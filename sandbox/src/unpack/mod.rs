@@ -1,9 +1,10 @@
-//! Unpacking of function packages in a jailed child: a package appears at its destination whole, by one rename, or not at all.
+//! Unpacking of function packages in a jailed child: a package appears at its destination whole, by one
+//! rename, or not at all.
 //!
-//! The launcher forks a `job`, which makes a provisional directory and forks the child. The child shuts itself in (`jail`), judges
-//! the archive by its directory (`directory`, `tree`, `content`, `links`), and writes it (`extract`). The job renames. A child that
-//! a package has taken over can do no more than fill the destination with nonsense; those who read a package's tree have
-//! to expect that of any package.
+//! The launcher forks a `job`, which makes a provisional directory and forks the child. The child shuts
+//! itself in (`jail`), judges the archive by its directory (`directory`, `tree`, `content`, `links`), and
+//! writes it (`extract`). The job renames. A child that a package has taken over can do no more than fill the
+//! destination with nonsense; those who read a package's tree have to expect that of any package.
 
 mod archive;
 mod child;
@@ -80,8 +81,8 @@ impl Unpacking {
     /// Waits for the job.
     ///
     /// # Errors
-    /// `Exists` when something is at `dest`, else whatever is wrong with the package or the machine; nothing is left behind
-    /// then.
+    /// `Exists` when something is at `dest`, else whatever is wrong with the package or the machine; nothing
+    /// is left behind then.
     pub fn finish(mut self) -> Result<Unpacked, UnpackError> {
         let (child, answer) = self.job.take().expect("only `finish` and `drop` take it");
         job::hear(child, answer)

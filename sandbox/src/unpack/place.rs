@@ -1,4 +1,5 @@
-//! Where a package is unpacked to: a directory under a provisional name, locked while it is written, renamed when it is whole.
+//! Where a package is unpacked to: a directory under a provisional name, locked while it is written, renamed
+//! when it is whole.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -29,7 +30,8 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// Makes the provisional directory next to `destination`, and removes those that a killed launcher left there.
+    /// Makes the provisional directory next to `destination`, and removes those that a killed launcher left
+    /// there.
     pub(super) fn make(destination: &Path) -> Result<Place, UnpackError> {
         let failed = |error: io::Error| UnpackError::machine("making the destination", &error);
         let (Some(parent_path), Some(name)) = (destination.parent(), destination.file_name()) else {

@@ -1,5 +1,5 @@
-//! The tree that a package becomes, and which packages become none: rules over names, kinds and sizes, before anything is
-//! written.
+//! The tree that a package becomes, and which packages become none: rules over names, kinds and sizes, before
+//! anything is written.
 
 use std::collections::BTreeMap;
 
@@ -190,7 +190,8 @@ fn node(number: usize, entry: &Listed, path: &[u8]) -> Result<Node, UnpackError>
     }
 }
 
-/// Any execute bit, and always for the program of a custom runtime, whose bit archives made on Windows do not have.
+/// Any execute bit, and always for the program of a custom runtime, whose bit archives made on Windows do not
+/// have.
 fn executable(mode: u32, path: &[u8]) -> bool {
     mode & 0o111 != 0 || path == b"bootstrap"
 }

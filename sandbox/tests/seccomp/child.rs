@@ -14,19 +14,20 @@ pub enum Ended {
 /// One system call: what it answered, or minus the error number.
 pub fn call(number: libc::c_long, arguments: [usize; 6]) -> i64 {
     let [a, b, c, d, e, f] = arguments;
-    // SAFETY: needed to make calls that no wrapper offers. Callers pass either no pointers or pointers to live memory of
-    // the size that the call expects.
+    // SAFETY: needed to make calls that no wrapper offers. Callers pass either no pointers or pointers to
+    // live memory of the size that the call expects.
     let answer = unsafe { libc::syscall(number, a, b, c, d, e, f) };
     if answer == -1 { -i64::from(std::io::Error::last_os_error().raw_os_error().unwrap()) } else { answer }
 }
 
-/// Runs `attempt` for each index in one child under the policy's filter; returns the answers, and how the child ended.
-/// `attempt` must not allocate: the child is a copy of one thread of many.
+/// Runs `attempt` for each index in one child under the policy's filter; returns the answers, and how the
+/// child ended. `attempt` must not allocate: the child is a copy of one thread of many.
 pub fn confined(policy: &Policy, count: usize, attempt: impl Fn(usize) -> i64) -> (Vec<i64>, Ended) {
     const UNTRIED: i64 = i64::MIN;
     let program = compile(policy, Arch::NATIVE);
     let bytes = count.max(1) * size_of::<i64>();
-    // SAFETY: a fresh shared mapping, given back below; the child writes it, and the parent reads it after the child is gone.
+    // SAFETY: a fresh shared mapping, given back below; the child writes it, and the parent reads it after
+    // the child is gone.
     let shared: *mut i64 = unsafe {
         let access = libc::PROT_READ | libc::PROT_WRITE;
         libc::mmap(ptr::null_mut(), bytes, access, libc::MAP_SHARED | libc::MAP_ANONYMOUS, -1, 0).cast()

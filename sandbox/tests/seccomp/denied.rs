@@ -1,4 +1,5 @@
-//! Denied calls made for real (security checks 18, 19, 20, 25, 26, 28, 29, 30, 31), with the filter alone in the way.
+//! Denied calls made for real (security checks 18, 19, 20, 25, 26, 28, 29, 30, 31), with the filter alone in
+//! the way.
 
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
@@ -12,8 +13,8 @@ fn function() -> &'static Policy {
     Policy::function(Network::Loopback)
 }
 
-/// `uretprobe` and `uprobe` of x86: newer kernels let them past every filter, and kill whoever calls them outside the
-/// kernel's own trampoline.
+/// `uretprobe` and `uprobe` of x86: newer kernels let them past every filter, and kill whoever calls them
+/// outside the kernel's own trampoline.
 const UNFILTERABLE: &[u32] = if cfg!(target_arch = "x86_64") { &[335, 336] } else { &[] };
 
 /// Check 29: each number that is refused whatever its arguments, made once.
@@ -290,7 +291,8 @@ mod foreign {
     fn by_interrupt() -> i64 {
         const GETPID_32: u64 = 20;
         let answer: u64;
-        // SAFETY: the 32-bit gate reads and writes registers only for this call; all that it may clobber is declared.
+        // SAFETY: the 32-bit gate reads and writes registers only for this call; all that it may clobber is
+        // declared.
         unsafe {
             std::arch::asm!("int 0x80", inlateout("rax") GETPID_32 => answer,
                 lateout("r8") _, lateout("r9") _, lateout("r10") _, lateout("r11") _);

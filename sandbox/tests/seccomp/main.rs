@@ -1,4 +1,5 @@
-//! The seccomp policies and their compiled filters: on paper (an interpreter and a second compiler), then for real.
+//! The seccomp policies and their compiled filters: on paper (an interpreter and a second compiler), then for
+//! real.
 #![allow(unsafe_code, reason = "denied calls are made for real, in forked children")]
 
 mod child;

@@ -1,5 +1,5 @@
-//! A second opinion: `seccompiler` compiles the same policy, its argument rules written down by hand; both filters must let the
-//! same calls through.
+//! A second opinion: `seccompiler` compiles the same policy, its argument rules written down by hand; both
+//! filters must let the same calls through.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,5 @@
-//! Security check 29 on paper: the compiled filter says what the table says, and nothing in either is there for nothing.
+//! Security check 29 on paper: the compiled filter says what the table says, and nothing in either is there
+//! for nothing.
 
 use std::collections::BTreeSet;
 
@@ -140,7 +141,8 @@ fn numbers_are_the_kernels() {
     check_header("/usr/include/asm-generic/unistd.h", Arch::Aarch64);
 }
 
-/// Compares with a header of the kernel's, where its package is installed. The generic one is that of 64-bit Arm.
+/// Compares with a header of the kernel's, where its package is installed. The generic one is that of 64-bit
+/// Arm.
 fn check_header(path: &str, arch: Arch) {
     let Ok(header) = std::fs::read_to_string(path) else {
         eprintln!("skipped: {path} is not here");

@@ -1,4 +1,5 @@
-//! Programs that functions are written in, run whole under the function's filter: they must start and do their work.
+//! Programs that functions are written in, run whole under the function's filter: they must start and do
+//! their work.
 
 use std::io;
 use std::os::unix::process::CommandExt;

@@ -1,4 +1,5 @@
-//! Arguments worth asking about: each value that a verdict names, its neighbours, and the same with upper bits set.
+//! Arguments worth asking about: each value that a verdict names, its neighbours, and the same with upper
+//! bits set.
 
 use sandbox::seccomp::Verdict;
 

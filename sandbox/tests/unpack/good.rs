@@ -174,24 +174,22 @@ fn a_python_package() {
     }
 }
 
-/// Other people's archivers, where they are installed. Python writes to a pipe as well, so that sizes follow the data.
+/// Other people's archivers, where they are installed. Python writes to a pipe as well, so that sizes follow
+/// the data.
 #[test]
 fn archives_of_other_tools() {
     const PYTHON: &str = "import sys, zipfile\n\
         class Pipe:\n    write = lambda self, b: sys.stdout.buffer.write(b)\n    flush = lambda self: None\n\
         z = zipfile.ZipFile(Pipe(), 'w', zipfile.ZIP_DEFLATED)\n\
         z.write('a/run.sh'); z.write('b.txt'); z.close()";
+    const SHUTIL: &str = "import os, shutil, sys\n\
+        out = shutil.make_archive(os.path.abspath('../out'), 'zip', '.')\n\
+        sys.stdout.buffer.write(open(out, 'rb').read())";
     let tools: [(&str, &[&str]); 4] = [
         ("zip", &["-qr", "-", "."]),
         ("zip", &["-qry", "-", "a", "b.txt"]),
         ("python3", &["-c", PYTHON]),
-        (
-            "python3",
-            &[
-                "-c",
-                "import os, shutil, sys; out = shutil.make_archive(os.path.abspath('../out'), 'zip', '.'); sys.stdout.buffer.write(open(out, 'rb').read())",
-            ],
-        ),
+        ("python3", &["-c", SHUTIL]),
     ];
     let dir = tempfile::tempdir().unwrap();
     let tree = dir.path().join("tree");

@@ -354,7 +354,8 @@ fn archives_that_are_none() {
     }
 }
 
-/// Each byte of an archive changed in one bit is either refused whole or harmless: nothing outside the destination, nothing half done.
+/// Each byte of an archive changed in one bit is either refused whole or harmless: nothing outside the
+/// destination, nothing half done.
 #[test]
 fn any_byte_changed() {
     let good = zip(&[file("d/a", "content"), link("l", "d/a")]);

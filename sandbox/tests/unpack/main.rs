@@ -1,4 +1,5 @@
-//! Unpacking of packages: good ones come out as they went in, hostile ones leave nothing (security checks 66 to 68).
+//! Unpacking of packages: good ones come out as they went in, hostile ones leave nothing (security checks 66
+//! to 68).
 #![allow(unsafe_code, reason = "one test mounts a small file system")]
 
 mod builder;
@@ -25,7 +26,8 @@ impl Bench {
         Self::within(&std::env::temp_dir(), zip)
     }
 
-    /// In memory where that can be had: for many or large files, since a shared disk can take a minute for them.
+    /// In memory where that can be had: for many or large files, since a shared disk can take a minute for
+    /// them.
     fn light(zip: &[u8]) -> Self {
         let memory = Path::new("/dev/shm");
         match tempfile::tempdir_in(memory) {
