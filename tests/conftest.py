@@ -18,6 +18,10 @@ import zipfile
 import boto3
 import botocore.config
 import pytest
+import requests
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
@@ -48,7 +52,7 @@ class Platform:
         self.banner = json.loads(line)
         self.endpoint = self.banner["endpoint"]
         key = json.loads((self.data / "root-key.json").read_text())
-        self.access_key, self.secret_key = key["access_key_id"], key["secret_access_key"]
+        self.access_key, self.secret_key = key["accessKeyId"], key["secretAccessKey"]
         return self
 
     def stop(self, how=signal.SIGTERM):
@@ -71,6 +75,14 @@ class Platform:
             "config": botocore.config.Config(retries={"max_attempts": 1}, read_timeout=120),
         }
         return boto3.client(service, **{**settings, **changes})
+
+    def api(self, path, method="GET"):
+        """One signed call of the platform's own API."""
+        request = AWSRequest(method, f"{self.endpoint}/_dayfly/v1/{path}")
+        SigV4Auth(Credentials(self.access_key, self.secret_key), "dayfly", "us-east-1").add_auth(request)
+        answer = requests.request(method, request.url, headers=dict(request.headers), timeout=60)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
 
     @property
     def shell(self):
@@ -168,8 +180,7 @@ class Functions:
         return base64.b64decode(self.invoke(name, event, LogType="Tail")["LogResult"]).decode()
 
     def record(self, request_id):
-        done = self.platform.cli("describe", "--invocation", request_id, "--json")
-        return json.loads(done.stdout)
+        return self.platform.api(f"invocations/{request_id}")["Invocation"]
 
     def public_url(self, name):
         url = self.client.create_function_url_config(FunctionName=name, AuthType="NONE")
