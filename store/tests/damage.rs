@@ -180,3 +180,51 @@ fn a_first_start_that_was_cut_off_is_begun_anew() {
         std::fs::write(journal(copy.path()), [0; 64]).expect("writable");
     }
 }
+
+#[test]
+fn damage_in_a_table_is_never_served() {
+    let dir = TempDir::new().expect("a temporary directory");
+    let stored = |n: usize| Bytes::from(format!("{n:04}").repeat(16 * 1024));
+    let rows = 400;
+    on_runtime(async {
+        let data = DataDir::open(dir.path()).expect("it opens");
+        let store = Store::fjall(&data, World::real()).expect("it opens");
+        for n in 0..rows {
+            let writes = (n..n + 10).map(|n| Write::Put(format!("row/{n:04}").into_bytes(), stored(n)));
+            if n % 10 == 0 {
+                store.commit(vec![], writes.collect()).await.expect("committed");
+            }
+        }
+    });
+    let mut tables = files_below(&dir.path().join("state/keyspaces/1/tables"));
+    tables.sort();
+    let largest = tables.pop().expect("rows were written out as tables").1;
+    let mut bytes = std::fs::read(&largest).expect("readable");
+    bytes.iter_mut().skip(100_000).step_by(20_000).for_each(|byte| *byte ^= 1);
+    std::fs::write(&largest, bytes).expect("writable");
+
+    let data = DataDir::open(dir.path()).expect("it opens");
+    let refused = match Store::fjall(&data, World::real()) {
+        Err(error) => u32::from(matches!(error, DataDirError::Damaged { .. })),
+        Ok(store) => on_runtime(async {
+            let mut refused = 0;
+            for n in 0..rows {
+                match store.get(&[format!("row/{n:04}").into_bytes()]).await {
+                    Ok(found) => assert_eq!(found[0].as_ref().map(|row| &row.0), Some(&stored(n)), "row {n}"),
+                    Err(error) => {
+                        assert!(matches!(error, store::StoreError::Unreadable(_)), "row {n}: {error}");
+                        refused += 1;
+                    }
+                }
+            }
+            refused
+        }),
+    };
+    assert!(refused > 0, "the damage was not noticed");
+}
+
+/// Sizes and paths.
+fn files_below(path: &Path) -> Vec<(u64, PathBuf)> {
+    let entries = std::fs::read_dir(path).expect("a directory").map(|entry| entry.expect("an entry"));
+    entries.map(|entry| (entry.metadata().expect("metadata").len(), entry.path())).collect()
+}
