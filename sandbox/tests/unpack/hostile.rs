@@ -257,7 +257,7 @@ fn entries_that_share_bytes() {
     check("the same data under two names", &zip(&[kernel.clone(), renamed]), "contradict each other");
     // The first entry's data quotes the second one's header, as in quoted-overlap bombs.
     let inner = file("inner", "x");
-    let quoted = zip(&[inner.clone()]);
+    let quoted = zip(std::slice::from_ref(&inner));
     let header_bytes = 30 + inner.name.len() + inner.packed.len();
     let quoting = file("outer", "").stored(&quoted[..header_bytes]).with(|e| {
         e.bytes = header_bytes as u32;

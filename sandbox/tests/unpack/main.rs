@@ -5,6 +5,7 @@
 mod builder;
 mod good;
 mod hostile;
+mod launcher;
 mod place;
 
 use std::fs::File;
