@@ -333,7 +333,7 @@ class Invocation {
     reportLast = (error, code) => this.failForGood(error, code)
     try {
       const result = handler(JSON.parse(event), this.context(), callback)
-      if (typeof result?.then === 'function') result.then(this.succeed, this.failed).catch(this.failed)
+      if (typeof result?.then === 'function') result.then(this.succeed, this.failed)?.catch?.(this.failed)
     } catch (error) {
       callback(error)
     }
@@ -372,8 +372,10 @@ async function main() {
     process.emit('uncaughtException', error)
     return
   }
-  send(KIND.READY)
-  scheduleNext()
+  setImmediate(() => { // after the rejections that loading left behind
+    send(KIND.READY)
+    serveOne()
+  })
 }
 
 main()

@@ -1,0 +1,141 @@
+//! Handlers on every interpreter of this machine: our bootstraps, and AWS's clients as references.
+
+mod case;
+mod node;
+mod python;
+mod reference;
+mod run;
+
+use case::{Case, complaint};
+use reference::Reference;
+use run::Subject;
+use runtimes::Channel;
+use std::path::{Path, PathBuf};
+use std::process::Child;
+
+/// Our bootstrap on one interpreter.
+struct Ours {
+    argv: Vec<String>,
+}
+
+impl Subject for Ours {
+    fn start(&self, case: &Case, task: &Path) -> (Child, Channel) {
+        let argv: Vec<&str> = self.argv.iter().map(String::as_str).collect();
+        run::framed(&argv, case, task)
+    }
+}
+
+fn source(name: &str) -> String {
+    format!("{}/src/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Runs every case; panics with all complaints.
+fn check(subject: &dyn Subject, cases: &[Case], ascii: bool, skip: impl Fn(&Case) -> bool) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let mut complaints = Vec::new();
+    for case in cases.iter().filter(|case| !skip(case)) {
+        let (outcome, folder) = runtime.block_on(run::run(subject, case));
+        if let Some(text) = complaint(case, &outcome, &folder.path().to_string_lossy(), ascii) {
+            let text = format!("=== {}\n{}", case.name, cut(&text));
+            println!("{text}");
+            complaints.push(text);
+        }
+    }
+    assert!(complaints.is_empty(), "{} of {} cases:\n{}", complaints.len(), cases.len(), complaints.join("\n"));
+}
+
+fn cut(text: &str) -> &str {
+    &text[..text.floor_char_boundary(3000)]
+}
+
+/// `python3.N` for N from 9, wherever pyenv or the system has it.
+fn pythons() -> Vec<(u16, PathBuf)> {
+    let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
+    let versions = std::fs::read_dir(home.join(".pyenv/versions")).into_iter().flatten().flatten();
+    let folders: Vec<PathBuf> = versions.map(|entry| entry.path().join("bin")).chain(["/usr/bin".into()]).collect();
+    let mut found: Vec<(u16, PathBuf)> = (9..=15)
+        .filter_map(|minor| {
+            let name = format!("python3.{minor}");
+            folders.iter().map(|folder| folder.join(&name)).find(|path| path.is_file()).map(|path| (minor, path))
+        })
+        .collect();
+    found.sort();
+    found
+}
+
+#[test]
+fn our_python_bootstrap() {
+    let found = pythons();
+    if found.is_empty() {
+        println!("skipped: no Python here");
+    }
+    for (minor, path) in found {
+        println!("{}", path.display());
+        let argv = [path.to_str().unwrap(), "-S", "-B", "-X", "utf8", &source("python/bootstrap.py")];
+        check(&Ours { argv: argv.map(String::from).into() }, python::CASES, minor < 12, |_| false);
+    }
+}
+
+#[test]
+fn awss_python_client() {
+    for (minor, path) in pythons() {
+        let folder = match reference::install("python", &path) {
+            Ok(folder) => folder,
+            Err(why) => {
+                println!("skipped: awslambdaric for python3.{minor} cannot be installed: {why}");
+                continue;
+            }
+        };
+        println!("{}", path.display());
+        let client = Reference {
+            program: path,
+            arguments: vec!["-m".into(), "awslambdaric".into()],
+            env: vec![
+                ("PYTHONPATH".into(), folder.to_string_lossy().into_owned()),
+                ("AWS_EXECUTION_ENV".into(), format!("AWS_Lambda_python3.{minor}")),
+            ],
+        };
+        check(&client, python::CASES, minor < 12, |case| case.differs.is_some());
+    }
+}
+
+/// The system's Node, and those that `DAYFLY_TEST_NODES` names, separated by colons.
+fn nodes() -> Vec<PathBuf> {
+    let more = std::env::var_os("DAYFLY_TEST_NODES").unwrap_or_default();
+    let places = ["/usr/bin/node", "/usr/local/bin/node"].map(PathBuf::from);
+    places.into_iter().chain(std::env::split_paths(&more)).filter(|path| path.is_file()).collect()
+}
+
+#[test]
+fn our_node_bootstrap() {
+    if nodes().is_empty() {
+        println!("skipped: no Node here");
+    }
+    for path in nodes() {
+        println!("{}", path.display());
+        let argv = [path.to_str().unwrap(), "--max-old-space-size=512", &source("node/bootstrap.cjs")];
+        check(&Ours { argv: argv.map(String::from).into() }, node::CASES, false, |_| false);
+    }
+}
+
+#[test]
+fn awss_node_client() {
+    for path in nodes() {
+        let folder = match reference::install("node", &path) {
+            Ok(folder) => folder,
+            Err(why) => {
+                println!("skipped: aws-lambda-ric cannot be installed: {why}");
+                continue;
+            }
+        };
+        println!("{}", path.display());
+        let entry = folder.join("node_modules/aws-lambda-ric/bin/index.mjs");
+        let stand_in = format!("{}/tests/handlers/client.cjs", env!("CARGO_MANIFEST_DIR"));
+        let client = Reference {
+            program: path,
+            arguments: vec!["--require".into(), stand_in, entry.to_string_lossy().into_owned()],
+            env: vec![("AWS_EXECUTION_ENV".into(), "AWS_Lambda_nodejs20.x".into())],
+        };
+        check(&client, node::CASES, false, |case| case.differs.is_some());
+    }
+}

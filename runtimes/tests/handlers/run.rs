@@ -1,0 +1,185 @@
+//! Runs a case: starts a runtime on it, holds the conversation, gathers what came.
+
+use crate::case::{Case, Got, Outcome, letters};
+use model::Call;
+use runtimes::{Channel, Event};
+use std::io::Read;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+use tempfile::TempDir;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+pub const DEADLINE_MS: u64 = 4_102_444_800_000; // 2100
+
+/// A runtime of one kind: ours, or AWS's client as the reference.
+pub trait Subject {
+    /// Starts it on a case whose files are in `task`.
+    fn start(&self, case: &Case, task: &Path) -> (Child, Channel);
+}
+
+/// The environment that both have in common.
+pub fn environment(command: &mut Command, case: &Case, task: &Path) {
+    command.env_clear().current_dir(task).envs([
+        ("AWS_LAMBDA_FUNCTION_NAME", "hello"),
+        ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
+        ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128"),
+        ("AWS_LAMBDA_LOG_GROUP_NAME", "/aws/lambda/hello"),
+        ("AWS_LAMBDA_LOG_STREAM_NAME", "stream"),
+        ("AWS_REGION", "us-east-1"),
+        ("_HANDLER", case.handler),
+        ("LANG", "en_US.UTF-8"),
+        ("TZ", ":UTC"),
+        ("PATH", "/usr/bin:/bin"),
+    ]);
+    command.env("LAMBDA_TASK_ROOT", task).envs(case.env.iter().copied());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+}
+
+/// Starts `argv` with one end of a socket pair as descriptor 3; the other end's channel.
+pub fn framed(argv: &[&str], case: &Case, task: &Path) -> (Child, Channel) {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", r#"exec "$@" 3<&0 0</dev/null"#, "sh"]).args(argv);
+    environment(&mut command, case, task);
+    let child = command.stdin(Stdio::from(OwnedFd::from(theirs))).spawn().unwrap();
+    (child, Channel::framed(ours).unwrap())
+}
+
+/// Writes the case's files and runs it.
+pub async fn run(subject: &dyn Subject, case: &Case) -> (Outcome, TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in case.files {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    let (mut child, mut channel) = subject.start(case, folder.path());
+    let stdout = gather(child.stdout.take().unwrap());
+    let stderr = gather(child.stderr.take().unwrap());
+    let mut log = String::new();
+    let mut calls = Vec::new();
+    match event(&mut channel, &mut child, &mut log).await {
+        Event::Ready => {
+            for (index, (event, _)) in case.calls.iter().enumerate() {
+                let got = one_call(index, event, (&mut channel, &mut child, &mut log)).await;
+                let over = matches!(got, Got::Exited(_) | Got::Broken(_));
+                calls.push(got);
+                if over {
+                    break;
+                }
+            }
+        }
+        other => calls.push(ended(other, &mut child)),
+    }
+    drop(channel);
+    let _ = child.kill();
+    let _ = child.wait();
+    log.push_str(&stdout.join().unwrap().replace('\r', "\n"));
+    log.push_str(&stderr.join().unwrap());
+    (Outcome { calls, log: masked(&log) }, folder)
+}
+
+async fn one_call(index: usize, event_text: &str, at: (&mut Channel, &mut Child, &mut String)) -> Got {
+    let (channel, child, log) = at;
+    let call = Call {
+        request_id: format!("00000000-0000-4000-8000-{index:012}"),
+        payload: match event_text.strip_prefix("letters ") {
+            Some(count) => letters(count.parse().unwrap()).into_bytes(),
+            None => event_text.as_bytes().to_vec(),
+        },
+        invoked_arn: "arn:aws:lambda:us-east-1:000000000000:function:hello".into(),
+        client_context: Some(r#"{"client": {"app_title": "t"}, "custom": {"k": "v"}}"#.into()),
+        trace: Some("Root=1-2-3".into()),
+        ..Call::default()
+    };
+    if let Err(error) = channel.send(&call, DEADLINE_MS).await {
+        return Got::Broken(error.to_string());
+    }
+    match event(channel, child, log).await {
+        Event::Response { id, body } if id == call.request_id => Got::Returned(text(&body)),
+        Event::Error { id, json } if id == call.request_id => Got::Failed(text(&json)),
+        other => ended(other, child),
+    }
+}
+
+fn ended(event: Event, child: &mut Child) -> Got {
+    match event {
+        Event::InitError(json) => Got::InitFailed(text(&json)),
+        Event::Closed => {
+            let mut waited = Duration::ZERO;
+            while child.try_wait().unwrap().is_none() && waited < PATIENCE {
+                std::thread::sleep(Duration::from_millis(5));
+                waited += Duration::from_millis(5);
+            }
+            Got::Exited(child.try_wait().unwrap().and_then(|status| status.code()).unwrap_or(-1))
+        }
+        other => Got::Broken(format!("{other:?}")),
+    }
+}
+
+/// The next event that is not a log record; a process that ends closes a Runtime API too.
+async fn event(channel: &mut Channel, child: &mut Child, log: &mut String) -> Event {
+    let mut waited = Duration::ZERO;
+    let pause = Duration::from_millis(20);
+    while waited < PATIENCE {
+        match tokio::time::timeout(pause, channel.next()).await {
+            Ok(Event::Log { message, .. }) => {
+                log.push_str(&text(&message));
+                log.push('\n');
+            }
+            Ok(event) => return event,
+            Err(_) if matches!(channel, Channel::RuntimeApi(_)) && child.try_wait().unwrap().is_some() => {
+                let last = tokio::time::timeout(pause, channel.next()).await;
+                return last.unwrap_or(Event::Closed);
+            }
+            Err(_) => waited += pause,
+        }
+    }
+    Event::Violation("nothing came in time".into())
+}
+
+fn gather(mut pipe: impl Read + Send + 'static) -> std::thread::JoinHandle<String> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let _ = pipe.read_to_end(&mut bytes);
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// The log with `<time>` for times and `<id>` for request ids.
+fn masked(log: &str) -> String {
+    let mut out = String::new();
+    let mut rest = log;
+    while let Some(c) = rest.chars().next() {
+        if let Some(length) = time_length(rest) {
+            out.push_str("<time>");
+            rest = &rest[length..];
+        } else if rest.starts_with("00000000-0000-4000-8000-") {
+            out.push_str("<id>");
+            rest = &rest[36..];
+        } else {
+            out.push(c);
+            rest = &rest[c.len_utf8()..];
+        }
+    }
+    out
+}
+
+/// Length of a time such as `2026-11-23T07:31:02.123Z` at the front.
+fn time_length(text: &str) -> Option<usize> {
+    let shape = b"0000-00-00T00:00:00";
+    let bytes = text.as_bytes();
+    let fits = |(shape, byte): (&u8, &u8)| if *shape == b'0' { byte.is_ascii_digit() } else { shape == byte };
+    if bytes.len() < shape.len() || !shape.iter().zip(bytes).all(fits) {
+        return None;
+    }
+    let tail = bytes[shape.len()..].iter().take_while(|b| b.is_ascii_digit() || **b == b'.').count();
+    (bytes.get(shape.len() + tail) == Some(&b'Z')).then_some(shape.len() + tail + 1)
+}
