@@ -119,7 +119,11 @@ impl Alive {
             tokio::select! {
                 biased;
                 event = self.voice.next() => match event {
-                    Event::Log { stamp_us, message } => self.log.record(stamp_us, &message),
+                    Event::Log { stamp_us, message } => {
+                        self.log.record(stamp_us, &message);
+                        // One that logs without end must not keep the others from running.
+                        tokio::task::coop::consume_budget().await;
+                    }
                     Event::Closed => return self.hang_up("it closed its channel".into()).await,
                     Event::Violation(what) => return Heard::Broke(what),
                     event => return Heard::Said(event),

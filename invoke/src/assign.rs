@@ -11,7 +11,7 @@ use world::Moment;
 const MEMORY_OF_FUNCTIONS: Duration = Duration::from_secs(3600);
 
 impl Fleet {
-    /// Gives a call an idle instance or a place in the queue: a new one at its end, one that comes back at its head.
+    /// Gives a call an idle instance or its place in the queue: a new one the last, one that comes back the old one.
     pub(crate) fn place(&mut self, id: PoolId, call: Waiting, now: Moment, actions: &mut Vec<Action>) {
         while let Some(old) = self.pools[&id].idle.back().copied().filter(|back| self.is_old(*back, now)) {
             self.retire_idle(old, TOO_OLD, now, actions);
@@ -22,10 +22,8 @@ impl Fleet {
             let spare = self.members[&instance].served == 0;
             self.assign(instance, call, if spare { Source::Spare } else { Source::Idle }, now, actions);
         } else {
-            match pool.waiting.front() {
-                Some(first) if call.request < first.request => pool.waiting.push_front(call),
-                _ => pool.waiting.push_back(call),
-            }
+            let place = pool.waiting.partition_point(|earlier| earlier.request < call.request);
+            pool.waiting.insert(place, call);
             self.note_hunger(id);
             self.settle(now, actions);
         }

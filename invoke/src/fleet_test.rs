@@ -223,7 +223,7 @@ impl Simulation {
             assert!(pool.waiting.is_empty() || pool.idle.is_empty(), "nobody waits beside an idle instance");
             assert!(pool.waiting.is_empty() || pool.waiting.len() <= BOUNDS.queue_length + 1);
             assert!(pool.starting <= BOUNDS.starts_at_once);
-            let sorted = pool.waiting.iter().is_sorted_by_key(|w| w.since);
+            let sorted = pool.waiting.iter().is_sorted_by_key(|w| (w.since, w.request));
             assert!(sorted, "first come, first served");
         }
         let idle: u64 = self.fleet.pools.values().map(|p| p.idle.len() as u64 * p.memory_mb()).sum();

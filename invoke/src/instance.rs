@@ -258,11 +258,12 @@ impl Owner {
     async fn run(&self, call: &Call, alive: &mut Alive) -> Result<(Ending, Next), Heard> {
         let world = self.engine.world();
         let timeout = Duration::from_secs(self.version.timeout_s.into());
-        let deadline_ms = world.now().millis() + u64::from(self.version.timeout_s) * 1000;
+        let begun = world.now();
+        let deadline_ms = begun.millis() + u64::from(self.version.timeout_s) * 1000;
         let answered = async {
             let sent = alive.hand_over(call, deadline_ms).await;
             // The handler runs already; its output is read later, so this line still comes first.
-            alive.log.platform(&meter::start_line(&call.request_id, &self.version.version));
+            alive.log.platform_at(begun, &meter::start_line(&call.request_id, &self.version.version));
             let heard = match sent {
                 Ok(()) => alive.hear().await,
                 Err(Heard::Stop) => Heard::Stop,

@@ -13,6 +13,9 @@ const LINE_MAX_BYTES: usize = model::limit("log-line-bytes") as usize;
 const CALL_MAX_BYTES: usize = model::limit("log-invocation-bytes") as usize;
 const TAIL_BYTES: usize = model::limit("tail-bytes") as usize;
 
+/// A record may have waited so long inside the instance, in microseconds.
+const CREDIBLE_US: u64 = 60_000_000;
+
 /// Takes everything that one instance says and everything that the platform says about it.
 pub(crate) struct Log {
     journal: Arc<dyn Journal>,
@@ -99,8 +102,11 @@ impl Log {
         self.line(pipe).extend(bytes);
     }
 
-    /// One whole record that the runtime sent, which may have several lines.
+    /// One whole record that the runtime sent, which may have several lines. Its time is the instance's word:
+    /// taken as long as it can be true.
     pub(crate) fn record(&mut self, stamp_us: u64, message: &[u8]) {
+        let now_us = self.world.now().0;
+        let stamp_us = stamp_us.clamp(now_us.saturating_sub(CREDIBLE_US), now_us);
         let mut line = Line::default();
         line.extend(message);
         self.write_counted(stamp_us, line);
@@ -108,7 +114,12 @@ impl Log {
 
     /// A line of the platform; not counted.
     pub(crate) fn platform(&mut self, message: &str) {
-        self.write(self.world.now().0, message.as_bytes());
+        self.platform_at(self.world.now(), message);
+    }
+
+    /// A line of the platform about something that happened a moment ago.
+    pub(crate) fn platform_at(&mut self, stamp: Stamp, message: &str) {
+        self.write(stamp.0, message.as_bytes());
     }
 
     /// The record of a call, beside its lines.
@@ -218,6 +229,25 @@ mod tests {
         assert_eq!(log.end().unwrap().len(), TAIL_BYTES);
         log.printed(Pipe::Stdout, b"the next one writes again\n");
         assert_eq!(lines(&kept).last().unwrap(), "the next one writes again");
+    }
+
+    #[test]
+    fn a_record_cannot_lie_about_its_time() {
+        #[derive(Default)]
+        struct Stamps(Mutex<Vec<u64>>);
+        impl Journal for Stamps {
+            fn line(&self, _: &str, _: &str, stamp_us: u64, _: &[u8]) {
+                self.0.lock().unwrap().push(stamp_us);
+            }
+            fn record(&self, _: InvocationRecord) {}
+        }
+        let (stamps, world) = (Arc::new(Stamps::default()), World::simulated(1));
+        let now = world.now().0;
+        let mut log = Log::new(stamps.clone(), world, "g".into(), "s".into());
+        for stamp in [0, now - CREDIBLE_US + 7, now - 7, now + 7, u64::MAX] {
+            log.record(stamp, b"x");
+        }
+        assert_eq!(*stamps.0.lock().unwrap(), [now - CREDIBLE_US, now - CREDIBLE_US + 7, now - 7, now, now]);
     }
 
     #[test]

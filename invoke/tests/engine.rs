@@ -188,6 +188,23 @@ async fn a_slow_init_goes_on_within_the_functions_own_timeout() {
 }
 
 #[tokio::test]
+async fn a_call_that_was_not_taken_goes_to_another_instance() {
+    for (deaf, outcome, answer) in
+        [(1, Outcome::Success, "ok"), (3, Outcome::Success, "ok"), (4, Outcome::Crash, "exit status 5")]
+    {
+        let stage = Stage::new(1, BOUNDS);
+        let version = Arc::new(version("f", "1"));
+        (0..deaf).for_each(|_| stage.next_birth(Birth::Deaf));
+        let done = invoke(&stage, &version, "1", "answer:ok").await;
+        assert_eq!(done.record.outcome, outcome, "{deaf}");
+        assert!(text(&done).contains(answer), "{deaf}: {}", text(&done));
+        assert_eq!(stage.book.records.lock().unwrap().len(), 1);
+        assert_eq!(text(&invoke(&stage, &version, "2", "answer:fine").await), "fine");
+        stage.end().await;
+    }
+}
+
+#[tokio::test]
 async fn times_and_reasons_are_true() {
     let stage = Stage::new(1, BOUNDS);
     let version = Arc::new(version("f", "1"));
@@ -324,7 +341,11 @@ async fn a_caller_that_leaves_changes_nothing() {
     assert_eq!(stage.engine.instances()[0].state, InstanceState::Busy, "it runs on");
     {
         let queued = stage.engine.invoke(&version, call("queued", "answer:never"));
-        stage.play(async { tokio::time::timeout(Duration::ZERO, queued).await.is_err() }).await;
+        tokio::select! {
+            biased;
+            done = queued => panic!("{done:?}"),
+            () = tokio::task::yield_now() => {}
+        }
     }
     let next = invoke(&stage, &version, "next", "answer:fine").await;
     assert_eq!((text(&next), next.record.reason.as_str()), ("fine".into(), "freed instance"));

@@ -309,6 +309,22 @@ async fn records_tell_the_truth_about_time_and_memory() {
     ground.end().await;
 }
 
+#[tokio::test]
+async fn a_herd_of_first_calls_is_served_by_as_many_instances_as_fit() {
+    let ground = Ground::new(Bounds { memory_mb: 1024, ..Bounds::default() }).await;
+    let Some(runtime) = ground.runtime(Language::Python) else { return ground.end().await };
+    let version = Arc::new(ground.function(runtime, "app.py", PYTHON));
+    let calls = (0..300).map(|_| ground.invoke(&version, r#"{"deed":"fine"}"#));
+    let done = futures_util::future::join_all(calls).await;
+    let mut instances = std::collections::BTreeSet::new();
+    for done in &done {
+        assert!(text(done).contains(&done.record.request_id), "{}", text(done));
+        instances.insert(done.record.instance.clone());
+    }
+    assert!((1..=4).contains(&instances.len()), "{instances:?}");
+    ground.end().await;
+}
+
 const RUNTIME_API: &str = r#"#!/usr/bin/python3
 import http.client, json, os
 talk = http.client.HTTPConnection(os.environ["AWS_LAMBDA_RUNTIME_API"])

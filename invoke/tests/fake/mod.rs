@@ -30,9 +30,14 @@ pub const BOUNDS: Bounds = Bounds {
 /// What the next instances do when they come up.
 #[derive(Debug, Clone)]
 pub enum Birth {
-    Well { sandbox_ms: u64, init_ms: u64 },
+    Well {
+        sandbox_ms: u64,
+        init_ms: u64,
+    },
     InitError(&'static str),
     ExitInInit(Exit),
+    /// Comes up, and is gone when a call is handed to it.
+    Deaf,
     NoSandbox,
     NoRuntime,
 }
@@ -155,6 +160,7 @@ impl Start for Nursery {
                 world: self.world.clone(),
                 steps: VecDeque::new(),
                 id: String::new(),
+                deaf: false,
                 wake: self.world.moment(),
                 exit: exit.clone(),
                 stdout: to_out,
@@ -212,6 +218,7 @@ struct Fake {
     /// Each with the call that it belongs to.
     steps: VecDeque<(String, String)>,
     id: String,
+    deaf: bool,
     wake: Moment,
     exit: Arc<watch::Sender<Option<Exit>>>,
     stdout: PipeWriter,
@@ -225,6 +232,10 @@ impl Fake {
             Birth::InitError(kind) => self.script(&format!("print:loading initerror:{kind}")),
             Birth::ExitInInit(Exit::Code(code)) => self.script(&format!("exit:{code}")),
             Birth::ExitInInit(Exit::Signal(signal)) => self.script(&format!("signal:{signal}")),
+            Birth::Deaf => {
+                self.deaf = true;
+                self.script("ready");
+            }
             Birth::NoSandbox | Birth::NoRuntime => {}
         }
     }
@@ -265,6 +276,9 @@ impl Fake {
 impl Voice for Fake {
     fn send<'a>(&'a mut self, call: &'a Call, _: u64) -> BoxFuture<'a, Result<(), ChannelError>> {
         Box::pin(async move {
+            if self.deaf {
+                self.exit.send_replace(Some(Exit::Code(5)));
+            }
             if self.exit.borrow().is_some() {
                 return Err(ChannelError::Closed);
             }
