@@ -17,11 +17,15 @@ dayfly="${CARGO_TARGET_DIR:-target}/release/dayfly"
 scratch="$(mktemp -d "${TMPDIR:-/tmp}/dayfly-demo.XXXXXX")"
 export DAYFLY_DATA="$scratch/data"
 server=
-finish() {
-  if [ -n "$server" ] && kill -0 "$server" 2>/dev/null; then
-    kill -TERM "$server"
+stop() {
+  if [ -n "$server" ]; then
+    kill -TERM "$server" 2>/dev/null || true
     wait "$server" || true
+    server=
   fi
+}
+finish() {
+  stop
   rm -rf "$scratch"
 }
 trap finish EXIT
@@ -59,6 +63,9 @@ for function in "${functions[@]}"; do
   for _ in {1..20}; do call "$function" >/dev/null 2>&1; done
 done
 
-say "what they took and cost"
-"$dayfly" list --cost
+table="$("$dayfly" list --cost)"
+say "stopping it"
+stop
+say "what the functions took and cost"
+printf '%s\n' "$table"
 printf '\nto keep Dayfly running:\n  %s up\n' "$dayfly"

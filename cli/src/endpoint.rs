@@ -3,7 +3,12 @@
 use crate::failure::Failure;
 use access::{Credentials, RootKey};
 use serde::Deserialize;
+use std::net::{TcpStream, ToSocketAddrs as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Longest wait for a connection that only shows whether there is one.
+const CONNECT: Duration = Duration::from_secs(2);
 
 /// Where a platform started with no flags listens.
 pub const DEFAULT: &str = "http://127.0.0.1:4566";
@@ -114,6 +119,15 @@ impl Endpoint {
     }
 }
 
+impl Endpoint {
+    /// Whether something accepts connections there.
+    pub fn listens(&self) -> bool {
+        let addresses = (self.host.as_str(), self.port).to_socket_addrs();
+        addresses
+            .is_ok_and(|mut all| all.any(|address| TcpStream::connect_timeout(&address, CONNECT).is_ok()))
+    }
+}
+
 impl Target {
     /// Finds platform and key: the flag, the environment, what a platform on `data` left there, the default.
     ///
@@ -169,7 +183,10 @@ fn no_key(endpoint: &Endpoint, data: &Path) -> Failure {
         return Failure::new(format!("no access key for {url}"), why, format!("ls -l {}", path.display()));
     }
     let why = format!("no platform was started on {}, and AWS_ACCESS_KEY_ID is not set", data.display());
-    if endpoint.is_here() {
+    if endpoint.is_here() && endpoint.listens() {
+        let why = format!("something answers there, but {why}");
+        Failure::new(format!("no access key for {url}"), why, "dayfly up --listen 127.0.0.1:0")
+    } else if endpoint.is_here() {
         Failure::new(format!("cannot reach Dayfly at {url}"), why, "dayfly up")
     } else {
         let hint = "export AWS_ACCESS_KEY_ID=… AWS_SECRET_ACCESS_KEY=…";
@@ -205,7 +222,7 @@ mod tests {
                 .map_err(|failure| failure.hint)
         };
         let expect = |url: &str, key: &str, region: &str| Ok((url.into(), key.into(), region.into()));
-        assert_eq!(find(None, &Environment::default()), Err("dayfly up".into()));
+        assert_eq!(find(Some("http://127.0.0.1:1"), &Environment::default()), Err("dayfly up".into()));
         assert_eq!(find(None, &environment), expect(DEFAULT, "AKIDENV", "us-east-1"));
 
         std::fs::write(

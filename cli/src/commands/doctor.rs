@@ -12,12 +12,9 @@ use crate::failure::{Exit, Failure};
 use report::{Check, Report, State};
 use runtimes::Runtimes;
 use sandbox::{Launcher, LauncherOptions};
-use std::net::{TcpListener, TcpStream, ToSocketAddrs as _};
+use std::net::TcpListener;
 use std::path::Path;
-use std::time::Duration;
 use store::DataDir;
-
-const CONNECT: Duration = Duration::from_secs(2);
 
 /// Looks at this machine, and at the running platform if there is one.
 #[derive(Debug, clap::Args)]
@@ -30,16 +27,15 @@ pub fn run(_args: Args, context: &Context) -> Result<Exit, Failure> {
         Ok(target) => target.endpoint.clone(),
         Err(_) => Endpoint::parse(context.endpoint.as_deref().unwrap_or(DEFAULT))?,
     };
-    let listens = listens(&endpoint);
+    let listens = endpoint.listens();
     let mut report = Report::default();
     // The launcher must start before there is a second thread, so it comes first.
-    let launcher = (!listens).then(|| {
+    let ours = listens && target.is_ok();
+    let launcher = (!ours).then(|| {
         let options = LauncherOptions { arguments: vec!["__launcher".into()] };
         Launcher::start(Path::new("/proc/self/exe"), options)
     });
     match (launcher, target) {
-        (Some(launcher), _) => alone(&mut report, launcher, context),
-        (None, Err(failure)) => report.add(failed("platform", &failure)),
         (None, Ok(target)) => {
             let client = Client::new(target, context.world.clone());
             match block_on(async { platform::status(&client).await.map_err(CallError::into) }) {
@@ -47,16 +43,20 @@ pub fn run(_args: Args, context: &Context) -> Result<Exit, Failure> {
                 Err(failure) => report.add(failed("platform", &failure)),
             }
         }
+        (launcher, target) => {
+            report.add(match target {
+                Err(failure) if listens => Check::new("platform", State::Weak, failure.why).fix(failure.hint),
+                _ => Check::new("platform", State::Weak, "none runs here".into()).fix("dayfly up".into()),
+            });
+            if let Some(launcher) = launcher {
+                alone(&mut report, launcher, context);
+            }
+        }
     }
     report.add(port(&endpoint, listens));
     machine::add_checks(&mut report, context);
     report.show(context);
     Ok(if report.is_able() { Exit::Done } else { Exit::Failed })
-}
-
-fn listens(endpoint: &Endpoint) -> bool {
-    let addresses = (endpoint.host.as_str(), endpoint.port).to_socket_addrs();
-    addresses.is_ok_and(|mut all| all.any(|address| TcpStream::connect_timeout(&address, CONNECT).is_ok()))
 }
 
 fn failed(name: &'static str, failure: &Failure) -> Check {
@@ -84,7 +84,6 @@ fn running(report: &mut Report, status: &Status) {
 
 /// Without a platform: probes as the platform would at its start.
 fn alone(report: &mut Report, launcher: Result<Launcher, sandbox::SandboxError>, context: &Context) {
-    report.add(Check::new("platform", State::Weak, "none runs here".into()).fix("dayfly up".into()));
     let launcher = match launcher {
         Ok(launcher) => launcher,
         Err(error) => {

@@ -130,12 +130,15 @@ fn banner(context: &Context, ready: &Ready) {
     let missing: Vec<&sandbox::Layer> = ready.protections.iter().filter(|layer| !layer.on).collect();
     let on = ready.protections.len() - missing.len();
     fact("protections", &format!("level {} of 3; {on} on, {} missing", ready.level, missing.len()));
-    for layer in missing {
+    for layer in &missing {
         let why = layer.why_missing.as_deref().unwrap_or("no reason is known");
-        screen.line(format!("{:<12}   {} {}: {why}", "", "missing".yellow(), layer.name));
-        if let Some(fix) = &layer.how_to_fix {
-            screen.line(format!("{:<12}   {} {fix}", "", "fix".cyan()));
-        }
+        screen.line(format!("{:<12} {} {}: {why}", "", "missing".yellow(), layer.name));
+    }
+    let mut fixes: Vec<&str> = missing.iter().filter_map(|layer| layer.how_to_fix.as_deref()).collect();
+    fixes.sort_unstable();
+    fixes.dedup();
+    for fix in fixes {
+        screen.line(format!("{:<12} {} {fix}", "", "to fix:".cyan()));
     }
     if !ready.address.ip().is_loopback() {
         fact("open to", &format!("other machines, by plain HTTP, on {}", ready.address));

@@ -308,7 +308,8 @@ impl Installer<'_> {
     }
 }
 
-fn has_pip(python: &Path, phase: &Phase) -> bool {
+/// Whether this interpreter has pip.
+pub fn has_pip(python: &Path, phase: &Phase) -> bool {
     Tool::new(python, Path::new("/")).args(["-m", "pip", "--version"]).run(phase).is_ok_and(|ran| ran.success)
 }
 

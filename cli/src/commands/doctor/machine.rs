@@ -3,6 +3,7 @@
 use super::report::{Check, Report, State};
 use crate::context::Context;
 use crate::figure;
+use crate::recipe::python::has_pip;
 use crate::tool;
 use std::fs;
 use std::path::Path;
@@ -28,7 +29,7 @@ pub fn add_checks(report: &mut Report, context: &Context) {
     report.add(memory(&read("/proc/meminfo")));
     report.add(disk(&context.data));
     report.add(clock(context.world.now().seconds()));
-    report.add(builders());
+    report.add(builders(context));
 }
 
 fn read(path: &str) -> String {
@@ -149,18 +150,25 @@ fn clock(now_s: u64) -> Check {
 }
 
 /// What `dayfly deploy` builds with.
-fn builders() -> Check {
-    let names = ["uv", "python3", "npm", "cargo"];
-    let found: Vec<&str> = names.into_iter().filter(|name| tool::find(name).is_some()).collect();
+fn builders(context: &Context) -> Check {
+    let phase = context.screen.phase("builders", "looking for pip");
+    let pip = tool::find("python3").is_some_and(|python| has_pip(&python, &phase));
+    drop(phase);
+    let on_path = |name: &'static str| (name, tool::find(name).is_some());
+    let all = [on_path("uv"), ("pip", pip), on_path("npm"), on_path("cargo")];
+    let found: Vec<&str> = all.iter().filter(|(_, is_there)| *is_there).map(|(name, _)| *name).collect();
     let words = match found.as_slice() {
-        [] => "none of uv, python3, npm, cargo".to_owned(),
+        [] => "none of uv, pip, npm, cargo".to_owned(),
         found => format!("{} (for dayfly deploy)", found.join(", ")),
     };
     let has = |name: &str| found.contains(&name);
-    if (has("uv") || has("python3")) && has("npm") {
+    let missing = [(has("uv") || has("pip"), "python3-pip"), (has("npm"), "npm")];
+    let missing: Vec<&str> = missing.iter().filter(|(has, _)| !has).map(|(_, package)| *package).collect();
+    if missing.is_empty() {
         Check::new("builders", State::Good, words)
     } else {
-        Check::new("builders", State::Weak, words).fix("sudo apt-get install -y python3-pip npm".into())
+        let fix = format!("sudo apt-get install -y {}", missing.join(" "));
+        Check::new("builders", State::Weak, words).fix(fix)
     }
 }
 
