@@ -96,7 +96,7 @@ impl Package {
             return Err(Failure::new(
                 format!("the package has {files} files"),
                 format!("the limit zip-entries is {allowed}; the largest parts are {}", self.offenders()),
-                "echo 'folder/' >> .dayflyignore",
+                self.leave_out(),
             ));
         }
         Ok(())
@@ -131,8 +131,13 @@ impl Package {
         Failure::new(
             format!("the package is too large: {} {how}", figure::bytes(bytes)),
             format!("{} is allowed; the largest parts are {}", figure::bytes(allowed), self.offenders()),
-            "echo 'folder/' >> .dayflyignore",
+            self.leave_out(),
         )
+    }
+
+    fn leave_out(&self) -> String {
+        let name = self.heaviest(1).into_iter().next().map_or_else(String::new, |(name, _)| name);
+        format!("echo '/{name}' >> .dayflyignore")
     }
 
     fn offenders(&self) -> String {
@@ -234,5 +239,6 @@ mod tests {
         let failure = package.check().expect_err("it is too large");
         assert_eq!(failure.what, "the package is too large: 300 MB unpacked");
         assert_eq!(failure.why, "250 MB is allowed; the largest parts are big/ 300 MB");
+        assert_eq!(failure.hint, "echo '/big/' >> .dayflyignore");
     }
 }
