@@ -54,8 +54,8 @@ pub(crate) fn receive(socket: impl AsFd, wait: bool) -> io::Result<Option<Messag
     let waiting = if wait { RecvFlags::empty() } else { RecvFlags::DONTWAIT };
     let (_, length) = loop {
         match rustix::net::recv(&socket, &mut [0; 0][..], waiting | RecvFlags::PEEK | RecvFlags::TRUNC) {
-            Err(rustix::io::Errno::INTR) => {}
-            Err(rustix::io::Errno::CONNRESET) => return Ok(None),
+            // Said once, by an end that was closed with something unread; what it has sent before that is still there.
+            Err(rustix::io::Errno::INTR | rustix::io::Errno::CONNRESET) => {}
             other => break other?,
         }
     };
@@ -66,9 +66,11 @@ pub(crate) fn receive(socket: impl AsFd, wait: bool) -> io::Result<Option<Messag
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
-    let got = match rustix::net::recvmsg(&socket, &mut [IoSliceMut::new(&mut bytes)], &mut ancillary, flags) {
-        Err(rustix::io::Errno::CONNRESET) => return Ok(None),
-        other => other?,
+    let got = loop {
+        match rustix::net::recvmsg(&socket, &mut [IoSliceMut::new(&mut bytes)], &mut ancillary, flags) {
+            Err(rustix::io::Errno::INTR | rustix::io::Errno::CONNRESET) => {}
+            other => break other?,
+        }
     };
     let mut fds = Vec::new();
     for message in ancillary.drain() {
@@ -110,6 +112,16 @@ mod tests {
         drop(a);
         assert!(receive(&b, false).unwrap().is_none());
         assert_eq!(send(&b, b"x", &[]).unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+    }
+
+    #[test]
+    fn last_words_of_an_end_that_did_not_listen_are_heard() {
+        let (a, b) = pair().unwrap();
+        send(&a, b"unread", &[]).unwrap();
+        send(&b, b"farewell", &[]).unwrap();
+        drop(b);
+        assert_eq!(receive(&a, false).unwrap().unwrap().bytes, b"farewell");
+        assert!(receive(&a, false).unwrap().is_none());
     }
 
     #[test]

@@ -32,9 +32,8 @@ impl View {
             no_capabilities: sets
                 .is_ok_and(|sets| (sets.effective | sets.permitted | sets.inheritable).is_empty()),
             no_new_privileges: rustix::thread::no_new_privs().unwrap_or(false),
-            // Reading the mode is itself refused by a filter that does not know it.
             filtered: rustix::thread::secure_computing_mode()
-                .map_or(true, |mode| mode != rustix::thread::SecureComputingMode::Disabled),
+                .is_ok_and(|mode| mode == rustix::thread::SecureComputingMode::Filter),
             root_writable: made.is_ok(),
             host_visible: rustix::fs::stat("/sys/kernel").is_ok()
                 || rustix::fs::stat("/proc/sys/kernel").is_ok(),

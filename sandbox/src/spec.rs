@@ -178,26 +178,30 @@ mod tests {
         }
     }
 
+    fn bind(host: &str, guest: &str) -> Bind {
+        Bind { host: host.into(), guest: guest.into() }
+    }
+
     #[test]
     fn refuses_what_cannot_be() {
-        let bind = |host: &str, guest: &str| Bind { host: host.into(), guest: guest.into() };
-        let cases: [(&str, &dyn Fn(&mut Spec)); 16] = [
-            ("absolute", &|s| s.argv.clear()),
-            ("absolute", &|s| s.argv = vec!["true".into()]),
-            ("NUL", &|s| s.argv.push("a\0".into())),
-            ("environment", &|s| s.env.push((String::new(), "x".into()))),
-            ("environment", &|s| s.env.push(("A=B".into(), "x".into()))),
-            ("environment", &|s| s.env.push(("A".into(), "x\0".into()))),
-            ("working", &|s| s.workdir = "tmp".into()),
-            ("working", &|s| s.workdir = "/tmp/..".into()),
-            ("working", &|s| s.workdir = "/proc/self/fd/5".into()),
-            ("binds", &|s| s.binds = vec![bind("/x", "/")]),
-            ("binds", &|s| s.binds = vec![bind("/x", "/y/../z")]),
-            ("binds", &|s| s.binds = vec![bind("x", "/y")]),
-            ("too many binds", &|s| s.binds = vec![bind("/x", "/y"); 33]),
-            ("port", &|s| s.listen = vec![0]),
-            ("memory", &|s| s.memory_bytes = 0),
-            ("process", &|s| s.pids = 0),
+        type Spoil = fn(&mut Spec);
+        let cases: [(&str, Spoil); 16] = [
+            ("absolute", |s| s.argv.clear()),
+            ("absolute", |s| s.argv = vec!["true".into()]),
+            ("NUL", |s| s.argv.push("a\0".into())),
+            ("environment", |s| s.env.push((String::new(), "x".into()))),
+            ("environment", |s| s.env.push(("A=B".into(), "x".into()))),
+            ("environment", |s| s.env.push(("A".into(), "x\0".into()))),
+            ("working", |s| s.workdir = "tmp".into()),
+            ("working", |s| s.workdir = "/tmp/..".into()),
+            ("working", |s| s.workdir = "/proc/self/fd/5".into()),
+            ("binds", |s| s.binds = vec![bind("/x", "/")]),
+            ("binds", |s| s.binds = vec![bind("/x", "/y/../z")]),
+            ("binds", |s| s.binds = vec![bind("x", "/y")]),
+            ("too many binds", |s| s.binds = vec![bind("/x", "/y"); 33]),
+            ("port", |s| s.listen = vec![0]),
+            ("memory", |s| s.memory_bytes = 0),
+            ("process", |s| s.pids = 0),
         ];
         sound().check().unwrap();
         for (expected, spoil) in cases {

@@ -121,19 +121,23 @@ fn sweep(parent: &Path) {
         let name = entry.file_name();
         let Some(pid) = name.to_str().and_then(|name| name.strip_prefix("dayfly-")) else { continue };
         if pid.parse::<u32>().is_ok_and(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
-            remove_tree(&entry.path());
+            // The last of them may still be dying.
+            let mut tries = 0..100;
+            while remove_tree(&entry.path()).is_err() && tries.next().is_some() {
+                std::thread::sleep(std::time::Duration::from_millis(2));
+            }
         }
     }
 }
 
 /// Removes a directory of groups and the groups in it.
-fn remove_tree(path: &Path) {
+fn remove_tree(path: &Path) -> io::Result<()> {
     for entry in fs::read_dir(path).into_iter().flatten().flatten() {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             let _ = fs::remove_dir(entry.path());
         }
     }
-    let _ = fs::remove_dir(path);
+    remove_group(path)
 }
 
 /// Removes a group's directory; that it is gone already is fine.

@@ -75,35 +75,17 @@ mod tests {
     #[test]
     fn finds_hierarchies_and_its_own_place() {
         let v1 = "4:memory:/a/b\n1:cpu,cpuacct:/\n0::/";
-        let cases: [(&str, &str, &str, &[(&str, &str)]); 4] = [
-            (
-                "cgroup",
-                HYBRID,
-                v1,
-                &[
-                    ("/sys/fs/cgroup/cpu,cpuacct", "/sys/fs/cgroup/cpu,cpuacct"),
-                    ("/sys/fs/cgroup/memory", "/sys/fs/cgroup/memory/a/b"),
-                ],
-            ),
-            ("cgroup2", HYBRID, v1, &[("/sys/fs/cgroup/unified", "/sys/fs/cgroup/unified")]),
-            (
-                "cgroup",
-                CONTAINER,
-                "4:memory:/docker/abc",
-                &[("/sys/fs/cgroup/memory", "/sys/fs/cgroup/memory")],
-            ),
-            (
-                "cgroup2",
-                UNIFIED,
-                "0::/user.slice/x.service",
-                &[("/sys/fs/cgroup", "/sys/fs/cgroup/user.slice/x.service")],
-            ),
+        let cases = [
+            ("cgroup", HYBRID, v1, "/sys/fs/cgroup/cpu,cpuacct /sys/fs/cgroup/memory/a/b"),
+            ("cgroup2", HYBRID, v1, "/sys/fs/cgroup/unified"),
+            ("cgroup", CONTAINER, "4:memory:/docker/abc", "/sys/fs/cgroup/memory"),
+            ("cgroup2", UNIFIED, "0::/user.slice/x.service", "/sys/fs/cgroup/user.slice/x.service"),
+            ("cgroup2", CONTAINER, "0::/", ""),
         ];
         for (kind, mounts, own, expected) in cases {
-            let found = mounted(kind, mounts, own);
-            let found: Vec<_> =
-                found.iter().map(|m| (m.top.to_str().unwrap(), m.own.to_str().unwrap())).collect();
-            assert_eq!(found, expected, "{kind} in {own}");
+            let found: Vec<_> = mounted(kind, mounts, own).into_iter().map(|m| m.own).collect();
+            let found: Vec<_> = found.iter().map(|own| own.to_str().unwrap()).collect();
+            assert_eq!(found.join(" "), expected, "{kind} in {own}");
         }
     }
 }

@@ -88,7 +88,7 @@ impl Hierarchy for Forest {
 
     fn remove(&self) {
         for tree in &self.trees {
-            remove_tree(&tree.folder);
+            let _ = remove_tree(&tree.folder);
         }
     }
 }

@@ -115,7 +115,7 @@ impl Hierarchy for Tree {
     }
 
     fn remove(&self) {
-        remove_tree(&self.folder);
+        let _ = remove_tree(&self.folder);
     }
 }
 
@@ -183,6 +183,35 @@ fn settings(limits: &Limits) -> Vec<(&'static str, String, bool)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Where the tree is mounted and writable, whatever controllers it has: a group is made, entered, killed, removed.
+    #[test]
+    fn a_group_is_killed_and_removed() {
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+        let own = fs::read_to_string("/proc/self/cgroup").unwrap();
+        let Some(place) = mounted("cgroup2", &mounts, &own).into_iter().next() else {
+            println!("not run: no v2 tree is mounted");
+            return;
+        };
+        let Ok(tree) = Tree::below(&place.own) else {
+            println!("not run: {} is not writable", place.own.display());
+            return;
+        };
+        let group = tree.make("test").unwrap();
+        let mut child = std::process::Command::new("/bin/sleep").arg("1000").spawn().unwrap();
+        let folder = place.own.join(own_folder()).join("test");
+        fs::write(folder.join("cgroup.procs"), child.id().to_string()).unwrap();
+        assert_eq!(group.remove().unwrap_err().kind(), io::ErrorKind::ResourceBusy);
+        assert!(matches!(group.entry(), Entry::Birth(_)));
+        group.kill();
+        assert!(!child.wait().unwrap().success());
+        while group.remove().is_err() {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        group.remove().unwrap();
+        tree.remove();
+        assert!(!place.own.join(own_folder()).exists());
+    }
 
     #[test]
     fn settings_follow_the_limits() {

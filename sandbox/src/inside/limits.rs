@@ -8,6 +8,9 @@ use std::io;
 /// How much a process may allocate where no control group bounds the sandbox: interpreters reserve more than they use.
 const SLACK_BYTES: u64 = 512 << 20;
 
+/// How much larger than all of `/tmp` a file may look.
+const LARGEST_BEYOND_TMP_BYTES: u64 = 1 << 30;
+
 /// Whether a control group bounds memory, or only limits per process do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ceiling {
@@ -38,7 +41,8 @@ pub(super) fn set(request: &SandboxRequest, ceiling: Ceiling) -> io::Result<()> 
         (Resource::Nofile, 1024),
         (Resource::Nproc, u64::from(request.pids)),
         (Resource::Core, 0),
-        (Resource::Fsize, request.tmp_bytes),
+        // `/tmp` is full before; this only bounds what looks large and is not.
+        (Resource::Fsize, request.tmp_bytes.saturating_mul(2).saturating_add(LARGEST_BEYOND_TMP_BYTES)),
         (Resource::Memlock, 64 << 10),
         (Resource::Sigpending, 256),
         (Resource::Msgqueue, 64 << 10),

@@ -19,7 +19,12 @@ impl Line {
 
     /// The next message; `None` when the other end is gone. Cancelling loses nothing.
     pub(super) async fn receive(&self) -> io::Result<Option<Message>> {
-        self.0.async_io(Interest::READABLE, |socket| channel::receive(socket, false)).await
+        self.take(|socket| channel::receive(socket, false)).await
+    }
+
+    /// Calls `take` when there may be something to receive, until it answers with anything but `WouldBlock`.
+    pub(super) async fn take<T>(&self, take: impl FnMut(&OwnedFd) -> io::Result<T>) -> io::Result<T> {
+        self.0.async_io(Interest::READABLE, take).await
     }
 
     /// Sends a message if there is room for it.

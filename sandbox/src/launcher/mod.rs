@@ -51,6 +51,11 @@ impl Launcher {
         Ok(process::drop_privileges()?)
     }
 
+    /// The launcher's process id.
+    pub fn process_id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// What protects sandboxes here.
     pub fn protections(&self) -> &Protections {
         self.process.protections()
@@ -92,9 +97,10 @@ impl Launcher {
                 (Report::Made { meters, pid }, None) => {
                     Sandbox::new(id, line, pipes, (meters, pid), made.fds)
                 }
-                (Report::Failed(failure), _) => Err(failure.into()),
+                (Report::Failed(failure), None) => Err(failure.into()),
+                // What failed inside comes first: the launcher may have stumbled over that very end.
                 (_, Some(failure)) => {
-                    // Its end is the proof that nothing is left of it.
+                    // The end of the line is the proof that nothing is left.
                     while line.receive().await?.is_some() {}
                     Err(failure.into())
                 }

@@ -5,7 +5,7 @@ use crate::kernel;
 use crate::protocol::{CONTROL, Hello, decode};
 use crate::{Protections, SandboxError};
 use rustix::net::sockopt;
-use rustix::process::DumpableBehavior;
+use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -37,6 +37,7 @@ pub(super) struct Process {
 
 impl Process {
     pub(super) fn start(exe: &Path, options: &LauncherOptions) -> Result<Self, SandboxError> {
+        raise_descriptor_limit()?;
         let (control, far_control) = channel::pair()?;
         let child = spawn(exe, options, &far_control)?;
         drop(far_control);
@@ -48,6 +49,10 @@ impl Process {
         let hello = channel::receive(control, true)?.ok_or(SandboxError::LauncherGone)?;
         process.protections = decode::<Hello>(&hello.bytes)?.protections;
         Ok(process)
+    }
+
+    pub(super) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     pub(super) fn protections(&self) -> &Protections {
@@ -81,6 +86,12 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Each sandbox takes a dozen descriptors here and as many in the launcher, which inherits the limit.
+fn raise_descriptor_limit() -> io::Result<()> {
+    let limit = getrlimit(Resource::Nofile);
+    Ok(setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit })?)
 }
 
 fn spawn(exe: &Path, options: &LauncherOptions, control: &OwnedFd) -> io::Result<Child> {

@@ -1,7 +1,7 @@
 //! A living sandbox, as the server holds it.
 
 use super::line::Line;
-use crate::channel::Message;
+use crate::channel::{self, Message};
 use crate::gauge::{Gauge, Meter};
 use crate::protocol::{Report, decode};
 use crate::{Exit, SandboxError};
@@ -10,7 +10,7 @@ use std::io;
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// A sandbox with its program running. Dropping it kills everything inside.
 #[derive(Debug)]
@@ -29,6 +29,8 @@ pub struct Sandbox {
     end: OnceLock<End>,
     /// Wakes those who wait for the end.
     told: tokio::sync::Notify,
+    /// Held for as long as receiving without waiting takes.
+    hearing: Mutex<()>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -78,7 +80,8 @@ impl Sandbox {
         let gauge = Gauge::new(meters.into_iter().zip(fds).collect(), (!counts).then_some(pid));
         let Pipes { control, stdout, stderr } = pipes;
         let (end, told) = (OnceLock::new(), tokio::sync::Notify::new());
-        Ok(Self { control, stdout, stderr, listeners, id, line, gauge, end, told })
+        let hearing = Mutex::default();
+        Ok(Self { control, stdout, stderr, listeners, id, line, gauge, end, told, hearing })
     }
 
     /// The spec's id.
@@ -111,10 +114,21 @@ impl Sandbox {
                 return end.exit;
             }
             tokio::select! {
-                report = self.line.receive() => self.note(report.ok().flatten().as_ref()),
+                _ = self.line.take(|socket| self.listen(socket)) => {}
                 () = told => {}
             }
         }
+    }
+
+    /// Takes a report off the line. In one go with noting it: who hears next that the line has ended must find the
+    /// end noted.
+    fn listen(&self, socket: &OwnedFd) -> io::Result<()> {
+        let _one_at_a_time = self.hearing.lock().unwrap_or_else(PoisonError::into_inner);
+        match channel::receive(socket, false) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(error),
+            report => self.note(report.ok().flatten().as_ref()),
+        }
+        Ok(())
     }
 
     fn note(&self, report: Option<&Message>) {

@@ -42,19 +42,21 @@ pub(super) fn survey() -> (Option<Maker>, Protections) {
     }
 }
 
-/// Enters a mount namespace of its own, for which an ordinary user needs a user namespace of its own. Returns whether
-/// it may map any user of the machine.
+/// Enters mount and network namespaces of its own, for which an ordinary user needs a user namespace of its own. The
+/// network has nothing in it: the launcher shall speak to nobody but the server. Returns whether it may map any user of
+/// the machine.
 fn take_place() -> io::Result<bool> {
     let root = rustix::process::geteuid().is_root();
     if root {
         rustix::thread::set_thread_groups(&[])?;
         kernel::keep_capabilities_across_users()?;
     }
-    let mounts = unshare(UnshareFlags::NEWNS);
-    let privileged = mounts.is_ok();
-    if let Err(error) = mounts {
+    let own = UnshareFlags::NEWNS | UnshareFlags::NEWNET;
+    let unshared = unshare(own);
+    let privileged = unshared.is_ok();
+    if let Err(error) = unshared {
         let (user, group) = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
-        unshare(UnshareFlags::NEWUSER | UnshareFlags::NEWNS).map_err(|_| error)?;
+        unshare(UnshareFlags::NEWUSER | own).map_err(|_| error)?;
         fs::write("/proc/self/setgroups", "deny")?;
         fs::write("/proc/self/gid_map", format!("{group} {group} 1"))?;
         fs::write("/proc/self/uid_map", format!("{user} {user} 1"))?;
@@ -188,24 +190,7 @@ fn protections(maker: &Maker, view: &View) -> Protections {
             "use Linux 5.8 or newer; in a container, one whose /proc is not masked",
         ),
     ];
-    let missing = maker.cgroups.missing();
-    for (controller, name, instead) in [
-        (
-            "memory",
-            "memory limit",
-            "; instead memory is looked at ten times a second, and limited per process",
-        ),
-        ("cpu", "cpu limit", ""),
-        ("pids", "process limit", "; instead processes are counted per user"),
-    ] {
-        let why = missing.iter().find(|(missing, _)| *missing == controller);
-        layers.push(layer(
-            name,
-            why.is_none(),
-            &why.map_or(String::new(), |(_, why)| format!("{why}{instead}")),
-            "run the platform as root, or as a systemd service with Delegate=yes",
-        ));
-    }
+    layers.extend(limits(&maker.cgroups.missing()));
     let sound = |name: &str| layers.iter().any(|layer| layer.name == name && layer.on);
     let basic = ["namespaces", "own root file system", "no capabilities", "no new privileges"];
     let level = if layers.iter().all(|layer| layer.on) {
@@ -216,6 +201,28 @@ fn protections(maker: &Maker, view: &View) -> Protections {
         1
     };
     Protections { level, layers }
+}
+
+/// What control groups limit, and what else does where they cannot.
+fn limits(missing: &[(&str, String)]) -> impl Iterator<Item = Layer> {
+    let controllers = [
+        (
+            "memory",
+            "memory limit",
+            "; instead memory is looked at ten times a second, and limited per process",
+        ),
+        ("cpu", "cpu limit", ""),
+        ("pids", "process limit", "; instead processes are counted per user"),
+    ];
+    controllers.into_iter().map(|(controller, name, instead)| {
+        let why = missing.iter().find(|(missing, _)| *missing == controller);
+        layer(
+            name,
+            why.is_none(),
+            &why.map_or(String::new(), |(_, why)| format!("{why}{instead}")),
+            "run the platform as root, or as a systemd service with Delegate=yes",
+        )
+    })
 }
 
 fn landlock(version: i32) -> Layer {

@@ -1,0 +1,320 @@
+//! Getting out: seeing, reaching or changing what is not the sandbox's own. Where several layers forbid the same, each is
+//! also tried with the others off. Numbers are those of the project's list of security checks.
+#![allow(unsafe_code, reason = "a key is planted in this process's own keyring")]
+
+mod arena;
+
+use arena::{Arena, Attempts, Mode, in_each_mode, read_to_end, wait_for_line};
+use sandbox::{Exit, Layers, Spec};
+use std::fs;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{SocketAddr, UnixListener};
+
+const REFUSED: [&str; 3] = ["EPERM", "EACCES", "ENOSYS"];
+
+fn only(change: impl FnOnce(&mut Layers)) -> Layers {
+    let mut layers = Layers { seccomp: false, landlock: false, ..Layers::default() };
+    change(&mut layers);
+    layers
+}
+
+/// Check 9: with the filter, and by namespaces and privileges alone.
+#[test]
+fn no_process_can_be_debugged() {
+    in_each_mode(async |arena| {
+        let launcher = arena.launcher.process_id().to_string();
+        for layers in [Layers::default(), only(|_| ())] {
+            let tried = arena.attack(&["debug", &Arena::outsider(), &launcher], layers).await;
+            tried.expect_all(&["EPERM", "ESRCH", "ENOSYS", "EACCES", "ENOENT", "EBADF"]);
+        }
+    });
+}
+
+/// Check 10. A secret of the platform is nowhere to be found.
+#[test]
+fn the_system_cannot_be_read() {
+    in_each_mode(async |arena| {
+        let tried = arena.attack(&["read"], Layers::default()).await;
+        // The folder exists, empty, for programs that look into it.
+        tried.expect_all(&["ENOENT", "EACCES", "EPERM"]);
+
+        let canary = format!("canary-{}", std::process::id());
+        let reversed: String = canary.chars().rev().collect();
+        fs::write(arena.folder.path().join("secret"), &canary).expect("a file");
+        let mut spec = arena.spec(&["search", &reversed]);
+        let other = Spec { env: vec![("SECRET".to_owned(), canary.clone())], ..arena.spec(&["sleep"]) };
+        let other = arena.create(other).await;
+        spec.memory_bytes = 512 << 20;
+        let outcome = arena.run(spec).await;
+        let tried = Attempts::parse(&outcome.stdout, &format!("{outcome:?}"));
+        tried.expect(&[("files with it", &["0"]), ("files read", &["many"])]);
+        drop(other);
+    });
+}
+
+/// Check 10: mounts name no place of the host but the one that was bound.
+#[test]
+fn mounts_are_neutral() {
+    in_each_mode(async |arena| {
+        let program = arena.host_program(&["/bin/cat", "/proc/self/mountinfo"]);
+        let outcome = arena.run(program).await;
+        let home = env!("CARGO_MANIFEST_DIR");
+        for place in [home, "/sys", "/root", "/home", "cgroup"] {
+            assert!(!outcome.stdout.contains(place), "{place} in {}", outcome.stdout);
+        }
+    });
+}
+
+/// Check 11: by a keyring of its own alone, and by the filter alone.
+#[test]
+fn keys_stay_where_they_are() {
+    const NAME: &str = "dayfly-test-canary";
+    let _key = PlantedKey::plant(NAME);
+    in_each_mode(async |arena| {
+        let cases = [
+            (Layers::default(), REFUSED.as_slice(), REFUSED.as_slice()),
+            (only(|_| ()), &["ENOKEY", "EACCES", "EPERM"], &["ENOKEY", "EACCES", "EPERM", "done"]),
+            (Layers { keyring: false, ..Layers::default() }, REFUSED.as_slice(), REFUSED.as_slice()),
+        ];
+        for (layers, found, added) in cases {
+            let tried = arena.attack(&["keys", NAME], layers).await;
+            tried.expect(&[("search session", found), ("search user", found), ("request", found)]);
+            tried.expect(&[("add", added)]);
+        }
+        if arena.mode == Mode::Root {
+            let neither = only(|layers| layers.keyring = false);
+            assert_eq!(
+                arena.attack(&["keys", NAME], neither).await.of("search session"),
+                "done",
+                "it is there to find"
+            );
+        }
+    });
+}
+
+/// A key in this process's session keyring, which its children inherit.
+struct PlantedKey(i64);
+
+impl PlantedKey {
+    fn plant(name: &str) -> Self {
+        let name = std::ffi::CString::new(name).expect("a name");
+        // SAFETY: the strings are valid C strings, the length is that of the payload.
+        let key = unsafe {
+            libc::syscall(libc::SYS_add_key, c"user".as_ptr(), name.as_ptr(), c"secret".as_ptr(), 6, -3_i64)
+        };
+        assert!(key > 0, "the key can be planted");
+        Self(key)
+    }
+}
+
+impl Drop for PlantedKey {
+    fn drop(&mut self) {
+        const KEYCTL_REVOKE: i64 = 3;
+        // SAFETY: takes integers only.
+        unsafe { libc::syscall(libc::SYS_keyctl, KEYCTL_REVOKE, self.0) };
+    }
+}
+
+/// Check 12: with all layers, by lack of capabilities alone, and, with capabilities kept, by ownership alone: then
+/// mounts may change inside, but nothing of the host does.
+#[test]
+fn mounts_cannot_be_changed() {
+    in_each_mode(async |arena| {
+        let data = arena.folder.path().join("package/data");
+        for layers in [Layers::default(), only(|_| ())] {
+            let tried = arena.attack(&["mounts", "/opt/evil"], layers).await;
+            tried.expect_all(&["EPERM", "EACCES", "ENOSYS", "EROFS", "EINVAL"]);
+        }
+        let landlocked = Layers { seccomp: false, capabilities: false, ..Layers::default() };
+        let tried = arena.attack(&["mounts", "/opt/evil"], landlocked).await;
+        for attempt in [
+            "remount folder",
+            "remount root",
+            "tmpfs",
+            "proc",
+            "umount proc",
+            "pivot_root",
+            "write /etc/passwd",
+        ] {
+            tried.expect(&[(attempt, &["EPERM", "EACCES", "EROFS", "EBUSY", "EINVAL"])]);
+        }
+        if arena.mode == Mode::Root {
+            let tried =
+                arena.attack(&["mounts", "/opt/evil"], only(|layers| layers.capabilities = false)).await;
+            let refused = ["EPERM", "EACCES", "EROFS"].as_slice();
+            for path in ["/opt/evil/data", "/etc/passwd"] {
+                tried.expect(&[(&format!("write {path}"), refused), (&format!("chmod {path}"), refused)]);
+            }
+        }
+        assert_eq!(fs::read_to_string(&data).expect("own file"), "data");
+    });
+}
+
+/// Check 15.
+#[test]
+fn only_the_documented_descriptors_are_open() {
+    in_each_mode(async |arena| {
+        for (control, expected) in [(false, "0,1,2"), (true, "0,1,2,3")] {
+            let spec = Spec { control, listen: vec![9001], ..arena.spec(&["descriptors"]) };
+            let outcome = arena.run(spec).await;
+            let tried = Attempts::parse(&outcome.stdout, &format!("{outcome:?}"));
+            assert_eq!(tried.of("open"), expected);
+        }
+    });
+}
+
+/// Checks 14 and 16.
+#[test]
+fn nothing_that_steers_the_host_can_be_written() {
+    in_each_mode(async |arena| {
+        for layers in [Layers::default(), only(|_| ()), Layers { seccomp: false, ..Layers::default() }] {
+            let tried = arena.attack(&["host-files"], layers).await;
+            tried.expect_all(&["ENOENT", "EACCES", "EPERM", "EROFS"]);
+        }
+    });
+}
+
+/// Check 17: by the network namespace and the root alone, and by Landlock alone.
+#[test]
+fn sockets_of_others_are_out_of_reach() {
+    in_each_mode(async |arena| {
+        let name = format!("dayfly-test-{}", std::process::id());
+        let address = SocketAddr::from_abstract_name(&name).expect("a name");
+        let _abstract = UnixListener::bind_addr(&address).expect("the name is free");
+        let path = arena.folder.path().join("socket");
+        let _listener = UnixListener::bind(&path).expect("the path is free");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o777)).expect("own file");
+        let path = path.to_str().expect("a plain path");
+        for layers in [Layers::default(), only(|_| ())] {
+            let tried = arena.attack(&["sockets", &name, path], layers).await;
+            tried.expect(&[("abstract", &["ECONNREFUSED", "EPERM"])]);
+            assert!(tried.all("path").all(|outcome| ["ENOENT", "EACCES", "EPERM"].contains(&outcome)));
+        }
+        let scoped = arena
+            .launcher
+            .protections()
+            .layers
+            .iter()
+            .any(|l| l.name == "landlock" && l.why_missing.is_none());
+        if !scoped {
+            println!("not run: Landlock alone, whose scopes this kernel does not know");
+            return;
+        }
+        // Two sandboxes in one network: the launcher's own.
+        let server = format!(
+            "import socket; s = socket.socket(socket.AF_UNIX); s.bind('\\0{name}'); s.listen(); print('up: 1', flush=True); s.accept()"
+        );
+        if !std::path::Path::new("/usr/bin/python3").exists() {
+            println!("not run: Landlock alone, for which there is no /usr/bin/python3");
+            return;
+        }
+        let shared = Layers { network: false, seccomp: false, ..Layers::default() };
+        let server = arena.host_program(&["/usr/bin/python3", "-I", "-c", &server]);
+        let server = arena.create(Spec { layers: shared.clone(), ..server }).await;
+        wait_for_line(&server.stdout, "up: ").await;
+        let tried = arena.attack(&["sockets", &name, path], shared.clone()).await;
+        tried.expect(&[("abstract", &["EPERM"])]);
+        let unscoped = Layers { landlock: false, ..shared };
+        let tried = arena.attack(&["sockets", &name, path], unscoped).await;
+        assert_eq!(tried.of("abstract"), "done", "the two do share a network, so Landlock it was");
+    });
+}
+
+/// Check 20: with the filter, by counters alone, and without either.
+#[test]
+fn namespaces_cannot_be_made() {
+    in_each_mode(async |arena| {
+        let filtered = arena.attack(&["namespaces"], Layers::default()).await;
+        filtered.expect_all(&["EPERM", "ENOSYS", "EBADF", "EACCES"]);
+        let counted = arena.attack(&["namespaces"], only(|_| ())).await;
+        for kind in ["unshare user", "clone user", "clone3 user"] {
+            counted.expect(&[(kind, &["ENOSPC"])]);
+        }
+        counted.expect_all(&["ENOSPC", "EPERM", "EBADF"]);
+        let neither = arena.attack(&["namespaces"], only(|layers| layers.counters = false)).await;
+        assert_eq!(neither.of("unshare user"), "done", "so it was the counter");
+    });
+}
+
+/// Check 21. A neighbour and the platform live on.
+#[test]
+fn signals_stay_inside() {
+    in_each_mode(async |arena| {
+        let neighbour = arena.create(Spec { control: true, ..arena.spec(&["control"]) }).await;
+        let launcher = arena.launcher.process_id().to_string();
+        for layers in [Layers::default(), only(|_| ())] {
+            let outsider = Arena::outsider();
+            let tried = arena.attack(&["signals", &outsider, &launcher], layers).await;
+            for attempt in ["kill other", "stop other", "thread other", "pidfd other"] {
+                let refused = ["ESRCH", "EPERM", "EBADF", "ENOSYS", "EINVAL"];
+                assert!(tried.all(attempt).all(|outcome| refused.contains(&outcome)), "{attempt}");
+            }
+            tried.expect(&[("first process alive", &["done"]), ("survived", &["done"])]);
+        }
+        use std::io::{Read, Write};
+        let mut control = neighbour.control.as_ref().expect("it was asked for");
+        control.write_all(b"ping").expect("the neighbour lives");
+        control.read_exact(&mut [0; 4]).expect("the neighbour answers");
+        assert_eq!(neighbour.exited().await, Exit::Code(0));
+    });
+}
+
+/// Check 22.
+#[test]
+fn no_program_makes_another_user() {
+    in_each_mode(async |arena| {
+        let program = arena.folder.path().join("package/set-user");
+        fs::copy(arena.folder.path().join("package/evil"), &program).expect("own file");
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o6755)).expect("own file");
+        for layers in [Layers::default(), only(|_| ())] {
+            let spec =
+                Spec { layers, tmp_bytes: 64 << 20, ..arena.spec(&["set-user", "/opt/evil/set-user"]) };
+            let outcome = arena.run(spec).await;
+            let tried = Attempts::parse(&outcome.stdout, &format!("{outcome:?}"));
+            for attempt in ["setuid 0", "setresuid 700000", "setgid 0", "setgroups"] {
+                tried.expect(&[(attempt, &["EPERM", "EINVAL", "ENOSYS"])]);
+            }
+            let users: Vec<_> = tried.all("user").collect();
+            assert_eq!(users, ["993 993", "993 993"], "{outcome:?}");
+            for set in ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"] {
+                assert!(tried.all(set).all(|bits| bits == "0000000000000000"), "{outcome:?}");
+            }
+            assert!(tried.all("NoNewPrivs").all(|on| on == "1"), "{outcome:?}");
+        }
+    });
+}
+
+/// Landlock alone, on the host's own root: what the mount view would not show cannot be opened either.
+#[test]
+fn landlock_alone_hides_the_host() {
+    in_each_mode(async |arena| {
+        if !arena.launcher.protections().layers.iter().any(|layer| layer.name == "landlock" && layer.on) {
+            println!("not run: this kernel has no Landlock");
+            return;
+        }
+        let layers = Layers { root: false, seccomp: false, ..Layers::default() };
+        let program = arena.host_program(&["/bin/cat", "/root/.profile", "/var/lib/dpkg/status"]);
+        let outcome = arena.run(Spec { layers, workdir: "/".to_owned(), ..program }).await;
+        assert_ne!(outcome.exit, Exit::Code(0));
+        for path in ["/root/.profile", "/var/lib/dpkg/status"] {
+            if fs::metadata(path).is_ok() {
+                assert!(outcome.stderr.contains(&format!("{path}: Permission denied")), "{outcome:?}");
+            }
+        }
+    });
+}
+
+/// What a neighbour prints is its own.
+#[test]
+fn output_goes_to_its_owner() {
+    in_each_mode(async |arena| {
+        let one = arena.create(arena.host_program(&["/bin/echo", "one"])).await;
+        let two = arena.create(arena.host_program(&["/bin/echo", "two"])).await;
+        let _ = (one.exited().await, two.exited().await);
+        assert_eq!(
+            (read_to_end(&one.stdout), read_to_end(&two.stdout)),
+            ("one\n".to_owned(), "two\n".to_owned())
+        );
+    });
+}
