@@ -72,7 +72,11 @@ async fn frames_out_of_turn_retire_the_instance() {
         ("an error for another id", answer(19, "b", "{}"), "an error for \"b\" from"),
         ("a last error for another id", answer(21, "b", "{}"), "an error for \"b\" from"),
         ("garbage", b"GET / HTTP/1.1\r\n\r\n".to_vec(), "unknown frame kind 47"),
-        ("too long", [&[255, 255, 255, 255, 18][..], b"x"].concat(), "frame of kind 18 with 4294967295 bytes"),
+        (
+            "too long",
+            [&[255, 255, 255, 255, 18][..], b"x"].concat(),
+            "frame of kind 18 with 4294967295 bytes",
+        ),
         ("a kind of ours", frame(1, b""), "unknown frame kind 1"),
         ("an id that is no text", frame(18, &[2, 0xff, 0xff]), "malformed frame of kind 18"),
     ];
@@ -185,9 +189,10 @@ async fn read_reply(stream: &mut TcpStream) -> (String, String) {
     loop {
         let text = String::from_utf8_lossy(&bytes).into_owned();
         if let Some((head, body)) = text.split_once("\r\n\r\n") {
-            let length = head.to_lowercase().split("content-length: ").nth(1).and_then(|rest| {
-                rest.lines().next().and_then(|digits| digits.trim().parse::<usize>().ok())
-            });
+            let length =
+                head.to_lowercase().split("content-length: ").nth(1).and_then(|rest| {
+                    rest.lines().next().and_then(|digits| digits.trim().parse::<usize>().ok())
+                });
             if body.len() >= length.unwrap_or_default() {
                 return (head.to_owned(), body.to_owned());
             }
@@ -227,18 +232,23 @@ async fn running() -> (Channel, SocketAddr) {
 
 /// State transition errors, as AWS words them.
 fn transition(from: &str, to: &str) -> String {
-    let text = format!("State transition from {from} to {to} failed for runtime. Error: State transition is not allowed");
+    let text = format!(
+        "State transition from {from} to {to} failed for runtime. Error: State transition is not allowed"
+    );
     format!(r#"403 {{"errorMessage":"{text}","errorType":"InvalidStateTransition"}}"#)
 }
 
-#[tokio::test]
-async fn replies_to_a_runtime_that_works_on_a_call() {
+/// A name, what a runtime sends while it works on call `a`, the reply, and the event that follows.
+type Row = (&'static str, Vec<u8>, String, Option<String>);
+
+const STREAMING: &str = "Lambda-Runtime-Function-Response-Mode: streaming\r\n";
+
+fn answers_and_mistakes() -> Vec<Row> {
     let type_header = "Lambda-Runtime-Function-Error-Type: ";
-    let streaming = "Lambda-Runtime-Function-Response-Mode: streaming\r\n";
-    let cases: Vec<(&str, Vec<u8>, String, Option<String>)> = vec![
+    vec![
         ("a response", post(&path("a", "response"), "", "[1]"), ACCEPTED.into(), Some("response a [1]".into())),
         ("no body", post(&path("a", "response"), "", ""), ACCEPTED.into(), Some("response a ".into())),
-        ("streaming mode", post(&path("a", "response"), streaming, "x"), ACCEPTED.into(), Some("response a x".into())),
+        ("streaming mode", post(&path("a", "response"), STREAMING, "x"), ACCEPTED.into(), Some("response a x".into())),
         (
             "another mode",
             post(&path("a", "response"), "Lambda-Runtime-Function-Response-Mode: fast\r\n", "x"),
@@ -269,7 +279,11 @@ async fn replies_to_a_runtime_that_works_on_a_call() {
         ("a wrong path", get("/2018-06-01/runtime/other"), "404 404 page not found".into(), None),
         ("ping", get("/2018-06-01/ping"), "200 pong".into(), None),
         ("no HTTP", b"\x16\x03\x01 nonsense\r\n\r\n".to_vec(), "400".into(), None),
-        (
+    ]
+}
+
+fn bodies_beyond_limits() -> Vec<Row> {
+    vec![        (
             "as large as can be",
             post(&path("a", "response"), "", &"x".repeat(MAX_ANSWER)),
             ACCEPTED.into(),
@@ -293,7 +307,7 @@ async fn replies_to_a_runtime_that_works_on_a_call() {
         (
             "a stream that fails midway",
             [
-                format!("POST {} HTTP/1.1\r\nHost: x\r\n{streaming}Transfer-Encoding: chunked\r\n", path("a", "response")),
+                format!("POST {} HTTP/1.1\r\nHost: x\r\n{STREAMING}Transfer-Encoding: chunked\r\n", path("a", "response")),
                 "Trailer: Lambda-Runtime-Function-Error-Type, Lambda-Runtime-Function-Error-Body\r\n\r\n4\r\npart\r\n0\r\n".into(),
                 "Lambda-Runtime-Function-Error-Type: Function.Late\r\n".into(),
                 "Lambda-Runtime-Function-Error-Body: eyJlcnJvclR5cGUiOiJMYXRlIn0=\r\n\r\n".into(),
@@ -303,7 +317,12 @@ async fn replies_to_a_runtime_that_works_on_a_call() {
             ACCEPTED.into(),
             Some(r#"error a {"errorType":"Late"}"#.into()),
         ),
-    ];
+    ]
+}
+
+#[tokio::test]
+async fn replies_to_a_runtime_that_works_on_a_call() {
+    let cases = answers_and_mistakes().into_iter().chain(bodies_beyond_limits());
     for (name, request, expected, event) in cases {
         let (mut channel, address) = running().await;
         assert_eq!(raw(address, &request).await, expected, "{name}");
@@ -339,11 +358,15 @@ async fn a_second_answer_is_refused_before_and_after_the_next_call() {
 async fn a_connection_that_is_cut_within_an_answer_is_an_error_at_once() {
     let (mut channel, address) = running().await;
     let mut stream = TcpStream::connect(address).await.unwrap();
-    let part = format!("POST {} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf", path("a", "response"));
+    let part =
+        format!("POST {} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf", path("a", "response"));
     stream.write_all(part.as_bytes()).await.unwrap();
     quiet(&mut channel).await;
     drop(stream);
-    assert_eq!(shown(next(&mut channel).await), format!("error a {}", error("Runtime.TruncatedResponse", "")));
+    assert_eq!(
+        shown(next(&mut channel).await),
+        format!("error a {}", error("Runtime.TruncatedResponse", ""))
+    );
     assert!(channel.is_idle());
 }
 
@@ -371,7 +394,8 @@ async fn two_connections_that_poll_share_no_call() {
 #[tokio::test]
 async fn init_errors_end_the_conversation() {
     let (mut channel, address) = runtime_api();
-    let request = post("/2018-06-01/runtime/init/error", "Lambda-Runtime-Function-Error-Type: Runtime.Bad\r\n", "");
+    let request =
+        post("/2018-06-01/runtime/init/error", "Lambda-Runtime-Function-Error-Type: Runtime.Bad\r\n", "");
     assert_eq!(raw(address, &request).await, ACCEPTED);
     assert_eq!(shown(next(&mut channel).await), format!("init error {}", error("Runtime.Bad", "")));
     assert_eq!(raw(address, &request).await, transition("InitError", "InitError"));

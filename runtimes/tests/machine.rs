@@ -16,7 +16,7 @@ fn main() {
     if std::env::args().any(|argument| argument == "__launcher") {
         sandbox::run_launcher()
     }
-    let options = LauncherOptions { arguments: vec!["__launcher".into()], ..LauncherOptions::default() };
+    let options = LauncherOptions { arguments: vec!["__launcher".into()] };
     let launcher = Launcher::start(Path::new("/proc/self/exe"), options).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let passed = runtime.block_on(all(&launcher));
@@ -53,7 +53,9 @@ async fn all(launcher: &Launcher) -> u32 {
 
 /// Whether `other` is the one that a plan takes in place of `one`.
 fn same_but_first(other: &Interpreter, one: &Interpreter) -> bool {
-    other.identifier() == one.identifier() && other.executable != one.executable && other.version >= one.version
+    other.identifier() == one.identifier()
+        && other.executable != one.executable
+        && other.version >= one.version
 }
 
 fn version(runtime: &str, code: &Path, handler: &str) -> Version {
@@ -87,6 +89,8 @@ fn code(home: &Path, name: &str, file: &str, text: &str) -> std::path::PathBuf {
 
 const PYTHON: &str = "import os, json, sqlite3, ssl, hashlib, zoneinfo, ctypes
 def handler(event, context):
+    import logging
+    logging.warning('said')
     return [event, os.environ['MINE'], os.getcwd(), __file__, sorted(os.listdir('/var'))]
 ";
 const NODE: &str = "const crypto = require('crypto'), zlib = require('zlib')
@@ -103,7 +107,8 @@ async fn serves(launcher: &Launcher, runtimes: &Runtimes, interpreter: &Interpre
     let plan = runtimes.plan(&version, &InstanceFacts::default()).unwrap();
     let body = converse(launcher, plan, &name).await;
     let got: serde_json::Value = serde_json::from_str(&body).unwrap();
-    let expected = serde_json::json!([{"k": 1}, "1", "/var/task", format!("/var/task/{file}"), got[4].clone()]);
+    let expected =
+        serde_json::json!([{"k": 1}, "1", "/var/task", format!("/var/task/{file}"), got[4].clone()]);
     assert_eq!(got, expected, "{name}");
     assert!(got[4].as_array().unwrap().contains(&"runtime".into()), "{name}: {got}");
 }
@@ -143,14 +148,22 @@ async fn converse(launcher: &Launcher, plan: StartPlan, name: &str) -> String {
     for id in ["first", "second"] {
         let call = Call { request_id: id.into(), payload: br#"{"k": 1}"#.to_vec(), ..Call::default() };
         channel.send(&call, 4_102_444_800_000).await.unwrap();
-        match tokio::time::timeout(PATIENCE, channel.next()).await.expect("an answer in time") {
-            Event::Response { body, .. } => last = String::from_utf8(body.to_vec()).unwrap(),
-            other => panic!("{name}: {other:?}"),
-        }
+        last = answer(&mut channel, name).await;
         println!("  {id} answer after {:?}", began.elapsed());
     }
     sandbox.kill().await;
     last
+}
+
+/// The answer; what is logged before it must be what the handler says.
+async fn answer(channel: &mut Channel, name: &str) -> String {
+    loop {
+        match tokio::time::timeout(PATIENCE, channel.next()).await.expect("an answer in time") {
+            Event::Response { body, .. } => return String::from_utf8(body.to_vec()).unwrap(),
+            Event::Log { message, .. } => assert!(message.ends_with(b"\tsaid"), "{name}: {message:?}"),
+            other => panic!("{name}: {other:?}"),
+        }
+    }
 }
 
 async fn start(launcher: &Launcher, plan: StartPlan, name: &str) -> (Sandbox, Channel) {
@@ -180,5 +193,9 @@ async fn start(launcher: &Launcher, plan: StartPlan, name: &str) -> (Sandbox, Ch
 async fn output(sandbox: &mut Sandbox) -> String {
     sandbox.kill().await;
     let pipes = [sandbox.stdout.try_clone(), sandbox.stderr.try_clone()];
-    pipes.into_iter().flatten().map(|pipe| std::io::read_to_string(std::fs::File::from(pipe)).unwrap_or_default()).collect()
+    pipes
+        .into_iter()
+        .flatten()
+        .map(|pipe| std::io::read_to_string(std::fs::File::from(pipe)).unwrap_or_default())
+        .collect()
 }

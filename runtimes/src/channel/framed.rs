@@ -137,7 +137,7 @@ impl Framed {
     fn accept(&mut self, frame: Frame) -> Event {
         let current = |id: &str| matches!(&self.phase, Phase::Busy(now) if now == id);
         match frame {
-            Frame::Log { stamp_us, message } => return Event::Log { stamp_us, message },
+            Frame::Log { stamp_us, message } => Event::Log { stamp_us, message },
             Frame::Ready if self.phase == Phase::Loading => {
                 self.phase = Phase::Idle;
                 Event::Ready

@@ -37,6 +37,9 @@ const FOLDERS: &[(&str, &str, &str)] = &[
 /// Most names that one `*` is tried with.
 const MAX_NAMES: usize = 256;
 
+/// What anyone can replace is not run.
+const WRITABLE_BY_ALL: u32 = 0o002;
+
 /// An executable that may be an interpreter.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Candidate {
@@ -62,7 +65,8 @@ impl Places {
     /// By the given environment.
     pub(crate) fn new(variable: &dyn Fn(&str) -> Option<PathBuf>) -> Self {
         let path = variable("PATH").unwrap_or_default();
-        let mut folders: Vec<PathBuf> = std::env::split_paths(&path).filter(|dir| dir.is_absolute()).collect();
+        let mut folders: Vec<PathBuf> =
+            std::env::split_paths(&path).filter(|dir| dir.is_absolute()).collect();
         for (root, default, pattern) in FOLDERS {
             let root = match *root {
                 "" => Some(PathBuf::from("/")),
@@ -77,7 +81,8 @@ impl Places {
     pub(crate) fn candidates(&self) -> Vec<Candidate> {
         let folders: BTreeSet<&PathBuf> = self.folders.iter().collect();
         let named = folders.into_iter().flat_map(|folder| interpreters_in(folder));
-        let found: BTreeSet<Candidate> = named.filter_map(|(language, path)| candidate(language, &path)).collect();
+        let found: BTreeSet<Candidate> =
+            named.filter_map(|(language, path)| candidate(language, &path)).collect();
         found.into_iter().collect()
     }
 }
@@ -128,6 +133,9 @@ fn candidate(language: Language, path: &Path) -> Option<Candidate> {
         return None;
     }
     let about = path.metadata().ok()?;
+    if about.mode() & WRITABLE_BY_ALL != 0 {
+        return None;
+    }
     let modified_ns = about.mtime().saturating_mul(1_000_000_000).saturating_add(about.mtime_nsec());
     Some(Candidate { language, path, state: (about.len(), modified_ns) })
 }

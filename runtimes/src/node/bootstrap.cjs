@@ -22,9 +22,19 @@ const EMPTY = Buffer.alloc(0)
 const chunk = Buffer.alloc(READ_BYTES)
 let input = EMPTY
 
+// Ends the process quietly when the platform has hung up.
+function unlessHungUp(action) {
+  try {
+    return action()
+  } catch (error) {
+    if (error.code !== 'EPIPE' && error.code !== 'ECONNRESET') throw error
+    process.exit(0)
+  }
+}
+
 function readInto(buffer, offset) {
-  const got = fs.readSync(CHANNEL_FD, buffer, offset, buffer.length - offset, null)
-  if (got === 0) process.exit(0) // the platform has hung up
+  const got = unlessHungUp(() => fs.readSync(CHANNEL_FD, buffer, offset, buffer.length - offset, null))
+  if (got === 0) process.exit(0)
   return got
 }
 
@@ -53,10 +63,12 @@ function send(kind, ...parts) {
   head.writeUInt32LE(length, 0)
   head[4] = kind
   const whole = [head, ...parts]
-  let done = fs.writevSync(CHANNEL_FD, whole)
-  if (done === length + 5) return
-  const rest = Buffer.concat(whole)
-  while (done < rest.length) done += fs.writeSync(CHANNEL_FD, rest, done)
+  unlessHungUp(() => {
+    let done = fs.writevSync(CHANNEL_FD, whole)
+    if (done === length + 5) return
+    const rest = Buffer.concat(whole)
+    while (done < rest.length) done += fs.writeSync(CHANNEL_FD, rest, done)
+  })
 }
 
 function log(date, text) {

@@ -13,9 +13,10 @@ const HEAD_BYTES: usize = 20;
 /// The program inside, once it is sure that it can be executed there. The errors are AWS's.
 pub(crate) fn find(code_dir: &Path) -> Result<&'static str, PlanError> {
     let path = code_dir.join("bootstrap");
-    let Ok(about) = path.metadata().and_then(|about| {
-        if about.is_file() { Ok(about) } else { Err(std::io::ErrorKind::NotFound.into()) }
-    }) else {
+    let Ok(about) = path
+        .metadata()
+        .and_then(|about| if about.is_file() { Ok(about) } else { Err(std::io::ErrorKind::NotFound.into()) })
+    else {
         return Err(PlanError::InvalidEntrypoint(
             "Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]".into(),
         ));
@@ -58,9 +59,12 @@ enum Program {
 impl Program {
     fn of(head: &[u8]) -> Self {
         match head {
-            [0x7f, b'E', b'L', b'F', class @ (1 | 2), order, ..] if head.len() == HEAD_BYTES && *class == 2 => {
+            [0x7f, b'E', b'L', b'F', class @ (1 | 2), order, ..]
+                if head.len() == HEAD_BYTES && *class == 2 =>
+            {
                 let machine = [head[18], head[19]];
-                let machine = if *order == 2 { u16::from_be_bytes(machine) } else { u16::from_le_bytes(machine) };
+                let machine =
+                    if *order == 2 { u16::from_be_bytes(machine) } else { u16::from_le_bytes(machine) };
                 Self::Elf { machine }
             }
             [b'#', b'!', ..] => Self::Script,
@@ -97,6 +101,9 @@ mod tests {
     use super::*;
     use std::fs::{self, Permissions};
 
+    /// A name, the file's bytes and mode where there is one, and the error.
+    type Row = (&'static str, Option<(Vec<u8>, u32)>, &'static str);
+
     fn elf(machine: u16) -> Vec<u8> {
         let mut bytes = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0".to_vec();
         bytes.extend_from_slice(&machine.to_le_bytes());
@@ -106,7 +113,7 @@ mod tests {
     #[test]
     fn programs_are_judged_before_they_run() {
         let other = if host_machine() == Some(62) { 183 } else { 62 };
-        let cases: &[(&str, Option<(Vec<u8>, u32)>, &str)] = &[
+        let cases: &[Row] = &[
             ("missing", None, "Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]"),
             ("own", Some((elf(host_machine().unwrap()), 0o755)), ""),
             ("script", Some((b"#!/bin/sh\n".to_vec(), 0o755)), ""),
@@ -118,7 +125,11 @@ mod tests {
             ("foreign", Some((elf(other), 0o755)), "fork/exec /var/task/bootstrap: exec format error"),
             ("text", Some((b"hello".to_vec(), 0o755)), "fork/exec /var/task/bootstrap: exec format error"),
             ("empty", Some((Vec::new(), 0o755)), "fork/exec /var/task/bootstrap: exec format error"),
-            ("cut", Some((b"\x7fELF\x02".to_vec(), 0o755)), "fork/exec /var/task/bootstrap: exec format error"),
+            (
+                "cut",
+                Some((b"\x7fELF\x02".to_vec(), 0o755)),
+                "fork/exec /var/task/bootstrap: exec format error",
+            ),
         ];
         for (name, file, expected) in cases {
             let dir = tempfile::tempdir().unwrap();

@@ -24,7 +24,8 @@ fn version(runtime: &str, environment: &[(&str, &str)]) -> Version {
 fn interpreter(language: Language, version: (u16, u16, u16), executable: &str) -> Interpreter {
     let executable = PathBuf::from(executable);
     let prefix = executable.parent().and_then(Path::parent).unwrap().to_owned();
-    let needs = if prefix.starts_with("/usr") { vec![] } else { vec![executable.clone(), prefix.join("lib")] };
+    let needs =
+        if prefix.starts_with("/usr") { vec![] } else { vec![executable.clone(), prefix.join("lib")] };
     Interpreter { language, version, executable, prefix, needs, bootstrap: "bootstrap.x".into() }
 }
 
@@ -38,9 +39,17 @@ fn runtimes() -> Runtimes {
 }
 
 fn facts() -> InstanceFacts {
-    let credentials =
-        Credentials { access_key_id: "key".into(), secret_access_key: "secret".into(), session_token: "token".into() };
-    InstanceFacts { log_stream: "stream".into(), endpoint_port: Some(4566), credentials, ..InstanceFacts::default() }
+    let credentials = Credentials {
+        access_key_id: "key".into(),
+        secret_access_key: "secret".into(),
+        session_token: "token".into(),
+    };
+    InstanceFacts {
+        log_stream: "stream".into(),
+        endpoint_port: Some(4566),
+        credentials,
+        ..InstanceFacts::default()
+    }
 }
 
 #[test]

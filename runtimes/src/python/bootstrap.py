@@ -66,7 +66,10 @@ class Channel:
         return str(data[9:split], "utf-8"), data[split:end]
 
     def read(self, size):
-        data = os.read(self.fd, size)
+        try:
+            data = os.read(self.fd, size)
+        except ConnectionError:
+            data = b""
         if not data:
             os._exit(0)
         return data
@@ -75,12 +78,10 @@ class Channel:
         frame = bytearray(end)
         have = len(data)
         frame[:have] = data
-        view = memoryview(frame)
         while have < end:
-            got = os.readv(self.fd, [view[have:]])
-            if not got:
-                os._exit(0)
-            have += got
+            part = self.read(end - have)
+            frame[have : have + len(part)] = part
+            have += len(part)
         return frame
 
     def send(self, kind, *parts):
@@ -89,12 +90,15 @@ class Channel:
             os._exit(0)
         length = sum(map(len, parts))
         parts = (length.to_bytes(4, "little") + bytes((kind,)), *parts)
-        with self.lock:
-            left = length + 5 - os.writev(self.fd, parts)
-            if left:
-                whole = memoryview(b"".join(parts))
-                while left:
-                    left -= os.write(self.fd, whole[-left:])
+        try:
+            with self.lock:
+                left = length + 5 - os.writev(self.fd, parts)
+                if left:
+                    whole = memoryview(b"".join(parts))
+                    while left:
+                        left -= os.write(self.fd, whole[-left:])
+        except ConnectionError:
+            os._exit(0)
 
     def log(self, text):
         """One log record, however many lines it has."""

@@ -17,15 +17,8 @@ pub struct Case {
 }
 
 impl Case {
-    pub const PYTHON: Self = Self {
-        name: "",
-        files: &[],
-        handler: "app.handler",
-        env: &[],
-        calls: &[],
-        log: &[],
-        differs: None,
-    };
+    pub const PYTHON: Self =
+        Self { name: "", files: &[], handler: "app.handler", env: &[], calls: &[], log: &[], differs: None };
     pub const NODE: Self = Self { handler: "index.handler", ..Self::PYTHON };
 }
 
@@ -86,12 +79,16 @@ fn matches(want: Want, got: &Got, task: &str, ascii: bool) -> bool {
     match (want, got) {
         (Want::Returns(want), Got::Returned(got)) => want == got,
         (Want::ReturnsLetters(count), Got::Returned(got)) => *got == letters(count),
-        (Want::ReturnsText(want), Got::Returned(got)) => *got == if ascii { escaped(want) } else { want.into() },
+        (Want::ReturnsText(want), Got::Returned(got)) => {
+            *got == if ascii { escaped(want) } else { want.into() }
+        }
         (Want::Fails(kind, message, stack), Got::Failed(json))
         | (Want::InitFails(kind, message, stack), Got::InitFailed(json)) => {
             let Ok(error) = serde_json::from_str::<serde_json::Value>(json) else { return false };
             error["errorType"] == kind
-                && error["errorMessage"].as_str().is_some_and(|got| without_bootstrap(got) == message.replace("<task>", task))
+                && error["errorMessage"]
+                    .as_str()
+                    .is_some_and(|got| without_bootstrap(got) == message.replace("<task>", task))
                 && user_frames(&error, task) == stack
         }
         (Want::Exits(want), Got::Exited(got)) => want == *got,
@@ -101,7 +98,8 @@ fn matches(want: Want, got: &Got, task: &str, ascii: bool) -> bool {
 
 /// Node names the file that loads the handler, too: in AWS's client another one than ours.
 fn without_bootstrap(message: &str) -> String {
-    let own = |line: &&str| !(line.ends_with("/bootstrap.cjs") || line.ends_with("/aws-lambda-ric/dist/index.mjs"));
+    let own =
+        |line: &&str| !(line.ends_with("/bootstrap.cjs") || line.ends_with("/aws-lambda-ric/dist/index.mjs"));
     message.split('\n').filter(own).collect::<Vec<_>>().join("\n")
 }
 
@@ -124,7 +122,8 @@ fn escaped(text: &str) -> String {
 /// `stackTrace` of Python's client or `trace` of Node's, without frames outside the task root.
 fn user_frames(error: &serde_json::Value, task: &str) -> Vec<String> {
     let list = error.get("stackTrace").or_else(|| error.get("trace"));
-    let entries = list.and_then(|list| list.as_array()).into_iter().flatten().filter_map(|entry| entry.as_str());
+    let entries =
+        list.and_then(|list| list.as_array()).into_iter().flatten().filter_map(|entry| entry.as_str());
     entries.filter_map(|entry| frame(entry, task)).collect()
 }
 

@@ -41,7 +41,13 @@ fn check(subject: &dyn Subject, cases: &[Case], ascii: bool, skip: impl Fn(&Case
             complaints.push(text);
         }
     }
-    assert!(complaints.is_empty(), "{} of {} cases:\n{}", complaints.len(), cases.len(), complaints.join("\n"));
+    assert!(
+        complaints.is_empty(),
+        "{} of {} cases:\n{}",
+        complaints.len(),
+        cases.len(),
+        complaints.join("\n")
+    );
 }
 
 fn cut(text: &str) -> &str {
@@ -52,11 +58,16 @@ fn cut(text: &str) -> &str {
 fn pythons() -> Vec<(u16, PathBuf)> {
     let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
     let versions = std::fs::read_dir(home.join(".pyenv/versions")).into_iter().flatten().flatten();
-    let folders: Vec<PathBuf> = versions.map(|entry| entry.path().join("bin")).chain(["/usr/bin".into()]).collect();
+    let folders: Vec<PathBuf> =
+        versions.map(|entry| entry.path().join("bin")).chain(["/usr/bin".into()]).collect();
     let mut found: Vec<(u16, PathBuf)> = (9..=15)
         .filter_map(|minor| {
             let name = format!("python3.{minor}");
-            folders.iter().map(|folder| folder.join(&name)).find(|path| path.is_file()).map(|path| (minor, path))
+            folders
+                .iter()
+                .map(|folder| folder.join(&name))
+                .find(|path| path.is_file())
+                .map(|path| (minor, path))
         })
         .collect();
     found.sort();

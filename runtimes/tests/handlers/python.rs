@@ -15,7 +15,10 @@ pub const CASES: &[Case] = &[
         name: "events of every kind come back",
         files: OK,
         calls: &[
-            (r#"{"a": [1, 2.5, null, true, "x"], "b": {}}"#, Returns(r#"{"a": [1, 2.5, null, true, "x"], "b": {}}"#)),
+            (
+                r#"{"a": [1, 2.5, null, true, "x"], "b": {}}"#,
+                Returns(r#"{"a": [1, 2.5, null, true, "x"], "b": {}}"#),
+            ),
             (r#""text""#, Returns(r#""text""#)),
             ("  17  ", Returns("17")),
             ("null", Returns("null")),
@@ -43,7 +46,11 @@ pub const CASES: &[Case] = &[
             )
         )]
     ),
-    case!("bytes are the answer itself", "def handler(e, c):\n    return b'\\x00raw'\n", &[("{}", Returns("\0raw"))]),
+    case!(
+        "bytes are the answer itself",
+        "def handler(e, c):\n    return b'\\x00raw'\n",
+        &[("{}", Returns("\0raw"))]
+    ),
     case!("nothing", "def handler(e, c):\n    pass\n", &[("{}", Returns("null"))]),
     case!(
         "values that JSON cannot hold",
@@ -53,24 +60,47 @@ pub const CASES: &[Case] = &[
         &[
             (
                 r#""set""#,
-                Fails("Runtime.MarshalError", "Unable to marshal response: Object of type set is not JSON serializable", &[])
+                Fails(
+                    "Runtime.MarshalError",
+                    "Unable to marshal response: Object of type set is not JSON serializable",
+                    &[]
+                )
             ),
             (
                 r#""object""#,
-                Fails("Runtime.MarshalError", "Unable to marshal response: Object of type object is not JSON serializable", &[])
+                Fails(
+                    "Runtime.MarshalError",
+                    "Unable to marshal response: Object of type object is not JSON serializable",
+                    &[]
+                )
             ),
             (
                 r#""key""#,
-                Fails("Runtime.MarshalError", "Unable to marshal response: keys must be str, int, float, bool or None, not tuple", &[])
+                Fails(
+                    "Runtime.MarshalError",
+                    "Unable to marshal response: keys must be str, int, float, bool or None, not tuple",
+                    &[]
+                )
             ),
-            (r#""circle""#, Fails("Runtime.MarshalError", "Unable to marshal response: Circular reference detected", &[])),
+            (
+                r#""circle""#,
+                Fails("Runtime.MarshalError", "Unable to marshal response: Circular reference detected", &[])
+            ),
             (
                 r#""coroutine""#,
-                Fails("Runtime.MarshalError", "Unable to marshal response: Object of type coroutine is not JSON serializable", &[])
+                Fails(
+                    "Runtime.MarshalError",
+                    "Unable to marshal response: Object of type coroutine is not JSON serializable",
+                    &[]
+                )
             ),
             (
                 r#""complex""#,
-                Fails("Runtime.MarshalError", "Unable to marshal response: Object of type complex is not JSON serializable", &[])
+                Fails(
+                    "Runtime.MarshalError",
+                    "Unable to marshal response: Object of type complex is not JSON serializable",
+                    &[]
+                )
             ),
         ]
     ),
@@ -78,7 +108,10 @@ pub const CASES: &[Case] = &[
         name: "a handler that raises",
         files: &[
             ("app.py", "from inner.deep import fail\n\ndef handler(event, context):\n    fail(event)\n"),
-            ("inner/deep.py", "class Own(Exception):\n    pass\n\ndef fail(event):\n    if event:\n        raise Own('my ☃ text')\n    {}[1]\n"),
+            (
+                "inner/deep.py",
+                "class Own(Exception):\n    pass\n\ndef fail(event):\n    if event:\n        raise Own('my ☃ text')\n    {}[1]\n",
+            ),
         ],
         calls: &[
             ("1", Fails("Own", "my ☃ text", &["app.py:4", "inner/deep.py:6"])),
@@ -103,7 +136,11 @@ pub const CASES: &[Case] = &[
         calls: &[("{}", Fails("TypeError", "'int' object is not callable", &[]))],
         ..Case::PYTHON
     },
-    case!("an error without text", "def handler(e, c):\n    assert False\n", &[("{}", Fails("AssertionError", "", &["app.py:2"]))]),
+    case!(
+        "an error without text",
+        "def handler(e, c):\n    assert False\n",
+        &[("{}", Fails("AssertionError", "", &["app.py:2"]))]
+    ),
     case!(
         "a chain of errors shows the last",
         "def handler(e, c):\n    try:\n        1 / 0\n    except ZeroDivisionError as error:\n        raise ValueError('second') from error\n",
@@ -112,28 +149,153 @@ pub const CASES: &[Case] = &[
     case!(
         "an event that is not JSON",
         "def handler(e, c):\n    return e\n",
-        &[("nul", Fails("Runtime.UnmarshalError", "Unable to unmarshal input: Expecting value: line 1 column 1 (char 0)", &[]))]
+        &[(
+            "nul",
+            Fails(
+                "Runtime.UnmarshalError",
+                "Unable to unmarshal input: Expecting value: line 1 column 1 (char 0)",
+                &[]
+            )
+        )]
     ),
-    Case { name: "nested module by dots", files: &[("pkg/__init__.py", ""), ("pkg/mod.py", OK[0].1)], handler: "pkg.mod.handler", calls: &[("1", Returns("1"))], ..Case::PYTHON },
-    Case { name: "nested module by slashes, without a package file", files: &[("pkg/sub/mod.py", OK[0].1)], handler: "pkg/sub/mod.handler", calls: &[("1", Returns("1"))], ..Case::PYTHON },
-    Case { name: "no such function", files: OK, handler: "app.other", calls: &[("{}", InitFails("Runtime.HandlerNotFound", "Handler 'other' missing on module 'app'", &[]))], log: &["[ERROR] Runtime.HandlerNotFound: Handler 'other' missing on module 'app'\nTraceback (most recent call last):"], ..Case::PYTHON },
-    Case { name: "no such module", files: OK, handler: "none.handler", calls: &[("{}", InitFails("Runtime.ImportModuleError", "Unable to import module 'none': No module named 'none'", &[]))], log: &["[ERROR] Runtime.ImportModuleError: Unable to import module 'none': No module named 'none'"], ..Case::PYTHON },
-    Case { name: "no such module in a folder", files: OK, handler: "a/none.handler", calls: &[("{}", InitFails("Runtime.ImportModuleError", "Unable to import module 'a/none': No module named 'a'", &[]))], ..Case::PYTHON },
-    Case { name: "no dot", files: OK, handler: "app", calls: &[("{}", InitFails("Runtime.MalformedHandlerName", "Bad handler 'app': not enough values to unpack (expected 2, got 1)", &[]))], ..Case::PYTHON },
-    Case { name: "a module of the interpreter's own", files: OK, handler: "sys.handler", calls: &[("{}", InitFails("Runtime.BuiltInModuleConflict", "Cannot use built-in module sys as a handler module", &[]))], ..Case::PYTHON },
-    case!("a missing dependency", "import nowhere\n", &[("{}", InitFails("Runtime.ImportModuleError", "Unable to import module 'app': No module named 'nowhere'", &[]))]),
+    Case {
+        name: "nested module by dots",
+        files: &[("pkg/__init__.py", ""), ("pkg/mod.py", OK[0].1)],
+        handler: "pkg.mod.handler",
+        calls: &[("1", Returns("1"))],
+        ..Case::PYTHON
+    },
+    Case {
+        name: "nested module by slashes, without a package file",
+        files: &[("pkg/sub/mod.py", OK[0].1)],
+        handler: "pkg/sub/mod.handler",
+        calls: &[("1", Returns("1"))],
+        ..Case::PYTHON
+    },
+    Case {
+        name: "no such function",
+        files: OK,
+        handler: "app.other",
+        calls: &[(
+            "{}",
+            InitFails("Runtime.HandlerNotFound", "Handler 'other' missing on module 'app'", &[]),
+        )],
+        log: &[
+            "[ERROR] Runtime.HandlerNotFound: Handler 'other' missing on module 'app'\nTraceback (most recent call last):",
+        ],
+        ..Case::PYTHON
+    },
+    Case {
+        name: "no such module",
+        files: OK,
+        handler: "none.handler",
+        calls: &[(
+            "{}",
+            InitFails(
+                "Runtime.ImportModuleError",
+                "Unable to import module 'none': No module named 'none'",
+                &[],
+            ),
+        )],
+        log: &["[ERROR] Runtime.ImportModuleError: Unable to import module 'none': No module named 'none'"],
+        ..Case::PYTHON
+    },
+    Case {
+        name: "no such module in a folder",
+        files: OK,
+        handler: "a/none.handler",
+        calls: &[(
+            "{}",
+            InitFails(
+                "Runtime.ImportModuleError",
+                "Unable to import module 'a/none': No module named 'a'",
+                &[],
+            ),
+        )],
+        ..Case::PYTHON
+    },
+    Case {
+        name: "no dot",
+        files: OK,
+        handler: "app",
+        calls: &[(
+            "{}",
+            InitFails(
+                "Runtime.MalformedHandlerName",
+                "Bad handler 'app': not enough values to unpack (expected 2, got 1)",
+                &[],
+            ),
+        )],
+        ..Case::PYTHON
+    },
+    Case {
+        name: "a module of the interpreter's own",
+        files: OK,
+        handler: "sys.handler",
+        calls: &[(
+            "{}",
+            InitFails(
+                "Runtime.BuiltInModuleConflict",
+                "Cannot use built-in module sys as a handler module",
+                &[],
+            ),
+        )],
+        ..Case::PYTHON
+    },
+    case!(
+        "a missing dependency",
+        "import nowhere\n",
+        &[(
+            "{}",
+            InitFails(
+                "Runtime.ImportModuleError",
+                "Unable to import module 'app': No module named 'nowhere'",
+                &[]
+            )
+        )]
+    ),
     Case {
         name: "a missing name in a dependency",
         files: &[("app.py", "from more import nowhere\n"), ("more.py", "")],
-        calls: &[("{}", InitFails("Runtime.ImportModuleError", "Unable to import module 'app': cannot import name 'nowhere' from 'more' (<task>/more.py)", &[]))],
+        calls: &[(
+            "{}",
+            InitFails(
+                "Runtime.ImportModuleError",
+                "Unable to import module 'app': cannot import name 'nowhere' from 'more' (<task>/more.py)",
+                &[],
+            ),
+        )],
         ..Case::PYTHON
     },
-    case!("broken syntax", "x = 1\ny = = 2\n", &[("{}", InitFails("Runtime.UserCodeSyntaxError", "Syntax error in module 'app': invalid syntax (app.py, line 2)", &["app.py:2"]))]),
-    case!("an error while loading", "def f():\n    raise RuntimeError('boom')\nf()\n", &[("{}", InitFails("RuntimeError", "boom", &["app.py:3", "app.py:2"]))]),
+    case!(
+        "broken syntax",
+        "x = 1\ny = = 2\n",
+        &[(
+            "{}",
+            InitFails(
+                "Runtime.UserCodeSyntaxError",
+                "Syntax error in module 'app': invalid syntax (app.py, line 2)",
+                &["app.py:2"]
+            )
+        )]
+    ),
+    case!(
+        "an error while loading",
+        "def f():\n    raise RuntimeError('boom')\nf()\n",
+        &[("{}", InitFails("RuntimeError", "boom", &["app.py:3", "app.py:2"]))]
+    ),
     case!("exit while loading", "import sys\nsys.exit(3)\n", &[("{}", Exits(3))]),
     case!("exit in the handler", "def handler(e, c):\n    exit(4)\n", &[("{}", Exits(4))]),
-    case!("the process ends at once", "import os\ndef handler(e, c):\n    os._exit(5)\n", &[("{}", Exits(5))]),
-    case!("an interrupt is no answer", "def handler(e, c):\n    raise KeyboardInterrupt\n", &[("{}", Exits(-1))]),
+    case!(
+        "the process ends at once",
+        "import os\ndef handler(e, c):\n    os._exit(5)\n",
+        &[("{}", Exits(5))]
+    ),
+    case!(
+        "an interrupt is no answer",
+        "def handler(e, c):\n    raise KeyboardInterrupt\n",
+        &[("{}", Exits(-1))]
+    ),
     Case {
         name: "the context",
         files: &[(
@@ -169,7 +331,10 @@ pub const CASES: &[Case] = &[
     },
     Case {
         name: "the level of the log",
-        files: &[("app.py", "import logging\nlogging.info('loading')\ndef handler(e, c):\n    logging.getLogger('x').debug('shown')\n")],
+        files: &[(
+            "app.py",
+            "import logging\nlogging.info('loading')\ndef handler(e, c):\n    logging.getLogger('x').debug('shown')\n",
+        )],
         env: &[("AWS_LAMBDA_LOG_LEVEL", "DEBUG")],
         calls: &[("{}", Returns("null"))],
         log: &["[INFO]\t<time>\t\tloading\n", "[DEBUG]\t<time>\t<id>\tshown\n"],
@@ -194,12 +359,19 @@ pub const CASES: &[Case] = &[
     },
     Case {
         name: "what is printed comes before the answer, the last line too",
-        files: &[("app.py", "import sys\nprint('loading')\ndef handler(e, c):\n    print('one', 2)\n    print('no end', end='')\n    sys.stderr.write('aside')\n")],
+        files: &[(
+            "app.py",
+            "import sys\nprint('loading')\ndef handler(e, c):\n    print('one', 2)\n    print('no end', end='')\n    sys.stderr.write('aside')\n",
+        )],
         calls: &[("{}", Returns("null"))],
         log: &["loading\none 2\nno end", "aside"],
         ..Case::PYTHON
     },
-    case!("state stays", "n = 0\ndef handler(e, c):\n    global n\n    n += 1\n    return n\n", &[("{}", Returns("1")), ("{}", Returns("2"))]),
+    case!(
+        "state stays",
+        "n = 0\ndef handler(e, c):\n    global n\n    n += 1\n    return n\n",
+        &[("{}", Returns("1")), ("{}", Returns("2"))]
+    ),
     Case {
         name: "a child that comes back from the handler is not heard",
         files: &[("app.py", "import os\ndef handler(e, c):\n    os.fork()\n    return 'once'\n")],
@@ -219,28 +391,54 @@ pub const CASES: &[Case] = &[
          os.write(os.open('/dev/null', os.O_WRONLY), b'x')\n    return 'fine'\n",
         &[("{}", Returns(r#""fine""#)), ("{}", Returns(r#""fine""#))]
     ),
-    case!("standard output is closed", "import sys\ndef handler(e, c):\n    sys.stdout.close()\n    return 1\n", &[("{}", Returns("1")), ("{}", Returns("1"))]),
+    case!(
+        "standard output is closed",
+        "import sys\ndef handler(e, c):\n    sys.stdout.close()\n    return 1\n",
+        &[("{}", Returns("1")), ("{}", Returns("1"))]
+    ),
     case!(
         "threads log while the handler answers",
         "import logging, threading\ndef handler(e, c):\n    def chat():\n        for n in range(200):\n            logging.warning('%s', n)\n    \
          threads = [threading.Thread(target=chat) for _ in range(4)]\n    for t in threads:\n        t.start()\n    return 'x' * (e * 1000000)\n",
-        &[("1", ReturnsLetters(1_000_000)), ("2", ReturnsLetters(2_000_000)), ("3", ReturnsLetters(3_000_000))]
+        &[
+            ("1", ReturnsLetters(1_000_000)),
+            ("2", ReturnsLetters(2_000_000)),
+            ("3", ReturnsLetters(3_000_000))
+        ]
     ),
     Case {
         name: "an answer of more than 6 MiB",
         files: &[("app.py", "def handler(e, c):\n    return 'x' * (6 * 1024 * 1024 + e)\n")],
         calls: &[
             ("98", ReturnsLetters(6 * 1024 * 1024 + 98)),
-            ("99", Fails("Function.ResponseSizeTooLarge", "Response payload size exceeded maximum allowed payload size (6291556 bytes).", &[])),
+            (
+                "99",
+                Fails(
+                    "Function.ResponseSizeTooLarge",
+                    "Response payload size exceeded maximum allowed payload size (6291556 bytes).",
+                    &[],
+                ),
+            ),
             ("1", ReturnsLetters(6 * 1024 * 1024 + 1)),
         ],
         differs: Some("its process ends when the answer is refused; ours goes on"),
         ..Case::PYTHON
     },
-    Case { name: "a large event", files: &[("app.py", "def handler(e, c):\n    return [len(e), e[-1]]\n")], calls: &[("letters 6291457", Returns(r#"[6291457, "x"]"#))], ..Case::PYTHON },
+    Case {
+        name: "a large event",
+        files: &[("app.py", "def handler(e, c):\n    return [len(e), e[-1]]\n")],
+        calls: &[("letters 6291457", Returns(r#"[6291457, "x"]"#))],
+        ..Case::PYTHON
+    },
     Case {
         name: "the user's own environment of the interpreter",
-        files: &[("app.py", "import extra, sys\ndef handler(e, c):\n    return extra.x, sys.path[0] == __file__.rpartition('/')[0]\n"), ("more/extra.py", "x = 1\n")],
+        files: &[
+            (
+                "app.py",
+                "import extra, sys\ndef handler(e, c):\n    return extra.x, sys.path[0] == __file__.rpartition('/')[0]\n",
+            ),
+            ("more/extra.py", "x = 1\n"),
+        ],
         env: &[("PYTHONPATH", "more")],
         calls: &[("{}", Returns("[1, true]"))],
         ..Case::PYTHON

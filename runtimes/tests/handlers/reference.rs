@@ -22,7 +22,8 @@ impl Subject for Reference {
         command.args(&self.arguments).arg(case.handler).stdin(Stdio::null());
         command.env("AWS_LAMBDA_RUNTIME_API", listener.local_addr().unwrap().to_string());
         for (name, value) in &self.env {
-            let given = case.env.iter().find(|(given, _)| given == name).map(|(_, given)| format!(":{given}"));
+            let given =
+                case.env.iter().find(|(given, _)| given == name).map(|(_, given)| format!(":{given}"));
             command.env(name, format!("{value}{}", given.unwrap_or_default()));
         }
         (command.spawn().unwrap(), Channel::runtime_api(listener).unwrap())
@@ -41,5 +42,9 @@ pub fn install(kind: &str, tool: &Path) -> Result<PathBuf, String> {
         .arg(&folder)
         .output()
         .map_err(|error| error.to_string())?;
-    if ran.status.success() { Ok(folder) } else { Err(String::from_utf8_lossy(&ran.stderr).trim().to_owned()) }
+    if ran.status.success() {
+        Ok(folder)
+    } else {
+        Err(String::from_utf8_lossy(&ran.stderr).trim().to_owned())
+    }
 }

@@ -59,5 +59,8 @@ fn trailing_error(trailers: &HeaderMap) -> Option<Bytes> {
     let kind = trailers.get(super::ERROR_TYPE)?;
     let body = trailers.get("lambda-runtime-function-error-body");
     let decoded = body.and_then(|text| STANDARD.decode(text.as_bytes()).ok()).filter(|json| !json.is_empty());
-    Some(decoded.map_or_else(|| super::error_json(&super::error_type(Some(kind), "Function"), ""), Bytes::from))
+    Some(
+        decoded
+            .map_or_else(|| super::error_json(&super::error_type(Some(kind), "Function"), ""), Bytes::from),
+    )
 }
