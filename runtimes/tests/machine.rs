@@ -24,6 +24,7 @@ fn main() {
 }
 
 async fn all(launcher: &Launcher) -> u32 {
+    let able = !launcher.protections().layers.is_empty() && launcher.protections().level > 1;
     let home = tempfile::tempdir().unwrap();
     let data = DataDir::open(&home.path().join("data")).unwrap();
     let began = Instant::now();
@@ -33,6 +34,10 @@ async fn all(launcher: &Launcher) -> u32 {
     let again = Runtimes::discover(launcher, &data).await.unwrap();
     println!("found them again in {:?}", began.elapsed());
     assert_eq!(first.found(), again.found(), "what was kept is what was found");
+    if !able {
+        println!("skipped: instances of them, since this machine cannot make sandboxes");
+        return 1;
+    }
     let mut passed = 1;
     for interpreter in first.found() {
         println!("{} {}", interpreter.identifier(), interpreter.executable.display());
