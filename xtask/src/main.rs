@@ -12,7 +12,7 @@ fn main() -> ExitCode {
         Some("codegen") => codegen::run(&arguments[1..]),
         Some("tidy") => tidy::run(),
         Some("bench") => bench::run(&arguments[1..]),
-        other => Err(format!("unknown verb {:?}; verbs: codegen, tidy", other.unwrap_or(""))),
+        other => Err(format!("unknown verb {:?}; verbs: bench, codegen, tidy", other.unwrap_or(""))),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

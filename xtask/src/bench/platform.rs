@@ -10,6 +10,7 @@ pub(crate) struct Platform {
     program: PathBuf,
     data: PathBuf,
     endpoint: String,
+    banner: serde_json::Value,
     _output: BufReader<ChildStdout>,
 }
 
@@ -31,7 +32,7 @@ impl Platform {
         let banner: serde_json::Value =
             serde_json::from_str(&banner).map_err(|e| format!("the banner {banner:?} is not JSON: {e}"))?;
         let endpoint = banner["endpoint"].as_str().ok_or("the banner names no endpoint")?.to_owned();
-        Ok(Self { child, program, data: data.into(), endpoint, _output: output })
+        Ok(Self { child, program, data: data.into(), endpoint, banner, _output: output })
     }
 
     /// Deploys `folder` with a public URL; returns the URL's path form.
@@ -39,6 +40,14 @@ impl Platform {
         let answer =
             self.cli(&["deploy", &folder.to_string_lossy(), "--name", name, "--public", "--json"])?;
         answer["url"].as_str().map(str::to_owned).ok_or_else(|| format!("no url in {answer}"))
+    }
+
+    /// The newest interpreter of `language` that the platform found: the one it runs the function on.
+    pub(crate) fn interpreter(&self, language: &str) -> Result<String, String> {
+        let found = self.banner["runtimes"].as_array().ok_or("the banner names no runtimes")?;
+        let first = found.iter().find(|r| r["language"] == language);
+        let path = first.and_then(|r| r["executable"].as_str());
+        path.map(str::to_owned).ok_or_else(|| format!("no {language} on this machine"))
     }
 
     /// The resident memory of the server process and its launcher in MiB.

@@ -19,7 +19,7 @@ const COLD_ROUNDS: usize = 30;
 /// A language, its floor and its function's folder.
 pub(crate) struct Hello {
     name: &'static str,
-    bare: Vec<String>,
+    script: PathBuf,
     folder: PathBuf,
 }
 
@@ -28,11 +28,7 @@ pub(crate) fn hellos(setting: &Setting) -> Result<Vec<Hello>, String> {
     let python = "def handler(event, context):\n    return {\"hello\": \"world\"}\n";
     let node = "exports.handler = async () => ({ hello: 'world' });\n";
     let package = "{\"name\":\"hello\",\"version\":\"1.0.0\",\"main\":\"handler.js\"}\n";
-    let script = |name: &str| setting.sources.join(name).to_string_lossy().into_owned();
-    let made = [
-        ("python", vec!["python3".to_owned(), "-S".to_owned(), "-E".to_owned(), script("bare.py")]),
-        ("node", vec!["node".to_owned(), script("bare.cjs")]),
-    ];
+    let made = [("python", "bare.py"), ("node", "bare.cjs")];
     for (name, file, text) in
         [("python", "handler.py", python), ("node", "handler.js", node), ("node", "package.json", package)]
     {
@@ -40,7 +36,12 @@ pub(crate) fn hellos(setting: &Setting) -> Result<Vec<Hello>, String> {
         std::fs::create_dir_all(&folder).map_err(|e| e.to_string())?;
         std::fs::write(folder.join(file), text).map_err(|e| e.to_string())?;
     }
-    Ok(made.into_iter().map(|(name, bare)| Hello { name, bare, folder: setting.folder.join(name) }).collect())
+    let hello = |(name, script)| Hello {
+        name,
+        script: setting.sources.join(script),
+        folder: setting.folder.join(name),
+    };
+    Ok(made.map(hello).into())
 }
 
 /// Added latency of a warm call against that of the reverse-proxy peer.
@@ -56,7 +57,8 @@ fn warm_row(platform: &Platform, peer: &Peer, hello: &Hello) -> Result<Row, Stri
     let mut ours = Connection::open(&url).map_err(|e| e.to_string())?;
     let mut proxied = Connection::open(&peer.proxied).map_err(|e| e.to_string())?;
     let mut direct = Connection::open(&peer.direct).map_err(|e| e.to_string())?;
-    let mut bare = spawn(hello, true)?;
+    let interpreter = platform.interpreter(hello.name)?;
+    let mut bare = spawn(hello, pinned(&interpreter))?;
     let [mut a, mut b, mut c, mut d] = [const { Samples::new() }; 4];
     for round in 0..=WARM_ROUNDS {
         let [mut a1, mut b1, mut c1, mut d1] = [const { Samples::new() }; 4];
@@ -114,6 +116,7 @@ pub(crate) fn cold(setting: &Setting, hellos: &[Hello]) -> Result<Vec<Row>, Stri
 
 fn cold_row(platform: &Platform, hello: &Hello) -> Result<Row, String> {
     let url = platform.deploy(&hello.folder, &format!("cold-{}", hello.name))?;
+    let interpreter = platform.interpreter(hello.name)?;
     let mut ours = Connection::open(&url).map_err(|e| e.to_string())?;
     let [mut through, mut floor] = [const { Samples::new() }; 2];
     for round in 0..=COLD_ROUNDS {
@@ -123,7 +126,7 @@ fn cold_row(platform: &Platform, hello: &Hello) -> Result<Row, String> {
         let first = began.elapsed();
         std::thread::sleep(Duration::from_millis(100));
         let began = Instant::now();
-        let mut bare = spawn(hello, false)?;
+        let mut bare = spawn(hello, Command::new(&interpreter))?;
         bare.call(EVENT).map_err(|e| e.to_string())?;
         let second = began.elapsed();
         if round > 0 {
@@ -146,11 +149,9 @@ fn cold_row(platform: &Platform, hello: &Hello) -> Result<Row, String> {
     })
 }
 
-fn spawn(hello: &Hello, pin: bool) -> Result<Bare, String> {
-    let program = &hello.bare[0];
-    let mut command = if pin { pinned(program) } else { Command::new(program) };
-    command.args(&hello.bare[1..]);
-    Bare::spawn(command, &hello.folder).map_err(|e| format!("{program}: {e}"))
+fn spawn(hello: &Hello, mut interpreter: Command) -> Result<Bare, String> {
+    interpreter.arg(&hello.script);
+    Bare::spawn(interpreter, &hello.folder).map_err(|e| format!("{}: {e}", hello.name))
 }
 
 /// What an idle server holds, and what the binary weighs.
