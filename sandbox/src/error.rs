@@ -9,7 +9,7 @@ pub enum SandboxError {
     /// A step of the setup failed. Nothing of the function ran and nothing is left.
     #[error("sandbox setup failed at {step}: {source}")]
     Setup {
-        /// The step's name, as `docs` and [`crate::Fault`] use it.
+        /// The step: usually one of [`crate::STEPS`].
         step: String,
         /// What the kernel said.
         source: std::io::Error,

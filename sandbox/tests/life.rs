@@ -309,3 +309,27 @@ fn a_line_is_seen_while_the_program_runs() {
         sandbox.kill().await;
     });
 }
+
+#[test]
+#[ignore = "prints numbers; run it by hand, on a quiet machine and a release build"]
+fn how_long_a_start_takes() {
+    in_each_mode(async |arena| {
+        let (mut starts, mut spawns) = (Vec::new(), Vec::new());
+        let world = world::World::real();
+        for _ in 0..300 {
+            let begin = world.moment();
+            let sandbox = arena.create(arena.host_program(&["/bin/true"])).await;
+            starts.push(world.moment() - begin);
+            sandbox.exited().await;
+            drop(sandbox);
+            let begin = world.moment();
+            let mut spawned = std::process::Command::new("/bin/true").spawn().expect("it is there");
+            spawns.push(world.moment() - begin);
+            spawned.wait().expect("own child");
+        }
+        for (what, times) in [("sandbox", &mut starts), ("spawn", &mut spawns)] {
+            times.sort();
+            println!("{:?} {what} until exec: p50 {:?}, p90 {:?}", arena.mode, times[150], times[270]);
+        }
+    });
+}

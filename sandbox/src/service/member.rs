@@ -120,7 +120,7 @@ impl Member {
                 let _ = rustix::process::kill_process_group(*pid, Signal::KILL);
                 let _ = rustix::process::pidfd_send_signal(pidfd, Signal::KILL);
             }
-            // It is bounded, and what it wrote vanishes when it is dropped.
+            // Dropping it ends it.
             Work::Unpack(_) => {}
         }
     }

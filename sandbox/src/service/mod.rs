@@ -212,19 +212,31 @@ impl Service {
             if let Work::Sandbox(inmate) = &mut member.work {
                 inmate.kill_for_memory();
             }
-        } else if member.heard()
-            && let Some(connection) = member.hang_up()
-        {
-            let _ = epoll::delete(&self.epoll, &connection);
+        } else if member.heard() {
+            match &member.work {
+                // Nobody wants it any more; dropping it ends it.
+                Work::Unpack(_) => drop(self.dismiss(key)),
+                _ => {
+                    if let Some(connection) = member.hang_up() {
+                        let _ = epoll::delete(&self.epoll, &connection);
+                    }
+                }
+            }
         }
     }
 
-    fn bury(&mut self, key: u64) {
-        let Some(member) = self.members.remove(&key) else { return };
+    /// Takes a member off the list and hears no more of it.
+    fn dismiss(&mut self, key: u64) -> Option<Member> {
+        let member = self.members.remove(&key)?;
         // Copies of these descriptors in children would keep them registered.
         for fd in [Some(member.end()), member.connection(), member.oom_event()].into_iter().flatten() {
             let _ = epoll::delete(&self.epoll, fd);
         }
+        Some(member)
+    }
+
+    fn bury(&mut self, key: u64) {
+        let Some(member) = self.dismiss(key) else { return };
         let (burial, report) = member.bury();
         self.burials.push((burial, report, 0));
     }
@@ -255,6 +267,7 @@ impl Service {
 
     /// Ends everything, waiting for it.
     fn close(&mut self) {
+        self.members.retain(|_, member| !matches!(member.work, Work::Unpack(_)));
         let keys: Vec<u64> = self.members.keys().copied().collect();
         for member in self.members.values() {
             member.kill();
