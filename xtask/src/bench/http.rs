@@ -8,6 +8,7 @@ pub(crate) struct Connection {
     stream: TcpStream,
     request: Vec<u8>,
     buffer: Vec<u8>,
+    filled: usize,
 }
 
 impl Connection {
@@ -18,23 +19,29 @@ impl Connection {
         let stream = TcpStream::connect(host)?;
         stream.set_nodelay(true)?;
         let request = format!("GET /{path} HTTP/1.1\r\nhost: {host}\r\n\r\n").into_bytes();
-        Ok(Self { stream, request, buffer: vec![0; 64 * 1024] })
+        Ok(Self { stream, request, buffer: vec![0; 64 * 1024], filled: 0 })
     }
 
     /// One request; returns its status once the whole answer is there.
     pub(crate) fn get(&mut self) -> io::Result<u16> {
         self.stream.write_all(&self.request)?;
-        let mut filled = 0;
+        self.filled = 0;
         loop {
-            let count = self.stream.read(&mut self.buffer[filled..])?;
+            let count = self.stream.read(&mut self.buffer[self.filled..])?;
             if count == 0 {
                 return Err(io::Error::other("the server closed the connection"));
             }
-            filled += count;
-            if let Some(status) = complete(&self.buffer[..filled])? {
+            self.filled += count;
+            if let Some(status) = complete(&self.buffer[..self.filled])? {
                 return Ok(status);
             }
         }
+    }
+
+    /// The body of the last answer.
+    pub(crate) fn body(&self) -> &str {
+        let text = std::str::from_utf8(&self.buffer[..self.filled]).unwrap_or("");
+        text.split_once("\r\n\r\n").map_or("", |(_, body)| body)
     }
 }
 

@@ -1,8 +1,11 @@
 //! The platform under test: the built binary on a fresh data directory, driven through its own CLI.
 
-use std::io::{BufRead, BufReader};
+use access::{Credentials, RootKey, Scope};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use world::World;
 
 /// A running `dayfly up`.
 pub(crate) struct Platform {
@@ -40,6 +43,31 @@ impl Platform {
         let answer =
             self.cli(&["deploy", &folder.to_string_lossy(), "--name", name, "--public", "--json"])?;
         answer["url"].as_str().map(str::to_owned).ok_or_else(|| format!("no url in {answer}"))
+    }
+
+    /// Retires the function's instances, so that its next call is a cold one.
+    pub(crate) fn retire(&self, name: &str) -> Result<(), String> {
+        let host = self.endpoint.trim_start_matches("http://");
+        let path = format!("/_dayfly/v1/functions/{name}/instances");
+        let key = std::fs::read(self.data.join(RootKey::FILE)).map_err(|e| e.to_string())?;
+        let key = RootKey::parse(&key).ok_or("the root key file cannot be read")?;
+        let credentials = Credentials { access_key: key.access_key, secret_key: key.secret_key, token: None };
+        let request =
+            http::Request::delete(&path).header("host", host).body(()).map_err(|e| e.to_string())?;
+        let (mut parts, ()) = request.into_parts();
+        let now = World::real().now();
+        let scope = Scope { region: "us-east-1", service: "dayfly", now };
+        access::sign(&mut parts, b"", &credentials, scope).map_err(|e| e.to_string())?;
+        let mut head = format!("DELETE {path} HTTP/1.1\r\nconnection: close\r\n");
+        for (name, value) in &parts.headers {
+            head.push_str(&format!("{name}: {}\r\n", value.to_str().unwrap_or("")));
+        }
+        head.push_str("\r\n");
+        let mut stream = TcpStream::connect(host).map_err(|e| e.to_string())?;
+        stream.write_all(head.as_bytes()).map_err(|e| e.to_string())?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).map_err(|e| e.to_string())?;
+        if answer.starts_with("HTTP/1.1 200 ") { Ok(()) } else { Err(format!("retire: {answer}")) }
     }
 
     /// The newest interpreter of `language` that the platform found: the one it runs the function on.

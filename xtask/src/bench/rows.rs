@@ -25,8 +25,9 @@ pub(crate) struct Hello {
 
 /// Writes the two hello functions below `folder`.
 pub(crate) fn hellos(setting: &Setting) -> Result<Vec<Hello>, String> {
-    let python = "def handler(event, context):\n    return {\"hello\": \"world\"}\n";
-    let node = "exports.handler = async () => ({ hello: 'world' });\n";
+    let python = "calls = 0\n\n\ndef handler(event, context):\n    global calls\n    calls += 1\n    \
+                  return {\"hello\": \"world\", \"calls\": calls}\n";
+    let node = "let calls = 0;\nexports.handler = async () => ({ hello: 'world', calls: ++calls });\n";
     let package = "{\"name\":\"hello\",\"version\":\"1.0.0\",\"main\":\"handler.js\"}\n";
     let made = [("python", "bare.py"), ("node", "bare.cjs")];
     for (name, file, text) in
@@ -110,20 +111,25 @@ fn burst(samples: &mut Samples, mut one: impl FnMut() -> Result<(), String>) -> 
 /// First byte through the URL with a fresh instance, against spawning the interpreter with the same handler.
 pub(crate) fn cold(setting: &Setting, hellos: &[Hello]) -> Result<Vec<Row>, String> {
     let data = setting.folder.join("data-cold");
-    let platform = Platform::start(Command::new(&setting.program), &data, &["--idle-timeout", "0"])?;
+    let platform = Platform::start(Command::new(&setting.program), &data, &[])?;
     hellos.iter().map(|hello| cold_row(&platform, hello)).collect()
 }
 
 fn cold_row(platform: &Platform, hello: &Hello) -> Result<Row, String> {
-    let url = platform.deploy(&hello.folder, &format!("cold-{}", hello.name))?;
+    let name = format!("cold-{}", hello.name);
+    let url = platform.deploy(&hello.folder, &name)?;
     let interpreter = platform.interpreter(hello.name)?;
     let mut ours = Connection::open(&url).map_err(|e| e.to_string())?;
     let [mut through, mut floor] = [const { Samples::new() }; 2];
     for round in 0..=COLD_ROUNDS {
+        platform.retire(&name)?;
         std::thread::sleep(Duration::from_millis(100));
         let began = Instant::now();
         get(&mut ours)?;
         let first = began.elapsed();
+        if !ours.body().ends_with("\"calls\": 1}") && !ours.body().ends_with("\"calls\":1}") {
+            return Err(format!("a cold call met a used instance: {}", ours.body()));
+        }
         std::thread::sleep(Duration::from_millis(100));
         let began = Instant::now();
         let mut bare = spawn(hello, Command::new(&interpreter))?;
@@ -190,7 +196,10 @@ pub(crate) fn commits(setting: &Setting, root: &Path) -> Result<Row, String> {
     let _ = std::fs::remove_dir_all(&data);
     let said: serde_json::Value = serde_json::from_slice(&output.stdout)
         .map_err(|e| format!("group_commit: {e}: {}", String::from_utf8_lossy(&output.stderr)))?;
-    let (one, many) = (said["one"].as_f64().unwrap_or(0.0), said["sixty_four"].as_f64().unwrap_or(0.0));
+    let (one, many) = (
+        said["one_writer_per_s"].as_f64().unwrap_or(0.0),
+        said["many_writers_per_s"].as_f64().unwrap_or(0.0),
+    );
     Ok(Row {
         promise: "durable commits a second: 64 writers against one".into(),
         measured: format!("{many:.0} against {one:.0}"),
