@@ -77,6 +77,7 @@ fn name(error: &io::Error) -> String {
         (libc::ENOTDIR, "ENOTDIR"),
         (libc::EINVAL, "EINVAL"),
         (libc::EMFILE, "EMFILE"),
+        (libc::ETXTBSY, "ETXTBSY"),
         (libc::EFBIG, "EFBIG"),
         (libc::ENOSPC, "ENOSPC"),
         (libc::EROFS, "EROFS"),
