@@ -21,7 +21,7 @@ use tracing_subscriber::EnvFilter;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Where to listen; port 0 takes a free one.
-    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:4566")]
+    #[arg(long, env = "DAYFLY_LISTEN", value_name = "ADDR:PORT", default_value = "127.0.0.1:4566")]
     listen: String,
     /// What stands behind <id>.lambda-url. in function URLs.
     #[arg(long, value_name = "DOMAIN", default_value = "localhost")]
