@@ -61,7 +61,7 @@ pub enum Language {
 
 /// A runtime identifier that this platform does not run.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("runtime {0:?} is not served; use python3.9 or newer, nodejs20.x or newer, or provided.al2023")]
+#[error("runtime {0:?} is not served; use python3.9 or newer, nodejs18.x or newer, or provided.al2023")]
 pub struct UnknownRuntime(pub String);
 
 impl Runtime {
