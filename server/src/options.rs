@@ -1,6 +1,6 @@
 //! How the platform is started.
 
-use model::Place;
+use model::{Limit, Place};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -47,6 +47,46 @@ impl Options {
             log_age: seconds("log-age"),
             drain: seconds("drain"),
             connections: usize::try_from(model::limit("connections")).unwrap_or(usize::MAX),
+        }
+    }
+
+    /// The value of a limit under these options, in the limit's own unit.
+    pub fn value_of(&self, limit: &Limit) -> u64 {
+        match limit.name {
+            "account-concurrency" => self.concurrency.into(),
+            "machine-memory" => self.memory_percent,
+            "idle-timeout" => self.idle_timeout.as_secs(),
+            "log-store-bytes" => self.log_bytes,
+            "log-age" => self.log_age.as_secs(),
+            "drain" => self.drain.as_secs(),
+            "connections" => self.connections as u64,
+            _ => limit.value,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::LIMITS;
+
+    #[test]
+    fn every_limit_that_a_flag_lifts_follows_its_option() {
+        let usual = Options::new("data".into());
+        let lifted = Options {
+            concurrency: 1,
+            memory_percent: 1,
+            idle_timeout: Duration::from_secs(1),
+            log_bytes: 1,
+            log_age: Duration::from_secs(1),
+            drain: Duration::from_secs(1),
+            connections: 1,
+            ..usual.clone()
+        };
+        for limit in LIMITS {
+            assert_eq!(usual.value_of(limit), limit.value, "{}", limit.name);
+            let by_flag = limit.lifted_by.starts_with("dayfly up --");
+            assert_eq!(lifted.value_of(limit) == 1, by_flag, "{}", limit.name);
         }
     }
 }

@@ -32,6 +32,7 @@ pub fn run(
     let world = World::real();
     let launcher = LauncherOptions { arguments: vec!["__launcher".into()] };
     let launcher = Launcher::start(Path::new("/proc/self/exe"), launcher)?;
+    launcher.supported()?;
     let listener = listen(&options.listen)?;
     let data = DataDir::open(&options.data)?;
     Launcher::drop_server_privileges()?;
@@ -104,7 +105,7 @@ impl Ground {
         let status = Status {
             ready: Arc::clone(&ready),
             started_us: world.now().0,
-            place: place.clone(),
+            options: self.options.clone(),
             engine: Arc::clone(&engine),
             observe: observe.clone(),
             functions: functions.clone(),

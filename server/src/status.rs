@@ -1,11 +1,11 @@
 //! The platform's own service: what it is, what it protects, what every invocation cost.
 
-use crate::Ready;
 use crate::shapes::{instance, interpreter, invocation, layer, signed, unit};
+use crate::{Options, Ready};
 use access::Permit;
 use functions::Functions;
 use invoke::Engine;
-use model::{FunctionName, LIMITS, Place};
+use model::{FunctionName, LIMITS};
 use observe::Observe;
 use std::sync::{Arc, OnceLock};
 use wire::Error;
@@ -15,7 +15,7 @@ use wire::dayfly::{self as api, Dayfly};
 pub(crate) struct Status {
     pub(crate) ready: Arc<OnceLock<Ready>>,
     pub(crate) started_us: u64,
-    pub(crate) place: Place,
+    pub(crate) options: Options,
     pub(crate) engine: Arc<Engine>,
     pub(crate) observe: Observe,
     pub(crate) functions: Functions,
@@ -35,8 +35,8 @@ impl Dayfly for Status {
         Ok(api::GetStatusResponse {
             endpoint: ready.endpoint.clone(),
             version: env!("CARGO_PKG_VERSION").into(),
-            account: self.place.account.clone(),
-            region: self.place.region.clone(),
+            account: self.options.place.account.clone(),
+            region: self.options.place.region.clone(),
             data_directory: Some(ready.data.display().to_string()),
             started_us: Some(signed(self.started_us)),
             protections: api::Protections {
@@ -55,7 +55,7 @@ impl Dayfly for Status {
     ) -> Result<api::ListLimitsResponse, Error> {
         let limits = LIMITS.iter().map(|limit| api::Limit {
             name: limit.name.into(),
-            value: signed(limit.value),
+            value: signed(self.options.value_of(limit)),
             unit: unit(limit.unit).into(),
             bounds: limit.bounds.into(),
             lifted_by: limit.lifted_by.into(),
