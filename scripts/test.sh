@@ -12,8 +12,17 @@ step() {
   printf '   %s s\n' "$((SECONDS - began))"
 }
 
+licences() {
+  if cargo deny --version >/dev/null 2>&1; then
+    cargo deny --log-level error check licenses bans sources
+  else
+    echo "skipped: cargo-deny is not installed (cargo install cargo-deny)"
+  fi
+}
+
 step "formatting" cargo fmt --all --check
 step "house rules" cargo xtask tidy
+step "licences and sources" licences
 step "generated code is current" cargo xtask codegen --check
 step "lints" cargo clippy --quiet --workspace --all-targets -- -D warnings
 step "unit and integration tests" cargo test --quiet --workspace
