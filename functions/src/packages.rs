@@ -21,6 +21,8 @@ const LIMITS: UnpackLimits = UnpackLimits {
 };
 /// Marks folders that are being removed, so that half a package is never taken for a whole one.
 const DOOMED: &str = ".removed";
+/// How an archive begins that holds nothing: with the end of its directory (APPNOTE.TXT, 4.3.16).
+const NO_ENTRIES: &[u8] = b"PK\x05\x06";
 const SCAN_ROWS: usize = 256;
 
 /// The package store.
@@ -80,7 +82,7 @@ impl Packages {
     /// Stores an archive and unpacks it, where that was not done before.
     pub(crate) async fn place(&self, zip: Bytes) -> Result<Placed, FunctionsError> {
         let zip_bytes = zip.len() as u64;
-        check_size(zip_bytes)?;
+        check_size(&zip)?;
         let sha256 = digest(zip.clone()).await?;
         let claim = self.claim(&sha256).await;
         let key = Kind::Package.key(&sha256);
@@ -184,11 +186,11 @@ impl Packages {
     }
 }
 
-fn check_size(zip_bytes: u64) -> Result<(), FunctionsError> {
-    if zip_bytes == 0 {
+fn check_size(zip: &[u8]) -> Result<(), FunctionsError> {
+    if zip.is_empty() || zip.starts_with(NO_ENTRIES) {
         return Err(FunctionsError::Invalid("Uploaded file must be a non-empty zip".into()));
     }
-    if zip_bytes > LIMITS.zip_bytes {
+    if zip.len() as u64 > LIMITS.zip_bytes {
         let text = format!("Zipped size must be smaller than {} bytes", LIMITS.zip_bytes);
         return Err(FunctionsError::Invalid(text));
     }

@@ -43,6 +43,39 @@ const RESERVED: [&str; 19] = [
 
 type Checked<T> = Result<T, FunctionsError>;
 
+/// What both CreateFunction and UpdateFunctionConfiguration may ask for and this release cannot do.
+macro_rules! unserved {
+    ($input:expr) => {{
+        let input = $input;
+        [
+            (
+                input.vpc_config.as_ref().is_some_and(|v| some(&v.subnet_ids) || some(&v.security_group_ids)),
+                "VpcConfig",
+            ),
+            (input.dead_letter_config.as_ref().is_some_and(|d| filled(&d.target_arn)), "DeadLetterConfig"),
+            (filled(&input.kms_key_arn), "KMSKeyArn"),
+            (
+                input.tracing_config.as_ref().is_some_and(|t| t.mode == Some(TracingMode::Active)),
+                "TracingConfig Active",
+            ),
+            (some(&input.layers), "Layers"),
+            (some(&input.file_system_configs), "FileSystemConfigs"),
+            (input.image_config.is_some(), "ImageConfig"),
+            (
+                input
+                    .snap_start
+                    .as_ref()
+                    .is_some_and(|s| s.apply_on == Some(SnapStartApplyOn::PublishedVersions)),
+                "SnapStart",
+            ),
+            (input.capacity_provider_config.is_some(), "CapacityProviderConfig"),
+            (input.durable_config.is_some(), "DurableConfig"),
+            (input.runtime_config.is_some(), "RuntimeConfig"),
+            (input.accelerator_config.is_some(), "AcceleratorConfig"),
+        ]
+    }};
+}
+
 /// The configuration that a CreateFunction asks for.
 pub(crate) fn created(input: &CreateFunctionRequest) -> Checked<Config> {
     check_created(input)?;
@@ -67,7 +100,7 @@ pub(crate) fn created(input: &CreateFunctionRequest) -> Checked<Config> {
 
 /// The configuration that an UpdateFunctionConfiguration makes of the present one.
 pub(crate) fn updated(now: &Config, input: &UpdateFunctionConfigurationRequest) -> Checked<Config> {
-    check_updated(input)?;
+    refuse(unserved!(input))?;
     input.role.as_deref().map_or(Ok(()), check_role)?;
     let mut next = now.clone();
     let UpdateFunctionConfigurationRequest { role, handler, description, .. } = input;
@@ -137,62 +170,10 @@ fn check_created(input: &CreateFunctionRequest) -> Checked<()> {
     refuse([
         (input.package_type == Some(PackageType::Image), "PackageType Image"),
         (input.publish == Some(true) || input.publish_to.is_some(), "Publish"),
-        (
-            input.vpc_config.as_ref().is_some_and(|v| some(&v.subnet_ids) || some(&v.security_group_ids)),
-            "VpcConfig",
-        ),
-        (input.dead_letter_config.as_ref().is_some_and(|d| filled(&d.target_arn)), "DeadLetterConfig"),
-        (filled(&input.kms_key_arn), "KMSKeyArn"),
-        (
-            input.tracing_config.as_ref().is_some_and(|t| t.mode == Some(TracingMode::Active)),
-            "TracingConfig Active",
-        ),
-        (some(&input.layers), "Layers"),
-        (some(&input.file_system_configs), "FileSystemConfigs"),
         (filled(&input.code_signing_config_arn), "CodeSigningConfigArn"),
-        (input.image_config.is_some(), "ImageConfig"),
-        (
-            input
-                .snap_start
-                .as_ref()
-                .is_some_and(|s| s.apply_on == Some(SnapStartApplyOn::PublishedVersions)),
-            "SnapStart",
-        ),
         (input.tenancy_config.is_some(), "TenancyConfig"),
-        (input.capacity_provider_config.is_some(), "CapacityProviderConfig"),
-        (input.durable_config.is_some(), "DurableConfig"),
-        (input.runtime_config.is_some(), "RuntimeConfig"),
-        (input.accelerator_config.is_some(), "AcceleratorConfig"),
-    ])
-}
-
-fn check_updated(input: &UpdateFunctionConfigurationRequest) -> Checked<()> {
-    refuse([
-        (
-            input.vpc_config.as_ref().is_some_and(|v| some(&v.subnet_ids) || some(&v.security_group_ids)),
-            "VpcConfig",
-        ),
-        (input.dead_letter_config.as_ref().is_some_and(|d| filled(&d.target_arn)), "DeadLetterConfig"),
-        (filled(&input.kms_key_arn), "KMSKeyArn"),
-        (
-            input.tracing_config.as_ref().is_some_and(|t| t.mode == Some(TracingMode::Active)),
-            "TracingConfig Active",
-        ),
-        (some(&input.layers), "Layers"),
-        (some(&input.file_system_configs), "FileSystemConfigs"),
-        (input.image_config.is_some(), "ImageConfig"),
-        (
-            input
-                .snap_start
-                .as_ref()
-                .is_some_and(|s| s.apply_on == Some(SnapStartApplyOn::PublishedVersions)),
-            "SnapStart",
-        ),
-        (input.capacity_provider_config.is_some(), "CapacityProviderConfig"),
-        (input.durable_config.is_some(), "DurableConfig"),
-        (input.runtime_config.is_some(), "RuntimeConfig"),
-        (input.accelerator_config.is_some(), "AcceleratorConfig"),
-    ])
+    ])?;
+    refuse(unserved!(input))
 }
 
 /// Nothing that a client asks for is silently left out.

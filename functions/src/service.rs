@@ -1,7 +1,7 @@
 //! The service: its parts, its start, and what it knows by heart.
 
 use crate::catalog::{Catalog, Entry};
-use crate::packages::Packages;
+use crate::packages::{Packages, Placed};
 use crate::rows::{Cors, FunctionRow, Kind, UrlAuth};
 use crate::{FunctionsError, Runner, Unpacker};
 use access::Access;
@@ -183,6 +183,15 @@ impl Functions {
             self.0.runner.retire(name, now.as_ref().map(|now| now.revision.as_str()));
         }
         Ok(())
+    }
+
+    /// Stores an archive and unpacks it. One that is refused leaves nothing behind.
+    pub(crate) async fn place_package(&self, zip: Bytes) -> Result<Placed, FunctionsError> {
+        let placed = self.packages().place(zip).await;
+        if placed.is_err() {
+            self.sweep().await;
+        }
+        placed
     }
 
     /// Removes what nothing uses any more. Failing to is no reason to fail a request that succeeded.

@@ -10,8 +10,8 @@ use model::{FunctionAddress, FunctionName, LATEST};
 use wire::lambda::{
     self, EnvironmentResponse, EphemeralStorage, FunctionConfiguration, FunctionUrlAuthType,
     FunctionUrlConfig, InvokeMode, LastUpdateStatus, LogFormat, LoggingConfig, PackageType, Runtime,
-    SnapStartApplyOn, SnapStartOptimizationStatus, SnapStartResponse, State, StateReasonCode,
-    TracingConfigResponse, TracingMode,
+    RuntimeVersionConfig, SnapStartApplyOn, SnapStartOptimizationStatus, SnapStartResponse, State,
+    StateReasonCode, TracingConfigResponse, TracingMode,
 };
 
 impl Functions {
@@ -23,10 +23,17 @@ impl Functions {
         shown.state_reason.clone_from(&entry.damage);
         shown.state_reason_code = entry.damage.as_ref().map(|_| StateReasonCode::InternalError);
         shown.last_update_status = Some(LastUpdateStatus::Successful);
+        shown.runtime_version_config =
+            Some(RuntimeVersionConfig { runtime_version_arn: Some(self.runtime_arn(entry)), error: None });
         shown
     }
 
-    /// A function as lists show it: without its state.
+    /// Which runtime serves the function. AWS names a build of its own here; builds of this machine have no number.
+    fn runtime_arn(&self, entry: &Entry) -> String {
+        format!("arn:aws:lambda:{}::runtime:{}", self.place().region, entry.row.config.runtime)
+    }
+
+    /// A function as lists show it: without its state and its runtime's version.
     pub(crate) fn listed(&self, entry: &Entry, qualifier: Option<&str>) -> FunctionConfiguration {
         let FunctionRow { config, code, revision, modified_us, .. } = &entry.row;
         let name = &entry.version.function;

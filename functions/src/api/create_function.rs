@@ -22,7 +22,7 @@ pub(super) async fn create(
     if functions.catalog().get(name).is_some() {
         return Err(exists(name));
     }
-    let placed = functions.packages().place(zip).await?;
+    let placed = functions.place_package(zip).await?;
     let row = FunctionRow {
         name: name.to_string(),
         config,

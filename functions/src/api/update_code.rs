@@ -15,7 +15,7 @@ pub(super) async fn update(
     let (address, entry) = functions.find(&input.function_name, None)?;
     let name = &address.name;
     rules::revision(&entry.row.revision, input.revision_id.as_deref())?;
-    let placed = functions.packages().place(zip).await?;
+    let placed = functions.place_package(zip).await?;
     if input.dry_run == Some(true) {
         let mut entry = Arc::unwrap_or_clone(entry);
         entry.row.code = placed.code.clone();

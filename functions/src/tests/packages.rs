@@ -102,3 +102,22 @@ async fn large_archives_are_refused_before_they_are_stored() {
     assert_eq!(error.message, "Zipped size must be smaller than 52428800 bytes");
     assert_eq!(fs::read_dir(stage.data.path().join("blobs")).expect("exists").count(), 0);
 }
+
+#[tokio::test]
+async fn refused_archives_leave_nothing_behind() {
+    let stage = Stage::new().await;
+    let files = |folder: &str| fs::read_dir(stage.data.path().join(folder)).expect("exists").count();
+    for (archive, says) in [
+        ("damaged", "Could not unzip uploaded file."),
+        ("bomb", "Unzipped size must be smaller than 262144000 bytes"),
+        ("full disk", "no space is left to unpack the package"),
+        ("PK\x05\x06 and the rest of an end", "Uploaded file must be a non-empty zip"),
+    ] {
+        let error = stage.functions.place_package(archive.into()).await.map(|placed| placed.code.sha256);
+        let error = wire::Error::from(error.expect_err("is refused"));
+        assert!(error.message.contains(says), "{archive}: {}", error.message);
+        let blobs = fs::read_dir(stage.data.path().join("blobs")).expect("exists");
+        let left = blobs.flat_map(|shard| fs::read_dir(shard.expect("readable").path()).expect("a folder"));
+        assert_eq!((left.count(), files("code")), (0, 0), "{archive}");
+    }
+}
