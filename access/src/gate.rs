@@ -129,12 +129,13 @@ impl Access {
             .map_or(Decision::Silent, |policy| policy.decide(Request { caller, action, resource, context }));
         let why = match (said, caller.kind) {
             (Decision::Deny, _) => "with an explicit deny in a resource-based policy".to_owned(),
-            (Decision::Allow, _) | (Decision::Silent, CallerKind::Root) => return Ok(()),
+            (Decision::Allow, _) => return Ok(()),
+            (Decision::Silent, CallerKind::Root) if self.owns(resource) => return Ok(()),
             (Decision::Silent, CallerKind::Function) if action == WHO_AM_I => return Ok(()),
             (Decision::Silent, CallerKind::Function) => {
                 format!("because no identity-based policy allows the {action} action")
             }
-            (Decision::Silent, CallerKind::Anonymous) => {
+            (Decision::Silent, CallerKind::Root | CallerKind::Anonymous) => {
                 format!("because no resource-based policy allows the {action} action")
             }
         };
@@ -142,5 +143,11 @@ impl Access {
         let text =
             format!("User: {who} is not authorized to perform: {action} on resource: {resource} {why}");
         Err(Denied::NotAllowed(text))
+    }
+
+    /// Whether a resource is of this account; ARNs without an account, and `*`, are of every one.
+    fn owns(&self, resource: &str) -> bool {
+        let account = resource.split(':').nth(4).unwrap_or_default();
+        !resource.starts_with("arn:") || account.is_empty() || account == self.place.account
     }
 }

@@ -54,6 +54,28 @@ fn without_policies() {
 }
 
 #[test]
+fn root_owns_its_account_and_no_other() {
+    let (access, world) = access();
+    let root = identity(&access, &world, &root(&access));
+    let asked = |resource| {
+        let ask = Ask { action: "lambda:GetFunction", resource, policy: None, context: &Context::default() };
+        access.authorize(root.clone(), ask, RequestFacts::default()).map(drop)
+    };
+    for own in ["*", FUNCTION, "arn:aws:s3:::bucket", "arn:aws:lambda:eu-west-1:000000000000:function:hello"]
+    {
+        assert_eq!(asked(own), Ok(()), "{own}");
+    }
+    let foreign = "arn:aws:lambda:us-east-1:111111111111:function:hello";
+    assert_eq!(
+        asked(foreign),
+        Err(Denied::NotAllowed(format!(
+            "User: arn:aws:iam::000000000000:root is not authorized to perform: lambda:GetFunction on resource: \
+             {foreign} because no resource-based policy allows the lambda:GetFunction action"
+        )))
+    );
+}
+
+#[test]
 fn a_grant_reaches_whom_it_names() {
     let (access, world) = access();
     let function = function(&access, &world);
