@@ -33,6 +33,9 @@ DEADLINE_S = 60
 class Platform:
     """One `dayfly up` on a data directory of its own."""
 
+    binary = BINARY
+    prefix = ()
+
     def __init__(self, data, *flags, environment=None):
         self.data = pathlib.Path(data)
         self.flags = flags
@@ -40,7 +43,7 @@ class Platform:
         self.process = None
 
     def start(self):
-        command = [BINARY, "up", "--json", "--listen", "127.0.0.1:0", "--data", self.data, *self.flags]
+        command = [*self.prefix, self.binary, "up", "--json", "--listen", "127.0.0.1:0", "--data", self.data, *self.flags]
         self.log = open(f"{self.data}.log", "ab")
         self.process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=self.log, env={**os.environ, **self.environment}
@@ -100,7 +103,7 @@ class Platform:
 
     def cli(self, *arguments, check=True, stdin=None, cwd=None):
         done = subprocess.run(
-            [BINARY, *arguments],
+            [self.binary, *arguments],
             env=self.shell,
             input=stdin,
             cwd=cwd,

@@ -102,6 +102,7 @@ fn spec(version: &Version, tag: &InstanceTag, plan: StartPlan) -> Spec {
         tmp_bytes: u64::from(version.tmp_mb) * MEBIBYTE,
         memory_bytes: u64::from(version.memory_mb) * MEBIBYTE,
         cpu_millis: cpu_millis(version.memory_mb),
+        cpu_weight: cpu_weight(version.memory_mb),
         pids: u32::try_from(model::limit("processes")).unwrap_or(u32::MAX),
         listen: plan.listen,
         control: plan.protocol == Protocol::Framed,
@@ -118,6 +119,12 @@ fn cpu_millis(memory_mb: u32) -> u32 {
     u32::try_from(share).unwrap_or(u32::MAX).max(CORE_MILLIS)
 }
 
+/// Its share when the machine is busy: in proportion to memory.
+fn cpu_weight(memory_mb: u32) -> u32 {
+    let weight = u64::from(memory_mb) * u64::from(Spec::CORE_WEIGHT) / u64::from(MEBIBYTES_PER_CORE);
+    u32::try_from(weight).unwrap_or(u32::MAX).max(1)
+}
+
 fn no_plan(error: PlanError) -> StartError {
     match error {
         PlanError::MissingRuntime { .. } => StartError::MissingRuntime(error.to_string()),
@@ -129,7 +136,7 @@ fn no_plan(error: PlanError) -> StartError {
 fn no_sandbox(version: &Version, error: &SandboxError) -> StartError {
     match error {
         SandboxError::Setup { step, source }
-            if step.starts_with("exec") && version.runtime.language == Language::Provided =>
+            if step == "program" && version.runtime.language == Language::Provided =>
         {
             StartError::Entrypoint(format!("fork/exec /var/task/bootstrap: {source}"))
         }
@@ -169,8 +176,10 @@ mod tests {
 
     #[test]
     fn small_functions_get_a_whole_core_and_large_ones_their_share() {
-        for (memory_mb, millis) in [(128, 1000), (1769, 1000), (3538, 2000), (10_240, 5788)] {
-            assert_eq!(cpu_millis(memory_mb), millis, "{memory_mb}");
+        for (memory_mb, millis, weight) in
+            [(128, 1000, 74), (1769, 1000, 1024), (3538, 2000, 2048), (10_240, 5788, 5927)]
+        {
+            assert_eq!((cpu_millis(memory_mb), cpu_weight(memory_mb)), (millis, weight), "{memory_mb}");
         }
     }
 }

@@ -40,6 +40,7 @@ pub(crate) struct SandboxRequest {
     pub(crate) tmp_bytes: u64,
     pub(crate) memory_bytes: u64,
     pub(crate) cpu_millis: u32,
+    pub(crate) cpu_weight: u32,
     pub(crate) pids: u32,
     pub(crate) listen: Vec<u16>,
     pub(crate) control: bool,

@@ -27,8 +27,11 @@ pub struct Spec {
     pub tmp_bytes: u64,
     /// Memory of all its processes together, in bytes, swap included.
     pub memory_bytes: u64,
-    /// Share of processor time, in thousandths of one core.
+    /// The most processor time, in thousandths of one core.
     pub cpu_millis: u32,
+    /// Share of processor time while there is not enough for all, against the weights of others: [`Spec::CORE_WEIGHT`]
+    /// for one core's worth. 0 for just that.
+    pub cpu_weight: u32,
     /// Most processes and threads at once.
     pub pids: u32,
     /// Ports on the loopback *inside* whose listening sockets are handed back.
@@ -40,6 +43,9 @@ pub struct Spec {
 }
 
 impl Spec {
+    /// The `cpu_weight` of what may take one core: the kernel's own default.
+    pub const CORE_WEIGHT: u32 = 1024;
+
     /// Whether it can be asked for.
     pub(crate) fn check(&self) -> Result<(), SandboxError> {
         let no_nul = |text: &String| !text.contains('\0');

@@ -109,6 +109,7 @@ impl Ground {
             engine: Arc::clone(&engine),
             observe: observe.clone(),
             functions: functions.clone(),
+            world: world.clone(),
         };
         let gateway = Gateway::new(gateway::Parts {
             access,

@@ -7,6 +7,7 @@ use crate::figure;
 use access::RootKey;
 use model::Place;
 use owo_colors::OwoColorize as _;
+use sandbox::SandboxError;
 use serde_json::{Value, json};
 use server::{Options, Ready, ServerError};
 use std::time::Duration;
@@ -212,6 +213,9 @@ fn explain(error: ServerError, listen: &str) -> Failure {
             "dayfly up --data ~/.local/share/dayfly-2",
         ),
         ServerError::Keys(_) => Failure::new("the root key cannot be used", words, "dayfly up --help"),
+        ServerError::Sandbox(SandboxError::Unsupported { why, fix }) => {
+            Failure::new("functions cannot be kept apart on this machine", why, fix)
+        }
         ServerError::Sandbox(_) => Failure::new("functions cannot be sandboxed here", words, "dayfly doctor"),
         ServerError::File { path, .. } => {
             Failure::new("a file cannot be used", words, format!("ls -ld {0} && df -h {0}", path.display()))

@@ -19,6 +19,8 @@ pub(crate) struct Limits {
     pub(crate) memory_bytes: u64,
     /// Thousandths of a core.
     pub(crate) cpu_millis: u32,
+    /// Share while there is not enough, [`crate::Spec::CORE_WEIGHT`] for one core's.
+    pub(crate) cpu_weight: u32,
     /// Processes and threads, the sandbox's own first process included.
     pub(crate) pids: u32,
 }
@@ -32,6 +34,14 @@ impl Limits {
         let period = if quota(20_000) < LEAST_US { 100_000 } else { 20_000 };
         (quota(period).max(LEAST_US), period)
     }
+}
+
+/// One file to write: its name, its content, and whether a kernel without it is refused.
+type Setting = (&'static str, String, bool);
+
+/// The controller that a file belongs to.
+fn controller(file: &'static str) -> &'static str {
+    file.split('.').next().unwrap_or_default()
 }
 
 /// Where control groups are made.
@@ -50,6 +60,8 @@ pub(crate) trait Hierarchy {
 pub(crate) trait Group {
     /// Sets the limits; before any process enters.
     fn limit(&self, limits: &Limits) -> io::Result<()>;
+    /// Reads the limits back: which of `memory`, `cpu`, `pids` are not as they were set, and in what.
+    fn deviations(&self, limits: &Limits) -> Vec<(&'static str, String)>;
     /// How a process enters.
     fn entry(&self) -> Entry<'_>;
     /// Opened counters, handed out once.
@@ -108,6 +120,12 @@ pub(crate) fn find(owners: &[i32]) -> Box<dyn Hierarchy> {
 /// Does without, for this reason.
 pub(crate) fn none(why: String) -> Box<dyn Hierarchy> {
     Box::new(none::NoHierarchy { why })
+}
+
+/// Why no group can be made in `parent`.
+fn refused(parent: &Path, error: &io::Error) -> io::Error {
+    let (kind, parent) = (error.kind(), parent.display());
+    io::Error::new(kind, format!("no control group can be made in {parent} ({kind})"))
 }
 
 /// Names the directory that holds one launcher's groups.
@@ -179,5 +197,26 @@ impl Folder {
         let file = self.open(file, rustix::fs::OFlags::WRONLY)?;
         rustix::io::write(file.as_fd(), text.as_bytes())?;
         Ok(())
+    }
+
+    /// Writes those of its controllers.
+    fn set(&self, has: impl Fn(&str) -> bool, settings: &[Setting]) -> io::Result<()> {
+        for (file, text, required) in settings.iter().filter(|(file, ..)| has(controller(file))) {
+            match self.write(file, text) {
+                Err(error) if *required => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads back those of its controllers.
+    fn deviations(&self, has: impl Fn(&str) -> bool, settings: &[Setting]) -> Vec<(&'static str, String)> {
+        let deviates = |(file, text, required): &Setting| match fs::read_to_string(self.path.join(file)) {
+            Ok(found) if found.trim() == text => None,
+            Ok(found) => Some((controller(file), format!("{file} is {} and not {text}", found.trim()))),
+            Err(error) => required.then(|| (controller(file), format!("{file} cannot be read: {error}"))),
+        };
+        settings.iter().filter(|(file, ..)| has(controller(file))).filter_map(deviates).collect()
     }
 }

@@ -32,6 +32,10 @@ impl Group for NoGroup {
         Ok(())
     }
 
+    fn deviations(&self, _limits: &Limits) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
+
     fn entry(&self) -> Entry<'_> {
         Entry::Nowhere
     }

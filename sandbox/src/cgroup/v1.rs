@@ -1,7 +1,7 @@
 //! Control groups, version 1: one hierarchy per controller or few.
 
 use super::mountinfo::{Mounted, mounted};
-use super::{Entry, Folder, Group, Hierarchy, Limits, own_folder, remove_group, remove_tree, sweep};
+use super::{Entry, Folder, Group, Hierarchy, Limits, Setting, own_folder, remove_group, remove_tree, sweep};
 use crate::gauge::Meter;
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::fs::OFlags;
@@ -12,6 +12,10 @@ use std::path::PathBuf;
 
 /// What limits, and what only counts.
 const WANTED: [&str; 4] = ["memory", "cpu", "cpuacct", "pids"];
+
+/// The kernel's bounds of `cpu.shares`.
+const LEAST_SHARES: u32 = 2;
+const MOST_SHARES: u32 = 1 << 18;
 
 /// The hierarchies that are used, with this launcher's directory in each.
 pub(super) struct Forest {
@@ -47,10 +51,7 @@ impl Forest {
                 Ok(()) => forest.trees.push(Tree { controllers, folder }),
                 Err(error) if has_memory(&hierarchy) => {
                     forest.remove();
-                    return Err(io::Error::new(
-                        error.kind(),
-                        format!("{}: {error}", hierarchy.own.display()),
-                    ));
+                    return Err(super::refused(&hierarchy.own, &error));
                 }
                 Err(_) => {}
             }
@@ -134,19 +135,18 @@ impl GroupV1 {
 
 impl Group for GroupV1 {
     fn limit(&self, limits: &Limits) -> io::Result<()> {
-        for (controllers, folder) in &self.parts {
-            for (file, text, required) in settings(limits) {
-                let controller = file.split('.').next().unwrap_or_default();
-                if !controllers.iter().any(|c| c == controller) {
-                    continue;
-                }
-                match folder.write(file, &text) {
-                    Err(error) if required => return Err(error),
-                    _ => {}
-                }
-            }
-        }
-        Ok(())
+        let settings = settings(limits);
+        self.parts.iter().try_for_each(|(controllers, folder)| {
+            folder.set(|name| controllers.iter().any(|controller| controller == name), &settings)
+        })
+    }
+
+    fn deviations(&self, limits: &Limits) -> Vec<(&'static str, String)> {
+        let settings = settings(limits);
+        let deviations = |(controllers, folder): &(Vec<String>, Folder)| {
+            folder.deviations(|name| controllers.iter().any(|controller| controller == name), &settings)
+        };
+        self.parts.iter().flat_map(deviations).collect()
     }
 
     fn entry(&self) -> Entry<'_> {
@@ -175,8 +175,8 @@ impl Group for GroupV1 {
     }
 }
 
-/// File, content, and whether a kernel without it is refused. In the order in which the kernel accepts them.
-fn settings(limits: &Limits) -> Vec<(&'static str, String, bool)> {
+/// In the order in which the kernel accepts them.
+fn settings(limits: &Limits) -> Vec<Setting> {
     let memory = limits.memory_bytes.to_string();
     let (quota, period) = limits.cpu_quota_us();
     vec![
@@ -185,11 +185,7 @@ fn settings(limits: &Limits) -> Vec<(&'static str, String, bool)> {
         ("memory.memsw.limit_in_bytes", memory, false),
         ("memory.swappiness", "0".to_owned(), false),
         ("pids.max", limits.pids.to_string(), true),
-        (
-            "cpu.shares",
-            u64::from(limits.cpu_millis).saturating_mul(1024).div_ceil(1000).max(2).to_string(),
-            true,
-        ),
+        ("cpu.shares", limits.cpu_weight.clamp(LEAST_SHARES, MOST_SHARES).to_string(), true),
         // Absent where the kernel has shares but no bandwidth control.
         ("cpu.cfs_period_us", period.to_string(), false),
         ("cpu.cfs_quota_us", quota.to_string(), false),
@@ -203,14 +199,14 @@ mod tests {
     #[test]
     fn settings_follow_the_limits() {
         let cases = [
-            (1000, "20000", "20000", "1024"),
-            (72, "20000", "1440", "74"),
-            (10, "100000", "1000", "11"),
-            (1, "100000", "1000", "2"),
-            (6000, "20000", "120000", "6144"),
+            (1000, 1024, "20000", "20000", "1024"),
+            (72, 74, "20000", "1440", "74"),
+            (10, 1, "100000", "1000", "2"),
+            (1, 1, "100000", "1000", "2"),
+            (6000, 1 << 30, "20000", "120000", "262144"),
         ];
-        for (cpu_millis, period, quota, shares) in cases {
-            let written = settings(&Limits { memory_bytes: 1 << 27, cpu_millis, pids: 65 });
+        for (cpu_millis, cpu_weight, period, quota, shares) in cases {
+            let written = settings(&Limits { memory_bytes: 1 << 27, cpu_millis, cpu_weight, pids: 65 });
             let of = |name: &str| written.iter().find(|(file, ..)| *file == name).unwrap().1.clone();
             assert_eq!(of("cpu.cfs_period_us"), period, "{cpu_millis}");
             assert_eq!(of("cpu.cfs_quota_us"), quota, "{cpu_millis}");

@@ -1,7 +1,7 @@
 //! Control groups, version 2: one tree, controllers handed down.
 
 use super::mountinfo::mounted;
-use super::{Entry, Folder, Group, Hierarchy, Limits, own_folder, remove_group, remove_tree, sweep};
+use super::{Entry, Folder, Group, Hierarchy, Limits, Setting, own_folder, remove_group, remove_tree, sweep};
 use crate::gauge::Meter;
 use rustix::fs::OFlags;
 use std::fs;
@@ -51,8 +51,7 @@ impl Tree {
     /// This launcher's directory in `parent`, with whatever controllers can be had there.
     pub(super) fn below(parent: &Path) -> io::Result<Self> {
         let folder = parent.join(own_folder());
-        fs::create_dir(&folder)
-            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", parent.display())))?;
+        fs::create_dir(&folder).map_err(|error| super::refused(parent, &error))?;
         let offered = fs::read_to_string(folder.join("cgroup.controllers")).unwrap_or_default();
         let has = |name: &&str| offered.split_whitespace().any(|offer| offer == *name);
         let controllers: Vec<_> = WANTED.into_iter().filter(has).collect();
@@ -127,17 +126,11 @@ struct GroupV2 {
 
 impl Group for GroupV2 {
     fn limit(&self, limits: &Limits) -> io::Result<()> {
-        for (file, text, required) in settings(limits) {
-            let controller = file.split('.').next().unwrap_or_default();
-            if !self.controllers.contains(&controller) {
-                continue;
-            }
-            match self.folder.write(file, &text) {
-                Err(error) if required => return Err(error),
-                _ => {}
-            }
-        }
-        Ok(())
+        self.folder.set(|name| self.controllers.contains(&name), &settings(limits))
+    }
+
+    fn deviations(&self, limits: &Limits) -> Vec<(&'static str, String)> {
+        self.folder.deviations(|name| self.controllers.contains(&name), &settings(limits))
     }
 
     fn entry(&self) -> Entry<'_> {
@@ -165,10 +158,15 @@ impl Group for GroupV2 {
     }
 }
 
-/// File, content, and whether a kernel without it is refused.
-fn settings(limits: &Limits) -> Vec<(&'static str, String, bool)> {
+/// The default of `cpu.weight`, which is one core's worth, and the kernel's bounds of it.
+const DEFAULT_WEIGHT: u64 = 100;
+const LEAST_WEIGHT: u64 = 1;
+const MOST_WEIGHT: u64 = 10_000;
+
+fn settings(limits: &Limits) -> Vec<Setting> {
     let (quota, period) = limits.cpu_quota_us();
-    let weight = (u64::from(limits.cpu_millis) / 10).clamp(1, 10_000);
+    let weight = u64::from(limits.cpu_weight) * DEFAULT_WEIGHT / u64::from(crate::Spec::CORE_WEIGHT);
+    let weight = weight.clamp(LEAST_WEIGHT, MOST_WEIGHT);
     vec![
         ("memory.max", limits.memory_bytes.to_string(), true),
         // Absent where the kernel has no swap.
@@ -215,10 +213,13 @@ mod tests {
 
     #[test]
     fn settings_follow_the_limits() {
-        for (cpu_millis, max, weight) in
-            [(1000, "20000 20000", "100"), (72, "1440 20000", "7"), (5, "1000 100000", "1")]
-        {
-            let written = settings(&Limits { memory_bytes: 1 << 27, cpu_millis, pids: 65 });
+        for (cpu_millis, cpu_weight, max, weight) in [
+            (1000, 1024, "20000 20000", "100"),
+            (72, 74, "1440 20000", "7"),
+            (5, 1, "1000 100000", "1"),
+            (5, u32::MAX, "1000 100000", "10000"),
+        ] {
+            let written = settings(&Limits { memory_bytes: 1 << 27, cpu_millis, cpu_weight, pids: 65 });
             let of = |name: &str| written.iter().find(|(file, ..)| *file == name).unwrap().1.clone();
             assert_eq!((of("cpu.max").as_str(), of("cpu.weight").as_str()), (max, weight), "{cpu_millis}");
         }

@@ -5,8 +5,9 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::fs;
 use std::io;
 
-/// How much a process may allocate where no control group bounds the sandbox: interpreters reserve more than they use.
-const SLACK_BYTES: u64 = 512 << 20;
+/// How much more than its memory a process may reserve where no control group bounds the sandbox: interpreters reserve
+/// more than they use, and each thread a stack of 8 MiB.
+const SLACK_BYTES: u64 = 1 << 30;
 
 /// How much larger than all of `/tmp` a file may look.
 const LARGEST_BEYOND_TMP_BYTES: u64 = 1 << 30;

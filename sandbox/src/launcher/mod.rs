@@ -61,6 +61,14 @@ impl Launcher {
         self.process.protections()
     }
 
+    /// Whether sandboxes can be made here at all.
+    ///
+    /// # Errors
+    /// [`SandboxError::Unsupported`] with what is missing and what helps.
+    pub fn supported(&self) -> Result<(), SandboxError> {
+        self.process.supported()
+    }
+
     /// Makes a sandbox and starts its program. Returns once the program is executing.
     ///
     /// # Errors
@@ -79,6 +87,7 @@ impl Launcher {
             tmp_bytes: spec.tmp_bytes,
             memory_bytes: spec.memory_bytes,
             cpu_millis: spec.cpu_millis,
+            cpu_weight: if spec.cpu_weight == 0 { Spec::CORE_WEIGHT } else { spec.cpu_weight },
             pids: spec.pids,
             listen: spec.listen,
             control: spec.control,

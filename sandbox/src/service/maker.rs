@@ -30,6 +30,8 @@ pub(super) struct Maker {
     pub(super) identities: Identities,
     pub(super) landlock_version: i32,
     pub(super) proc_view: ProcView,
+    /// Limits that the kernel took and that do not read back as they were set: controller and what is wrong.
+    pub(super) unkept: Vec<(&'static str, String)>,
     home: Home,
     filter: seccomp::Program,
     null: OwnedFd,
@@ -77,6 +79,7 @@ impl Maker {
             identities: if distinct_users { Identities::reserved() } else { Identities::own() },
             landlock_version: kernel::landlock_version(),
             proc_view: ProcView::OwnProcesses,
+            unkept: Vec::new(),
             home: Home::here()?,
             filter: seccomp::compile(
                 seccomp::Policy::function(seccomp::Network::Loopback),
@@ -94,7 +97,12 @@ impl Maker {
 
     /// Whether the kernel bounds a sandbox's memory as a whole.
     pub(super) fn bounds_memory(&self) -> bool {
-        self.cgroups.missing().iter().all(|(controller, _)| *controller != "memory")
+        self.unlimited().iter().all(|(controller, _)| *controller != "memory")
+    }
+
+    /// Which of `memory`, `cpu`, `pids` no control group limits, and why.
+    pub(super) fn unlimited(&self) -> Vec<(&'static str, String)> {
+        self.cgroups.missing().into_iter().chain(self.unkept.clone()).collect()
     }
 
     /// Maps every sandbox to the launcher's own user from now on.
@@ -180,11 +188,7 @@ impl Maker {
         steps: Steps<'_>,
     ) -> Result<(Started, Vec<OwnedFd>), Failure> {
         let layers = &request.layers;
-        steps.take("cgroup", || {
-            let pids = request.pids.saturating_add(1);
-            let (memory_bytes, cpu_millis) = (request.memory_bytes, request.cpu_millis);
-            place.group.limit(&cgroup::Limits { memory_bytes, cpu_millis, pids })
-        })?;
+        steps.take("cgroup", || place.group.limit(&limits(request)))?;
         let listeners = steps.take("network", || match layers.network {
             true => self.home.within(network, || netns::listeners(&request.listen)),
             false => Ok(Vec::new()),
@@ -247,6 +251,16 @@ impl Maker {
             self.base.ensure(&bind.guest, folder)?;
         }
         self.base.copy()
+    }
+}
+
+/// What a sandbox may use: what was asked for, and its own first process.
+pub(super) fn limits(request: &SandboxRequest) -> cgroup::Limits {
+    cgroup::Limits {
+        memory_bytes: request.memory_bytes,
+        cpu_millis: request.cpu_millis,
+        cpu_weight: request.cpu_weight,
+        pids: request.pids.saturating_add(1),
     }
 }
 

@@ -2,6 +2,7 @@
 //! ends with the server.
 
 mod command;
+mod findings;
 mod maker;
 mod member;
 mod survey;

@@ -1,14 +1,15 @@
 //! What this machine lets us do, found by doing it: the launcher takes up its place, makes a sandbox that looks around
 //! in itself, and gives up one thing after another where the kernel refuses it.
 
-use super::maker::{Ends, Made, Maker};
+use super::findings;
+use super::maker::{Ends, Made, Maker, limits};
 use crate::channel;
 use crate::inside::ProcView;
 use crate::kernel;
 use crate::probe::View;
 use crate::protocol::{Boot, SandboxRequest, decode, encode};
 use crate::step::Failure;
-use crate::{Layer, Layers, Protections};
+use crate::{Layers, Protections};
 use rustix::mount::{MountPropagationFlags, mount_change};
 use rustix::net::sockopt;
 use rustix::process::{Signal, WaitId, WaitIdOptions};
@@ -30,15 +31,18 @@ pub(super) fn survey() -> (Option<Maker>, Protections) {
     match take_place().and_then(|distinct| Maker::new(distinct, parent())) {
         Ok(mut maker) => match settle(&mut maker) {
             Ok(view) => {
-                let protections = protections(&maker, &view);
+                let protections = findings::protections(&maker, &view);
                 (Some(maker), protections)
             }
             Err(failure) => {
                 maker.close();
-                (None, nothing(&failure))
+                (None, findings::nothing(&failure, &findings::Switches::read()))
             }
         },
-        Err(error) => (None, nothing(&Failure::new("launcher", &error))),
+        Err(error) => {
+            let failure = Failure::new("launcher", &error);
+            (None, findings::nothing(&failure, &findings::Switches::read()))
+        }
     }
 }
 
@@ -118,6 +122,7 @@ fn probe(maker: &mut Maker) -> Result<View, Failure> {
         tmp_bytes: 1 << 20,
         memory_bytes: 64 << 20,
         cpu_millis: 1000,
+        cpu_weight: 512,
         pids: 16,
         listen: vec![9001],
         control: false,
@@ -126,6 +131,7 @@ fn probe(maker: &mut Maker) -> Result<View, Failure> {
     let made = maker.make(&request, &ends)?;
     drop(ends);
     let answer = channel::receive(&near, true);
+    maker.unkept = made.place.group.deviations(&limits(&request));
     bury(maker, &made);
     match answer {
         Ok(Some(message)) => decode::<View>(&message.bytes)
@@ -144,107 +150,4 @@ fn bury(maker: &mut Maker, made: &Made) {
         }
         std::thread::sleep(Duration::from_millis(1));
     }
-}
-
-fn protections(maker: &Maker, view: &View) -> Protections {
-    let mut layers = vec![
-        layer(
-            "namespaces",
-            !view.can_unshare,
-            "the probe could make a namespace inside",
-            "report this as a bug",
-        ),
-        layer(
-            "own root file system",
-            !view.root_writable && !view.host_visible,
-            "the probe could write to the root or see the host",
-            "report this as a bug",
-        ),
-        layer(
-            "own user per sandbox",
-            maker.identities.distinct(),
-            "without root all sandboxes are the same host user, the one that runs the platform",
-            "run the platform as root; it gives up its privileges after starting its launcher",
-        ),
-        layer("no capabilities", view.no_capabilities, "the probe had a capability", "report this as a bug"),
-        layer(
-            "no new privileges",
-            view.no_new_privileges,
-            "the kernel refused it",
-            "use Linux 5.13 or newer",
-        ),
-        layer(
-            "seccomp",
-            view.filtered,
-            "no system call filter is installed",
-            "use a kernel with CONFIG_SECCOMP_FILTER",
-        ),
-        landlock(maker.landlock_version),
-        layer(
-            "restricted /proc",
-            maker.proc_view == ProcView::OwnProcesses,
-            match maker.proc_view {
-                ProcView::Absent => "the kernel refuses to mount /proc here, so sandboxes have none",
-                _ => "the kernel cannot hide the system's files in /proc",
-            },
-            "use Linux 5.8 or newer; in a container, one whose /proc is not masked",
-        ),
-    ];
-    layers.extend(limits(&maker.cgroups.missing()));
-    let sound = |name: &str| layers.iter().any(|layer| layer.name == name && layer.on);
-    let basic = ["namespaces", "own root file system", "no capabilities", "no new privileges"];
-    let level = if layers.iter().all(|layer| layer.on) {
-        3
-    } else if basic.into_iter().all(sound) {
-        2
-    } else {
-        1
-    };
-    Protections { level, layers }
-}
-
-/// What control groups limit, and what else does where they cannot.
-fn limits(missing: &[(&str, String)]) -> impl Iterator<Item = Layer> {
-    let controllers = [
-        (
-            "memory",
-            "memory limit",
-            "; instead memory is looked at ten times a second, and limited per process",
-        ),
-        ("cpu", "cpu limit", ""),
-        ("pids", "process limit", "; instead processes are counted per user"),
-    ];
-    controllers.into_iter().map(|(controller, name, instead)| {
-        let why = missing.iter().find(|(missing, _)| *missing == controller);
-        layer(
-            name,
-            why.is_none(),
-            &why.map_or(String::new(), |(_, why)| format!("{why}{instead}")),
-            "run the platform as root, or as a systemd service with Delegate=yes",
-        )
-    })
-}
-
-fn landlock(version: i32) -> Layer {
-    const SCOPES_SINCE: i32 = 6;
-    let fix = "use Linux 6.12 or newer with CONFIG_SECURITY_LANDLOCK, and landlock in the lsm= boot option";
-    let mut layer = layer("landlock", version > 0, "the kernel has no Landlock", fix);
-    if (1..SCOPES_SINCE).contains(&version) {
-        let weaker = "this kernel's Landlock does not scope signals and abstract sockets; namespaces do";
-        (layer.why_missing, layer.how_to_fix) = (Some(weaker.to_owned()), Some(fix.to_owned()));
-    }
-    layer
-}
-
-/// No sandbox can be made.
-fn nothing(failure: &Failure) -> Protections {
-    let why = format!("a sandbox cannot be made: {} failed: {}", failure.step, failure.source());
-    let fix = "run as root, or allow user namespaces: sysctl user.max_user_namespaces=65536 \
-               kernel.unprivileged_userns_clone=1 kernel.apparmor_restrict_unprivileged_userns=0";
-    Protections { level: 0, layers: vec![layer("namespaces", false, &why, fix)] }
-}
-
-fn layer(name: &str, on: bool, why: &str, fix: &str) -> Layer {
-    let unless_on = |text: &str| (!on).then(|| text.to_owned());
-    Layer { name: name.to_owned(), on, why_missing: unless_on(why), how_to_fix: unless_on(fix) }
 }

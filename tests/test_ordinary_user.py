@@ -1,0 +1,201 @@
+"""The whole platform without root: what runs, what is missing and said, and where it refuses to start.
+
+When the suite itself runs as an ordinary user, every other test is this test too.
+"""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+
+import pytest
+import requests
+
+from conftest import ROOT, Functions, until
+from ordinary import OrdinaryHome, started
+
+LIMITS = {"memory limit", "cpu limit", "process limit"}
+
+
+@pytest.fixture(scope="module")
+def home():
+    made = OrdinaryHome()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def ordinary(home):
+    platform = started(home.platform())
+    yield platform
+    assert platform.stop() == 0, "SIGTERM ends the platform with exit code 0"
+
+
+@pytest.fixture
+def own_functions(ordinary):
+    made = Functions(ordinary)
+    yield made
+    made.close()
+
+
+def dayfly(home, platform, *arguments):
+    """The command line, run by the ordinary user too."""
+    return home.run("env", f"DAYFLY_DATA={platform.data}", str(home.binary), *arguments)
+
+
+def test_the_platform_and_its_launcher_are_not_root(ordinary):
+    if os.getuid() != 0:
+        pytest.skip("skipped: this suite runs as an ordinary user already")
+    tree = [ordinary.process.pid, *children(ordinary.process.pid)]
+    assert len(tree) > 1
+    for pid in tree:
+        status = pathlib.Path(f"/proc/{pid}/status").read_text()
+        users = next(line for line in status.splitlines() if line.startswith("Uid:")).split()[1:]
+        assert "0" not in users, status
+
+
+def children(pid):
+    """Every process below one."""
+    found = []
+    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+        for child in (task / "children").read_text().split():
+            found += [int(child), *children(child)]
+    return found
+
+
+PYTHON = "def handler(e, c):\n    return {'got': e, 'language': 'python'}\n"
+NODE = "exports.handler = async (event) => ({ got: event, language: 'node' })\n"
+
+
+def compiled(home):
+    """The compiled example, built; skips by name where there is no compiler."""
+    example = ROOT / "examples" / "rust-hello"
+    target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "rust-hello"
+    try:
+        subprocess.run(
+            ["cargo", "build", "--release", "--quiet", "--target-dir", target], cwd=example, check=True, timeout=600
+        )
+    except FileNotFoundError:
+        pytest.skip("skipped: cargo is not here to build examples/rust-hello")
+    return (target / "release" / "bootstrap").read_bytes()
+
+
+@pytest.mark.parametrize("language", ["python", "node", "compiled"])
+def test_functions_are_deployed_and_called(home, ordinary, language):
+    name, folder = f"ordinary-{language}", home.path / f"project-{language}"
+    folder.mkdir()
+    if language == "python":
+        (folder / "app.py").write_text(PYTHON)
+    elif language == "node":
+        (folder / "index.js").write_text(NODE)
+        (folder / "package.json").write_text('{"name":"n","version":"1.0.0","main":"index.js"}')
+    else:
+        (folder / "bootstrap").write_bytes(compiled(home))
+        (folder / "bootstrap").chmod(0o755)
+    home.give(folder)
+    deployed = dayfly(home, ordinary, "deploy", str(folder), "--name", name, "--public", "--json")
+    assert deployed.returncode == 0, deployed.stderr
+    for cold in (["--cold"], [], ["--cold"]):
+        called = dayfly(home, ordinary, "invoke", name, "--payload", '{"a": 1}', *cold)
+        assert called.returncode == 0, called.stderr
+        answer = json.loads(called.stdout)
+        assert (answer.get("got") or answer.get("event")) == {"a": 1}, answer
+    through_url = requests.post(json.loads(deployed.stdout)["url"], data=b"x", timeout=60)
+    assert through_url.status_code == 200, through_url.text
+
+
+def test_what_is_missing_is_said_everywhere(home, ordinary):
+    banner = ordinary.banner["protections"]
+    status = ordinary.api("status")["Protections"]
+    doctor = dayfly(home, ordinary, "doctor")
+    missing = {layer["name"]: layer for layer in banner["layers"] if not layer["on"]}
+    assert banner["level"] == status["Level"] == 2
+    assert "level 2 of 3" in doctor.stdout + doctor.stderr
+    assert "own user per sandbox" in missing and set(missing) <= {"own user per sandbox", *LIMITS}, missing
+    in_status = {layer["Name"]: layer for layer in status["Layers"] if not layer["On"]}
+    assert set(in_status) == set(missing)
+    for name, layer in missing.items():
+        assert layer["why_missing"] and "root" in layer["how_to_fix"], layer
+        assert in_status[name]["WhyMissing"] == layer["why_missing"]
+        assert in_status[name]["HowToFix"] == layer["how_to_fix"]
+        for text in (f"{name}: {layer['why_missing']}", layer["how_to_fix"]):
+            assert text in doctor.stdout + doctor.stderr, doctor
+
+
+def test_limits_hold(own_functions):
+    hog = own_functions.create(
+        "def handler(e, c):\n    kept = [bytearray(1 << 20) for _ in range(e)]\n    return len(kept)\n", MemorySize=128
+    )
+    assert own_functions.call(hog, 1) == 1
+    assert "Runtime.OutOfMemory" in own_functions.tail(hog, 2000)
+    assert own_functions.call(hog, 1) == 1
+    slow = own_functions.create("import time\ndef handler(e, c):\n    time.sleep(e)\n    return 'ok'\n", Timeout=1)
+    assert own_functions.call(slow, 0) == "ok"
+    assert "timed out after 1.00 seconds" in own_functions.failure(slow, 600)["errorMessage"]
+    assert own_functions.call(slow, 0) == "ok"
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_functions_outlive_the_platform_and_processes_do_not(home, how):
+    platform = started(home.platform(f"restart-{how.name}"))
+    try:
+        functions = Functions(platform)
+        name = functions.create("def handler(e, c):\n    return e\n")
+        assert functions.call(name, 1) == 1
+        below = children(platform.process.pid)
+        assert len(below) >= 3, "launcher, a sandbox's first process, and the function"
+        platform.stop(how)
+        until(lambda: not any(pathlib.Path(f"/proc/{pid}").exists() for pid in below), "all processes have ended")
+        platform.start()
+        assert Functions(platform).call(name, 2) == 2
+    finally:
+        platform.stop()
+
+
+# Denies one system call to a process and all that it starts, then becomes the command.
+DENY = """
+import ctypes, os, sys
+number = int(sys.argv[1])
+class Line(ctypes.Structure):
+    _fields_ = [("code", ctypes.c_uint16), ("yes", ctypes.c_uint8), ("no", ctypes.c_uint8), ("k", ctypes.c_uint32)]
+class Program(ctypes.Structure):
+    _fields_ = [("count", ctypes.c_uint16), ("lines", ctypes.POINTER(Line))]
+LOAD, EQUALS, RETURN, REFUSE, ALLOW, EPERM = 0x20, 0x15, 0x06, 0x00050000, 0x7FFF0000, 1
+lines = (Line * 4)(Line(LOAD, 0, 0, 0), Line(EQUALS, 0, 1, number), Line(RETURN, 0, 0, REFUSE | EPERM), Line(RETURN, 0, 0, ALLOW))
+libc = ctypes.CDLL(None, use_errno=True)
+assert libc.prctl(38, 1, 0, 0, 0) == 0
+assert libc.prctl(22, 2, ctypes.byref(Program(4, lines)), 0, 0) == 0, os.strerror(ctypes.get_errno())
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+UNSHARE = {"x86_64": 272, "aarch64": 97}.get(os.uname().machine)
+
+
+def without_namespaces(home, how):
+    """The start of a command that runs where user namespaces cannot be made."""
+    if how == "seccomp":
+        if UNSHARE is None:
+            pytest.skip("skipped: the number of unshare is not known on this machine")
+        found = [python for python in (sys.executable, "/usr/bin/python3") if home.run(python, "-c", "").returncode == 0]
+        if not found:
+            pytest.skip("skipped: the ordinary user can run no Python here")
+        return [found[0], "-c", DENY, str(UNSHARE)]
+    below = ["unshare", "--user", "--map-root-user", "sh", "-c"]
+    if home.run(*below, "true").returncode != 0:
+        pytest.skip("skipped: this machine has no user namespaces to begin with")
+    return [*below, 'echo 0 > /proc/sys/user/max_user_namespaces && exec "$0" "$@"']
+
+
+@pytest.mark.parametrize("how, hint", [("seccomp", "sudo dayfly up"), ("sysctl", "user.max_user_namespaces=")])
+def test_no_user_namespaces_is_a_refusal_in_three_lines(home, how, hint):
+    wrapper, data = without_namespaces(home, how), home.path / f"refused-{how}"
+    refused = home.run(*wrapper, str(home.binary), "up", "--listen", "127.0.0.1:0", "--data", str(data))
+    assert refused.returncode != 0, refused
+    lines = refused.stderr.strip().splitlines()
+    assert [line.split(":")[0] for line in lines] == ["error", "why", "hint"], refused.stderr
+    assert "functions cannot be kept apart" in lines[0] and "namespaces cannot be made" in lines[1], lines
+    assert hint in lines[2], lines
+    assert not data.exists(), "nothing was made"
+    doctor = home.run(*wrapper, str(home.binary), "doctor", "--data", str(data))
+    assert "namespaces cannot be made" in doctor.stdout + doctor.stderr, doctor
