@@ -46,9 +46,13 @@ async fn api(
     facts: RequestFacts,
 ) -> Result<Response<Bytes>, Error> {
     let (route, body) = route(gateway, parts, body).await?;
+    let missing = || Error::not_implemented(route.service.name, route.operation);
+    if !route.operation.served && route.operation.unsigned {
+        return Err(missing());
+    }
     let identity = identify(gateway, parts, &body, &route)?;
     if !route.operation.served {
-        return Err(Error::not_implemented(route.service.name, route.operation));
+        return Err(missing());
     }
     let input = wire::decode(&route, parts, &body)?;
     let permit = authorize(gateway, identity, route.operation, &input, facts)?;

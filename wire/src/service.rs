@@ -113,6 +113,11 @@ impl Operation {
         }
     }
 
+    /// The same row for an operation that its model lets anybody call.
+    pub const fn unsigned(self) -> Self {
+        Self { unsigned: true, ..self }
+    }
+
     /// The text with which the caller named the resource, as decoded; `None` where the action is on `*`.
     pub fn resource_text<'v>(&self, input: &'v Value) -> Option<&'v str> {
         let text = |member: &str| input.member(self.input?, member)?.as_str();

@@ -246,17 +246,11 @@ pub struct Instance {
     pub function_name: String,
     pub version: String,
     pub state: InstanceState,
-    pub rung: Option<Rung>,
-    pub started_us: Option<i64>,
-    pub last_used_us: Option<i64>,
+    pub since_us: Option<i64>,
     pub invocations: Option<i64>,
     pub memory_mb: Option<i32>,
 }
-shaped!(
-    Instance,
-    INSTANCE,
-    [instance_id, function_name, version, state, rung, started_us, last_used_us, invocations, memory_mb]
-);
+shaped!(Instance, INSTANCE, [instance_id, function_name, version, state, since_us, invocations, memory_mb]);
 pub static INSTANCE: Shape = Shape::structure(
     "Instance",
     &[
@@ -264,9 +258,7 @@ pub static INSTANCE: Shape = Shape::structure(
         Field::new("FunctionName", &Shape::STRING).required(),
         Field::new("Version", &Shape::STRING).required(),
         Field::new("State", &INSTANCE_STATE).required(),
-        Field::new("Rung", &RUNG),
-        Field::new("StartedUs", &Shape::LONG),
-        Field::new("LastUsedUs", &Shape::LONG),
+        Field::new("SinceUs", &Shape::LONG),
         Field::new("Invocations", &Shape::LONG),
         Field::new("MemoryMb", &Shape::INTEGER),
     ],

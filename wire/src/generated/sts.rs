@@ -26,8 +26,8 @@ pub static SERVICE: Service = Service {
 
 static OPERATIONS: &[Operation] = &[
     Operation::unserved("AssumeRole", "POST", "/", "sts:AssumeRole"),
-    Operation::unserved("AssumeRoleWithSAML", "POST", "/", "sts:AssumeRoleWithSAML"),
-    Operation::unserved("AssumeRoleWithWebIdentity", "POST", "/", "sts:AssumeRoleWithWebIdentity"),
+    Operation::unserved("AssumeRoleWithSAML", "POST", "/", "sts:AssumeRoleWithSAML").unsigned(),
+    Operation::unserved("AssumeRoleWithWebIdentity", "POST", "/", "sts:AssumeRoleWithWebIdentity").unsigned(),
     Operation::unserved("AssumeRoot", "POST", "/", "sts:AssumeRoot"),
     Operation::unserved("DecodeAuthorizationMessage", "POST", "/", "sts:DecodeAuthorizationMessage"),
     Operation::unserved("GetAccessKeyInfo", "POST", "/", "sts:GetAccessKeyInfo"),

@@ -91,8 +91,10 @@ fn service(name: &str, plan: &Service, model: &Model) -> Result<String, Failure>
 fn row(name: &str, operation: &Operation, plan: &Service, action: &str) -> String {
     let http = &operation.http;
     let (method, path) = (&http.method, &http.request_uri);
+    let unsigned = operation.authtype.as_deref() == Some("none");
     let Some(resource) = plan.operations.get(name) else {
-        return format!("Operation::unserved({name:?}, {method:?}, {path:?}, {action:?}),");
+        let mark = if unsigned { ".unsigned()" } else { "" };
+        return format!("Operation::unserved({name:?}, {method:?}, {path:?}, {action:?}){mark},");
     };
     let table = |reference: &Option<Reference>| match reference {
         Some(reference) => format!("Some({}::SHAPE)", type_name(&reference.shape)),
@@ -107,12 +109,11 @@ fn row(name: &str, operation: &Operation, plan: &Service, action: &str) -> Strin
     format!(
         "Operation {{ name: {name:?}, method: {method:?}, path: {path:?}, status: {}, input: {}, output: {}, \
          result_wrapper: {wrapper:?}, errors: &[{errors}], action: {action:?}, resource: {}, served: true, \
-         unsigned: {} }},",
+         unsigned: {unsigned} }},",
         http.response_code.unwrap_or(200),
         table(&operation.input),
         table(&operation.output),
         resource.expression(),
-        operation.authtype.as_deref() == Some("none"),
     )
 }
 
