@@ -22,15 +22,14 @@ pub(crate) fn interpreter((name, path): &(String, std::path::PathBuf)) -> api::I
     }
 }
 
-pub(crate) fn instance(summary: invoke::InstanceSummary) -> api::Instance {
+/// An instance as it is at `now_us`.
+pub(crate) fn instance(summary: invoke::InstanceSummary, now_us: u64) -> api::Instance {
     api::Instance {
         instance_id: summary.id,
         function_name: summary.function,
         version: summary.version,
         state: state(summary.state),
-        rung: None,
-        started_us: Some(signed(summary.since_us)),
-        last_used_us: None,
+        since_us: Some(signed(now_us.saturating_sub(summary.since_us))),
         invocations: Some(signed(summary.served)),
         memory_mb: i32::try_from(summary.memory_mb).ok(),
     }

@@ -10,6 +10,7 @@ use observe::Observe;
 use std::sync::{Arc, OnceLock};
 use wire::Error;
 use wire::dayfly::{self as api, Dayfly};
+use world::World;
 
 /// Serves `wire/models/dayfly.json`.
 pub(crate) struct Status {
@@ -19,6 +20,7 @@ pub(crate) struct Status {
     pub(crate) engine: Arc<Engine>,
     pub(crate) observe: Observe,
     pub(crate) functions: Functions,
+    pub(crate) world: World,
 }
 
 const RECORDS_DEFAULT: i32 = 20;
@@ -31,6 +33,7 @@ impl Dayfly for Status {
         _cx: &Permit,
         _input: api::GetStatusRequest,
     ) -> Result<api::GetStatusResponse, Error> {
+        let now_us = self.world.now().0;
         let ready = self.ready.get().ok_or_else(|| Error::unavailable("Dayfly is starting."))?;
         Ok(api::GetStatusResponse {
             endpoint: ready.endpoint.clone(),
@@ -44,7 +47,7 @@ impl Dayfly for Status {
                 layers: ready.protections.iter().map(layer).collect(),
             },
             runtimes: ready.runtimes.iter().map(interpreter).collect(),
-            instances: self.engine.instances().into_iter().map(instance).collect(),
+            instances: self.engine.instances().into_iter().map(|it| instance(it, now_us)).collect(),
         })
     }
 
