@@ -123,12 +123,21 @@ impl Ran {
 
     /// The line that most likely says what went wrong.
     pub fn reason(&self) -> String {
-        const MARKS: [&str; 6] = ["cause: ", "error: ", "ERROR: ", "npm error ", "error[", "× "];
+        const MARKS: [&str; 5] = ["cause: ", "error: ", "ERROR: ", "error[", "× "];
         let marked =
             |mark: &&str| self.lines.iter().rev().find_map(|line| line.trim_start().strip_prefix(*mark));
         let last = || self.lines.iter().rev().map(|line| line.trim()).find(|line| !line.is_empty());
-        MARKS.iter().find_map(marked).or_else(last).unwrap_or("it printed nothing").to_owned()
+        let npm = || self.lines.iter().find_map(|line| npm_reason(line));
+        MARKS.iter().find_map(marked).or_else(npm).or_else(last).unwrap_or("it printed nothing").to_owned()
     }
+}
+
+/// What an error line of npm says, unless that is a code. npm begins with the reason and ends with advice.
+fn npm_reason(line: &str) -> Option<&str> {
+    const MARKS: [&str; 2] = ["npm error ", "npm ERR! "];
+    const CODES: [&str; 4] = ["code ", "errno ", "syscall ", "path "];
+    let text = MARKS.iter().find_map(|mark| line.strip_prefix(mark))?.trim();
+    (!text.is_empty() && !CODES.iter().any(|code| text.starts_with(code))).then_some(text)
 }
 
 /// An executable of this name on the PATH.
@@ -186,6 +195,10 @@ mod tests {
         assert_eq!(ran.stdout, ["hello", ""]);
         assert_eq!(ran.reason(), "no");
         assert!(shell("true").success);
+        let npm = shell(
+            "echo npm error code EUSAGE; echo 'npm error '; echo npm error No lock.; echo npm error Log: x",
+        );
+        assert_eq!(npm.reason(), "No lock.");
         let missing = Tool::new("/nonexistent/pip", Path::new("/")).run(&phase).expect_err("it is missing");
         assert_eq!(missing.what, "cannot run /nonexistent/pip");
     }

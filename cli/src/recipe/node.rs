@@ -313,14 +313,17 @@ impl Node {
             return Ok(());
         }
         bench.screen.note(ran.tail().trim_end());
+        let reason = ran.reason();
+        let is_outdated = arguments[0] == "ci" && reason.contains("in sync");
+        let hint = if is_outdated { "install" } else { arguments[0] };
         Err(Failure::new(
             format!(
                 "npm {} failed for {}",
                 arguments[..arguments.len().min(2)].join(" "),
                 self.directory.display()
             ),
-            ran.reason(),
-            format!("npm {} --prefix {}", arguments[0], self.directory.display()),
+            reason,
+            format!("npm {hint} --prefix {}", self.directory.display()),
         ))
     }
 }
