@@ -1,6 +1,8 @@
 """Nobody gets in without a signature that fits the request."""
 
+import http.client
 import json
+import re
 import socket
 
 import boto3
@@ -51,6 +53,78 @@ def test_what_is_wrong_with_a_signature(platform):
     assert answer({**good, "Authorization": "AWS4-HMAC-SHA256 nonsense"})[0] in (400, 403)
     tampered = good["Authorization"][:-1] + ("0" if good["Authorization"][-1] != "0" else "1")
     assert answer({**good, "Authorization": tampered}) == (403, "InvalidSignatureException")
+
+
+PATH, QUERY = "/2015-03-31/functions/none/policy", "?Qualifier=%24LATEST&Other=1"
+TAMPERED = {
+    "method": {"method": "PUT"},
+    "path": {"path": PATH.replace("none", "nine")},
+    "path-case": {"path": PATH.replace("none", "None")},
+    "path-dots": {"path": PATH.replace("none", "x/../none")},
+    "query-value": {"query": QUERY.replace("Other=1", "Other=2")},
+    "query-added": {"query": QUERY + "&More="},
+    "query-dropped": {"query": "?Qualifier=%24LATEST"},
+    "query-name-case": {"query": QUERY.replace("Other", "other")},
+    "body": {"body": b'{"RevisionId": "b"}'},
+    "body-dropped": {"body": b""},
+    "host": {"headers": {"host": "elsewhere.example"}},
+    "content-type": {"headers": {"content-type": "text/plain"}},
+    "signed-header": {"headers": {"x-amz-meta-own": "other"}},
+    "signed-header-dropped": {"headers": {"x-amz-meta-own": None}},
+    "date": {"headers": {"x-amz-date": lambda was: was[:-3] + f"{(int(was[-3:-1]) + 1) % 60:02}Z"}},
+    "no-date": {"headers": {"x-amz-date": None}},
+    "payload-hash": {"headers": {"x-amz-content-sha256": "0" * 64}},
+    "unsigned-payload": {"headers": {"x-amz-content-sha256": "UNSIGNED-PAYLOAD"}},
+    "session-token": {"headers": {"x-amz-security-token": "token"}},
+    "scope-date": {"authorization": (r"/20\d{6}/", "/20200101/")},
+    "scope-region": {"authorization": ("us-east-1", "us-west-2")},
+    "scope-service": {"authorization": ("/lambda/", "/logs/")},
+    "scope-end": {"authorization": ("aws4_request", "aws5_request")},
+    "fewer-signed-headers": {"authorization": (";x-amz-meta-own", "")},
+    "host-not-signed": {"authorization": ("host;", "")},
+    "algorithm": {"authorization": ("AWS4-HMAC-SHA256", "AWS4-HMAC-SHA1")},
+    "no-signature": {"authorization": (r"Signature=\w+", "Signature=")},
+    "short-signature": {"authorization": (r"(Signature=\w{63})\w", r"\1")},
+    "long-signature": {"authorization": (r"(Signature=\w{64})", r"\g<1>0")},
+}
+
+
+INCOMPLETE, NOWHERE = (400, "IncompleteSignatureException"), (404, "UnknownOperationException")
+OTHER_ANSWERS = {
+    "nothing": (400, "ValidationException"), "session-token": (403, "UnrecognizedClientException"),
+    "no-date": INCOMPLETE, "algorithm": INCOMPLETE, "no-signature": INCOMPLETE, "short-signature": INCOMPLETE,
+    "long-signature": INCOMPLETE, "method": NOWHERE, "path-dots": NOWHERE, "scope-service": NOWHERE,
+}
+
+
+@pytest.mark.parametrize("case", ["nothing", *TAMPERED])
+def test_every_signed_element(platform, case):
+    change = TAMPERED.get(case, {})
+    body = b'{"RevisionId": "a"}'
+    headers = signed(platform, "POST", PATH + QUERY, body, {"content-type": "application/json", "x-amz-meta-own": "mine"})
+    for name, value in change.get("headers", {}).items():
+        headers = {k: v for k, v in headers.items() if k.lower() != name or callable(value)}
+        if callable(value):
+            headers = {k: value(v) if k.lower() == name else v for k, v in headers.items()}
+        elif value is not None:
+            headers[name] = value
+    if "authorization" in change:
+        was = headers["Authorization"]
+        headers["Authorization"] = re.sub(*change["authorization"], was)
+        assert headers["Authorization"] != was
+    host, port = platform.endpoint.split("//")[1].split(":")
+    connection = http.client.HTTPConnection(host, int(port), timeout=30)
+    path = change.get("path", PATH) + change.get("query", QUERY)
+    connection.putrequest(change.get("method", "POST"), path, skip_host=True)
+    sent = change.get("body", body)
+    for name, value in {"host": f"{host}:{port}", "content-length": str(len(sent)), **headers}.items():
+        connection.putheader(name, value)
+    connection.endheaders(sent)
+    answer = connection.getresponse()
+    said = answer.read().decode()
+    connection.close()
+    wanted = OTHER_ANSWERS.get(case, (403, "InvalidSignatureException"))
+    assert (answer.status, answer.headers["x-amzn-errortype"]) == wanted, said
 
 
 def test_presigned(platform):
