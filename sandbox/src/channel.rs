@@ -49,8 +49,17 @@ pub(crate) fn send(socket: impl AsFd, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> i
 /// Receives one message; `None` when the other end is gone. Waits for it if `wait`.
 ///
 /// # Errors
-/// `WouldBlock` when there is none and `wait` is false; `InvalidData` when it is larger than any we send.
+/// `WouldBlock` when there is none and `wait` is false; `InvalidData` when it was cut off.
 pub(crate) fn receive(socket: impl AsFd, wait: bool) -> io::Result<Option<Message>> {
+    match receive_even_cut(socket, wait)? {
+        Some((_, true)) => Err(io::ErrorKind::InvalidData.into()),
+        message => Ok(message.map(|(message, _)| message)),
+    }
+}
+
+/// As [`receive`], and whether the message was cut off: larger than any we send, or without room for all of its
+/// descriptors.
+pub(crate) fn receive_even_cut(socket: impl AsFd, wait: bool) -> io::Result<Option<(Message, bool)>> {
     let waiting = if wait { RecvFlags::empty() } else { RecvFlags::DONTWAIT };
     let (_, length) = loop {
         match rustix::net::recv(&socket, &mut [0; 0][..], waiting | RecvFlags::PEEK | RecvFlags::TRUNC) {
@@ -59,10 +68,7 @@ pub(crate) fn receive(socket: impl AsFd, wait: bool) -> io::Result<Option<Messag
             other => break other?,
         }
     };
-    if length > MAX_BYTES {
-        return Err(io::ErrorKind::InvalidData.into());
-    }
-    let mut bytes = vec![0; length];
+    let mut bytes = vec![0; length.min(MAX_BYTES)];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
@@ -78,13 +84,10 @@ pub(crate) fn receive(socket: impl AsFd, wait: bool) -> io::Result<Option<Messag
             fds.extend(received);
         }
     }
-    if got.flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC) {
-        return Err(io::ErrorKind::InvalidData.into());
-    }
     if got.bytes == 0 {
         return Ok(None);
     }
-    Ok(Some(Message { bytes, fds }))
+    Ok(Some((Message { bytes, fds }, got.flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC))))
 }
 
 #[cfg(test)]

@@ -75,6 +75,11 @@ impl Gauge {
         *last
     }
 
+    /// What was read last.
+    pub(crate) fn last(&self) -> Usage {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Whether the kernel killed a process for memory.
     pub(crate) fn oom_killed(&self) -> bool {
         self.field(Meter::OomKills, "oom_kill").is_some_and(|kills| kills > 0)

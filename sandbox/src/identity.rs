@@ -90,8 +90,7 @@ impl Identity {
             rustix::thread::set_thread_res_gid(None, Some(group), None)?;
             Ok(rustix::thread::set_thread_res_uid(None, Some(user), None)?)
         };
-        put_on(Uid::from_raw(self.user), Gid::from_raw(self.group))?;
-        let done = work();
+        let done = put_on(Uid::from_raw(self.user), Gid::from_raw(self.group)).and_then(|()| work());
         put_on(own.0, own.1).expect("a process may return to its own user");
         done
     }

@@ -54,7 +54,7 @@ fn the_view_from_inside_is_as_promised() {
 
 fn expect_limits(seen: &Attempts) {
     let expected = [
-        "Max core file size|0|0|bytes",
+        "Max core file size|1|1|bytes",
         "Max processes|64|64|processes",
         "Max open files|1024|1024|files",
         "Max locked memory|65536|65536|bytes",

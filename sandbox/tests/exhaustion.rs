@@ -58,7 +58,7 @@ fn too_much_memory_ends_the_whole_sandbox() {
             let outcome = arena.run(arena.spec(&verb)).await;
             assert!(outcome.oom_killed, "{verb:?} as {:?}: {outcome:?}", arena.mode);
             assert_ne!(outcome.exit, Exit::Code(0), "{verb:?}: {outcome:?}");
-            let bound = if limited(arena, "memory limit") { 128 << 20 } else { 1024 << 20 };
+            let bound = if limited(arena, "memory limit") { 128 << 20 } else { 1280 << 20 };
             assert!(outcome.usage.peak_bytes <= bound, "{outcome:?}");
         }
         let fits = arena.run(arena.spec(&["memory", "64"])).await;
@@ -127,6 +127,28 @@ fn a_busy_sandbox_keeps_to_its_share() {
         // A tenth more, and one period at either end.
         let most = wall_ms * 400 / 1000 * 11 / 10 + 60;
         assert!(used_ms <= most, "{used_ms} ms in {wall_ms} ms of wall time: {outcome:?}");
+    });
+}
+
+/// Weights are written where the kernel divides processor time.
+#[test]
+fn weights_read_back() {
+    in_each_mode(async |arena| {
+        if !limited(arena, "cpu limit") {
+            println!("not run: share of processor time as {:?}", arena.mode);
+            return;
+        }
+        for (cpu_weight, shares, weight) in [(74, "74", "7"), (0, "1024", "100"), (5927, "5927", "578")] {
+            let sandbox = arena.create(Spec { cpu_weight, ..arena.spec(&["sleep"]) }).await;
+            let groups = arena::cgroups(arena.launcher.process_id());
+            let read = |file: &str| {
+                let mut texts =
+                    groups.iter().filter_map(|group| std::fs::read_to_string(group.join(file)).ok());
+                texts.any(|text| text.trim() == if file == "cpu.shares" { shares } else { weight })
+            };
+            assert!(read("cpu.shares") || read("cpu.weight"), "{cpu_weight} in {groups:?}");
+            sandbox.kill().await;
+        }
     });
 }
 

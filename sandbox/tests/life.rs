@@ -144,6 +144,57 @@ fn killing_and_dropping_leave_nothing() {
     });
 }
 
+/// Rule RES over a thousand lives, and no two of the living are the same user.
+#[test]
+fn a_thousand_lives_leave_nothing() {
+    in_each_mode(async |arena| {
+        let launcher = arena.launcher.process_id();
+        let kept = futures(arena, 4).await;
+        let mut after_some = 0;
+        for round in 0..1000 {
+            let sandbox = match round % 3 {
+                0 => arena.create(arena.host_program(&["/bin/true"])).await,
+                _ => arena.create(Spec { control: true, listen: vec![9001], ..arena.spec(&["sleep"]) }).await,
+            };
+            match round % 3 {
+                0 => assert_eq!(sandbox.exited().await, Exit::Code(0)),
+                1 => sandbox.kill().await,
+                _ => {}
+            }
+            if round % 100 == 0 {
+                expect_distinct_users(arena);
+            }
+            if round == 200 {
+                after_some = resident_kib(launcher);
+            }
+        }
+        let grown = resident_kib(launcher).saturating_sub(after_some);
+        assert!(grown < 1024, "the launcher has grown by {grown} KiB");
+        drop(kept);
+        arena.expect_clean().await;
+    });
+}
+
+fn expect_distinct_users(arena: &Arena) {
+    let launcher = arena.launcher.process_id();
+    let first_processes = std::fs::read_to_string(format!("/proc/{launcher}/task/{launcher}/children"));
+    let status = |pid: &str| std::fs::read_to_string(format!("/proc/{pid}/status")).ok();
+    let real =
+        |pid: &str| status(pid)?.lines().find_map(|line| Some(line.strip_prefix("Uid:")?.trim().to_owned()));
+    let users: Vec<_> = first_processes.expect("it lives").split_whitespace().filter_map(real).collect();
+    let mut distinct = users.clone();
+    distinct.sort_unstable();
+    distinct.dedup();
+    let expected = if arena.mode == Mode::Root { users.len() } else { 1 };
+    assert_eq!(distinct.len(), expected, "{users:?} as {:?}", arena.mode);
+}
+
+fn resident_kib(process: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).expect("it lives");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("every process has it");
+    line.trim().trim_end_matches(" kB").parse().expect("a number")
+}
+
 async fn futures(arena: &Arena, count: usize) -> Vec<sandbox::Sandbox> {
     let mut sandboxes = Vec::new();
     for _ in 0..count {

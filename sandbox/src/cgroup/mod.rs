@@ -133,12 +133,14 @@ fn own_folder() -> String {
     format!("dayfly-{}", std::process::id())
 }
 
-/// Removes what launchers that no longer live have left in `parent`. Their sandboxes died with them.
+/// Removes what launchers that no longer live have left in `parent`, one of this very process number among them: in a
+/// container, numbers come again. Their sandboxes died with them. To be called before this launcher makes its own.
 fn sweep(parent: &Path) {
     for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let Some(pid) = name.to_str().and_then(|name| name.strip_prefix("dayfly-")) else { continue };
-        if pid.parse::<u32>().is_ok_and(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
+        let gone = |pid| pid == std::process::id() || !Path::new(&format!("/proc/{pid}")).exists();
+        if pid.parse::<u32>().is_ok_and(gone) {
             // The last of them may still be dying.
             let mut tries = 0..100;
             while remove_tree(&entry.path()).is_err() && tries.next().is_some() {
@@ -218,5 +220,24 @@ impl Folder {
             Err(error) => required.then(|| (controller(file), format!("{file} cannot be read: {error}"))),
         };
         settings.iter().filter(|(file, ..)| has(controller(file))).filter_map(deviates).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sweeping_removes_what_dead_launchers_have_left() {
+        let parent = tempfile::TempDir::new().unwrap();
+        let own = own_folder();
+        let cases = [(own.as_str(), false), ("dayfly-999999999", false), ("dayfly-1", true), ("other-7", true)];
+        for (name, _) in cases {
+            fs::create_dir_all(parent.path().join(name).join("3")).unwrap();
+        }
+        sweep(parent.path());
+        for (name, stays) in cases {
+            assert_eq!(parent.path().join(name).exists(), stays, "{name}");
+        }
     }
 }

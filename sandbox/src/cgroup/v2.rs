@@ -26,7 +26,8 @@ impl Tree {
     pub(super) fn open(mounts: &str, own: &str, owners: &[i32]) -> io::Result<Self> {
         let place = mounted("cgroup2", mounts, own).into_iter().next().ok_or(io::ErrorKind::NotFound)?;
         let mut best: io::Result<Self> = Err(io::ErrorKind::NotFound.into());
-        for parent in [&place.own, &place.top] {
+        let parents = if place.own == place.top { vec![&place.own] } else { vec![&place.own, &place.top] };
+        for parent in parents {
             hand_down(parent, owners);
             sweep(parent);
             let made = Self::below(parent);

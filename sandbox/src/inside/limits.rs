@@ -9,6 +9,10 @@ use std::io;
 /// more than they use, and each thread a stack of 8 MiB.
 const SLACK_BYTES: u64 = 1 << 30;
 
+/// No core dump: too little for a file, and the one value at which the kernel does not start the host's handler
+/// either, which at 0 it does (core(5); `coredump_pipe` in fs/coredump.c).
+const NO_CORE_BYTES: u64 = 1;
+
 /// How much larger than all of `/tmp` a file may look.
 const LARGEST_BEYOND_TMP_BYTES: u64 = 1 << 30;
 
@@ -41,7 +45,7 @@ pub(super) fn set(request: &SandboxRequest, ceiling: Ceiling) -> io::Result<()> 
     let mut limits = vec![
         (Resource::Nofile, 1024),
         (Resource::Nproc, u64::from(request.pids)),
-        (Resource::Core, 0),
+        (Resource::Core, NO_CORE_BYTES),
         // `/tmp` is full before; this only bounds what looks large and is not.
         (Resource::Fsize, request.tmp_bytes.saturating_mul(2).saturating_add(LARGEST_BEYOND_TMP_BYTES)),
         (Resource::Memlock, 64 << 10),

@@ -91,8 +91,10 @@ impl Sandbox {
 
     /// What all its processes have used until now; after the end, what they used in all. A few microseconds.
     pub fn usage(&self) -> Usage {
-        let now = self.gauge.read();
-        let end = self.end.get().map(|end| end.usage).unwrap_or_default();
+        let end = self.end.get().map(|end| end.usage);
+        // After the end its process number may be somebody else's.
+        let now = if end.is_some() { self.gauge.last() } else { self.gauge.read() };
+        let end = end.unwrap_or_default();
         Usage {
             user_us: now.user_us.max(end.user_us),
             system_us: now.system_us.max(end.system_us),

@@ -120,8 +120,8 @@ impl Service {
 
     /// Takes one request; `false` when the server is gone.
     fn accept(&mut self) -> io::Result<bool> {
-        let message = match channel::receive(&self.control, false) {
-            Ok(Some(message)) => message,
+        let (message, cut) = match channel::receive_even_cut(&self.control, false) {
+            Ok(Some(received)) => received,
             Ok(None) => return Ok(false),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(true),
             Err(error) => return Err(error),
@@ -129,11 +129,13 @@ impl Service {
         let mut fds = message.fds.into_iter();
         let Some(connection) = fds.next() else { return Ok(true) };
         let work = match decode(&message.bytes) {
+            // Most likely there are no more descriptors to be had.
+            _ if cut => Err(Report::Failed(Failure::new("request", &rustix::io::Errno::MFILE.into()))),
             Ok(request) => self.begin(request, connection.as_fd(), fds),
             Err(error) => Err(Report::Failed(Failure::new("request", &error))),
         };
         match work {
-            Ok(work) => self.admit(Member::new(connection, work))?,
+            Ok(work) => self.admit(Member::new(connection, work)),
             Err(report) => tell(connection.as_fd(), &report, &[]),
         }
         Ok(true)
@@ -183,9 +185,20 @@ impl Service {
         Ok(Work::Sandbox(Box::new(Inmate::new(made, watched))))
     }
 
-    fn admit(&mut self, member: Member) -> io::Result<()> {
+    fn admit(&mut self, member: Member) {
         let key = self.next;
         self.next += 1;
+        let watched = self.watch(key, &member);
+        if watched.is_err() {
+            member.kill();
+        }
+        self.members.insert(key, member);
+        if watched.is_err() {
+            self.bury(key);
+        }
+    }
+
+    fn watch(&self, key: u64, member: &Member) -> io::Result<()> {
         let sources = [
             (Source::Connection, member.connection()),
             (Source::End, Some(member.end())),
@@ -196,7 +209,6 @@ impl Service {
             let token = epoll::EventData::new_u64(key * SOURCES + source as u64);
             epoll::add(&self.epoll, fd, token, epoll::EventFlags::IN)?;
         }
-        self.members.insert(key, member);
         Ok(())
     }
 
