@@ -160,7 +160,8 @@ def interpreters():
     """The interpreters that lie in folders where every platform looks, whatever its environment."""
     folders = [pathlib.Path(folder) for pattern in ("usr/bin", "usr/local/bin", "opt/*/bin", "opt/python/*/bin")
                for folder in pathlib.Path("/").glob(pattern)]
-    found = {path.resolve() for folder in folders for path in folder.iterdir() if re.match(r"(python|node)[0-9.js]*$", path.name)}
+    files = [path for folder in folders for path in folder.iterdir()]
+    found = {path.resolve() for path in files if re.match(r"(python|node)[0-9.js]*$", path.name)}
     return [path for path in sorted(found) if path.is_file()]
 
 
