@@ -22,7 +22,7 @@ pub struct World {
 impl World {
     /// The machine's clocks and the kernel's randomness.
     pub fn real() -> Self {
-        Self { clock: Arc::new(Clock::real()), random: Arc::new(Random::Kernel) }
+        Self { clock: Arc::new(Clock::real()), random: Arc::new(Random::kernel()) }
     }
 
     /// A world in which time moves only by [`World::advance`] and `seed` decides all chance.
@@ -62,8 +62,14 @@ impl World {
         let mut b = self.random::<16>();
         b[6] = (b[6] & 0x0f) | 0x40;
         b[8] = (b[8] & 0x3f) | 0x80;
-        let h = hex(&b);
-        format!("{}-{}-{}-{}-{}", &h[..8], &h[8..12], &h[12..16], &h[16..20], &h[20..])
+        let mut text = String::with_capacity(36);
+        for (at, byte) in b.into_iter().enumerate() {
+            if matches!(at, 4 | 6 | 8 | 10) {
+                text.push('-');
+            }
+            text.extend(digits(byte));
+        }
+        text
     }
 
     /// `2 * bytes` random lower-case hexadecimal digits; at most 32 bytes.
@@ -73,7 +79,12 @@ impl World {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
+    bytes.iter().copied().flat_map(digits).collect()
+}
+
+fn digits(byte: u8) -> [char; 2] {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    [byte >> 4, byte & 15].map(|digit| DIGITS[usize::from(digit)].into())
 }
 
 #[cfg(test)]
@@ -91,6 +102,13 @@ mod tests {
     fn uuids_are_version_4() {
         let text = World::real().uuid();
         assert_eq!((text.len(), &text[14..15]), (36, "4"));
+        let dashes: Vec<_> = text.match_indices('-').map(|(at, _)| at).collect();
+        assert_eq!(dashes, [8, 13, 18, 23]);
+    }
+
+    #[test]
+    fn hexadecimal_digits_keep_their_order_and_zeros() {
+        assert_eq!(hex(&[0x00, 0x0f, 0xa9, 0xff]), "000fa9ff");
     }
 
     #[tokio::test]
