@@ -12,7 +12,7 @@ use http::header::{CONTENT_TYPE, HOST, RETRY_AFTER};
 use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode};
 use hyper::body::Incoming;
-use invoke::{Answer, Done, Refused};
+use invoke::{Answer, Refused};
 use model::Call;
 use wire::Error;
 
@@ -59,13 +59,11 @@ async fn answered(gateway: &Gateway, visit: Visit) -> Response<Bytes> {
     let Some(target) = gateway.functions.url(&visit.url_id) else {
         return refused(StatusCode::NOT_FOUND, "No function has this URL.");
     };
+    let Some(cors) = target.cors.clone() else { return called(gateway, &target, visit).await };
     let request_headers = visit.parts.headers.clone();
-    let preflight = target.cors.is_some() && cors::is_preflight(&visit.parts);
-    let cors = target.cors.clone();
+    let preflight = cors::is_preflight(&visit.parts);
     let mut response = if preflight { Response::default() } else { called(gateway, &target, visit).await };
-    if let Some(cors) = cors {
-        cors::apply(&cors, &request_headers, response.headers_mut(), preflight);
-    }
+    cors::apply(&cors, &request_headers, response.headers_mut(), preflight);
     response
 }
 
@@ -86,8 +84,9 @@ async fn called(gateway: &Gateway, target: &UrlTarget, visit: Visit) -> Response
     };
     let call =
         call(gateway, target, &Request { parts: &parts, body: &body, url_id: &url_id, path: &path }, &permit);
-    match gateway.engine.invoke(&target.version, call).await {
-        Ok(done) => done_response(done),
+    let request_id = call.request_id.clone();
+    match gateway.engine.answer(&target.version, call).await {
+        Ok(answer) => answered_response(answer, &request_id),
         Err(why) => engine_refused(&why),
     }
 }
@@ -139,7 +138,7 @@ fn call(gateway: &Gateway, target: &UrlTarget, request: &Request<'_>, permit: &P
     Call {
         request_id: facts.request_id.clone(),
         payload,
-        invoked_arn: gateway.place.function_arn(&target.version.function, None),
+        invoked_arn: permit.resource().to_owned(),
         client_context: None,
         trace: Some(trace),
         caller: permit.caller().arn.clone(),
@@ -152,12 +151,12 @@ fn trace(parts: &Parts) -> Option<String> {
     (text.starts_with("Root=") && text.len() <= 256).then(|| text.to_owned())
 }
 
-fn done_response(done: Done) -> Response<Bytes> {
-    match done.outcome {
+fn answered_response(answer: Answer, request_id: &str) -> Response<Bytes> {
+    match answer {
         Answer::Returned(result) => match answer::response(result) {
             Ok(response) => response,
             Err(why) => {
-                tracing::warn!(request_id = done.record.request_id, why = why.0, "unusable answer");
+                tracing::warn!(request_id, why = why.0, "unusable answer");
                 refused(StatusCode::BAD_GATEWAY, "Internal Server Error")
             }
         },

@@ -1,10 +1,10 @@
 //! The engine: carries out what the fleet decides, and is the only door for calls.
 
 use crate::admission::Bounds;
-use crate::answer::{Done, InstanceSummary, Refused};
+use crate::answer::{Answer, Done, InstanceSummary, Refused};
 use crate::fleet::{Action, Fleet, Source};
 use crate::instance::Owner;
-use crate::job::Job;
+use crate::job::{Job, Reply};
 use crate::pool::{InstanceId, RequestId};
 use crate::start::{InstanceTag, Journal, Start};
 use model::{Call, FunctionName, Version};
@@ -81,7 +81,26 @@ impl Engine {
     /// # Errors
     /// [`Refused`]: the call did not run.
     pub async fn invoke(&self, version: &Arc<Version>, call: Call) -> Result<Done, Refused> {
-        let (reply, answer) = oneshot::channel();
+        self.run(version, call, Reply::Done).await
+    }
+
+    /// As [`Engine::invoke`], for callers who want nothing but the answer: they have it before the call's last lines
+    /// and its record are written. On one thread these are written before anything runs that the answer sets off.
+    ///
+    /// # Errors
+    /// [`Refused`]: the call did not run.
+    pub async fn answer(&self, version: &Arc<Version>, call: Call) -> Result<Answer, Refused> {
+        self.run(version, call, Reply::Answer).await
+    }
+
+    async fn run<T>(
+        &self,
+        version: &Arc<Version>,
+        call: Call,
+        reply: fn(oneshot::Sender<Result<T, Refused>>) -> Reply,
+    ) -> Result<T, Refused> {
+        let (sender, answer) = oneshot::channel();
+        let reply = reply(sender);
         let request = {
             let now = self.parts.world.moment();
             let mut state = self.lock();
@@ -246,7 +265,7 @@ impl Engine {
                     if let Err(error) = owner.try_send((job, source)) {
                         let (mpsc::error::TrySendError::Full((job, _))
                         | mpsc::error::TrySendError::Closed((job, _))) = error;
-                        let _ = job.reply.send(Err(Refused::Sandbox("the instance ended".into())));
+                        job.reply.refuse(Refused::Sandbox("the instance ended".into()));
                     }
                 }
                 Action::Retire { instance } => {
@@ -254,7 +273,7 @@ impl Engine {
                 }
                 Action::Refuse { request, refused } => {
                     if let Some(job) = state.jobs.remove(&request) {
-                        let _ = job.reply.send(Err(refused));
+                        job.reply.refuse(refused);
                     }
                 }
                 Action::Fail { request } => failed.extend(state.jobs.remove(&request)),

@@ -17,8 +17,10 @@ use crate::start::{InstanceTag, StartError, Started};
 use meter::{InitEnd, InitPhase};
 use model::{Call, Phases, Usage, Version};
 use runtimes::Event;
+use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use world::Moment;
@@ -162,7 +164,7 @@ impl Owner {
         for (job, why) in self.engine.start_failed(self.id) {
             let failure = match failure {
                 StartFailure::Refused(refused) => {
-                    let _ = job.reply.send(Err(refused.clone()));
+                    job.reply.refuse(refused.clone());
                     continue;
                 }
                 StartFailure::Failed(failure) => failure.clone(),
@@ -182,7 +184,7 @@ impl Owner {
             };
             let ending = Ending::Failed(failure, Stage::Init);
             let done = conclude(&job.call, job.started, ending, &facts, log);
-            let _ = job.reply.send(Ok(done));
+            job.reply.done(done);
         }
     }
 
@@ -234,10 +236,16 @@ impl Owner {
             Err(heard) => (Ending::Failed(alive.failure(heard), Stage::Handler), Next::Retire),
         };
         let handler_us = micros(world.moment() - handed);
+        let Job { call, arrived, started, reply, .. } = job;
+        // The instance counts as free from here on; a call that it is given meanwhile waits in the mailbox.
+        self.engine.freed(self.id, matches!(next, Next::Reuse));
+        let waiting = reply.answered(|| ending.answer(&call.request_id));
+        if waiting.is_none() {
+            let_others_run().await;
+        }
         alive.take_output();
         alive.log.close_span();
         alive.note_usage();
-        let Job { call, arrived, started, reply, .. } = job;
         let waited_us = micros(handed - arrived);
         let queue_us = waited_us.saturating_sub(start.sandbox_us + start.init_us);
         let facts = Facts {
@@ -248,8 +256,9 @@ impl Owner {
             usage: spent(before, alive.used),
         };
         let done = conclude(&call, started, ending, &facts, &mut alive.log);
-        self.engine.freed(self.id, matches!(next, Next::Reuse));
-        let _ = reply.send(Ok(done));
+        if let Some(waiting) = waiting {
+            waiting.done(done);
+        }
         next
     }
 
@@ -280,6 +289,20 @@ impl Owner {
             }
         }
     }
+}
+
+/// Lets those run who are ready now: above all the one who was just given the answer. Unlike tokio's `yield_now`, it
+/// comes back before new events are looked for, so that none of them finds the call's record missing.
+async fn let_others_run() {
+    let mut yielded = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 fn spent(before: Usage, after: Usage) -> Usage {

@@ -17,7 +17,44 @@ pub(crate) struct Job {
     pub(crate) started: Stamp,
     /// Instances that ended before they took it.
     pub(crate) tries: u8,
-    pub(crate) reply: oneshot::Sender<Result<Done, Refused>>,
+    pub(crate) reply: Reply,
+}
+
+/// Who waits for a call's end, and for what of it.
+pub(crate) enum Reply {
+    /// For the answer alone: it comes before the call's last lines and its record are written.
+    Answer(oneshot::Sender<Result<Answer, Refused>>),
+    /// For all that is told about it.
+    Done(oneshot::Sender<Result<Done, Refused>>),
+}
+
+impl Reply {
+    /// The call did not run. One who left is not missed.
+    pub(crate) fn refuse(self, refused: Refused) {
+        match self {
+            Self::Answer(waiting) => drop(waiting.send(Err(refused))),
+            Self::Done(waiting) => drop(waiting.send(Err(refused))),
+        }
+    }
+
+    /// The call ended and everything about it is told.
+    pub(crate) fn done(self, done: Done) {
+        match self {
+            Self::Answer(waiting) => drop(waiting.send(Ok(done.outcome))),
+            Self::Done(waiting) => drop(waiting.send(Ok(done))),
+        }
+    }
+
+    /// Gives the answer to one who waits for nothing else. Returns the others, who wait on.
+    pub(crate) fn answered(self, answer: impl FnOnce() -> Answer) -> Option<Self> {
+        match self {
+            Self::Answer(waiting) => {
+                let _ = waiting.send(Ok(answer()));
+                None
+            }
+            Self::Done(_) => Some(self),
+        }
+    }
 }
 
 /// What a call ended in.
@@ -56,10 +93,11 @@ impl Ending {
         }
     }
 
-    fn answer(self, request_id: &str) -> Answer {
+    /// What the caller gets.
+    pub(crate) fn answer(&self, request_id: &str) -> Answer {
         match self {
-            Self::Returned(body) => Answer::Returned(body),
-            Self::Raised(json) => Answer::Failed(json),
+            Self::Returned(body) => Answer::Returned(body.clone()),
+            Self::Raised(json) => Answer::Failed(json.clone()),
             Self::Failed(failure, _) => Answer::Failed(failure.json(request_id)),
         }
     }

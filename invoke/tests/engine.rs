@@ -10,6 +10,7 @@ use sandbox::Exit;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 fn text(done: &Done) -> String {
     let (Answer::Returned(bytes) | Answer::Failed(bytes)) = &done.outcome;
@@ -269,6 +270,42 @@ async fn log_lines_stand_between_their_calls_start_and_end() {
     assert_eq!(heads(&lines), all, "{lines:#?}");
     let tail: Vec<String> = String::from_utf8(two.tail.unwrap()).unwrap().lines().map(Into::into).collect();
     assert_eq!(heads(&tail), all[7..], "another call's late output is not in it");
+    stage.end().await;
+}
+
+#[tokio::test]
+async fn an_early_answer_leaves_nothing_undone_that_its_caller_could_miss() {
+    let stage = Stage::new(1, BOUNDS);
+    let version = Arc::new(version("f", "1"));
+    let (mut client, mut server) = tokio::net::UnixStream::pair().unwrap();
+    // As the gateway: a task of its own that writes to a socket what it is answered.
+    let serving = tokio::spawn({
+        let (engine, version) = (stage.engine.clone(), version.clone());
+        async move {
+            for id in ["1", "2", "3"] {
+                let answer = engine.answer(&version, call(id, &format!("print:hello answer:{id}"))).await;
+                assert_eq!(answer.unwrap(), Answer::Returned(id.into()));
+                server.write_all(id.as_bytes()).await.unwrap();
+            }
+        }
+    });
+    let asking = tokio::spawn({
+        let book = stage.book.clone();
+        async move {
+            for id in ["1", "2", "3"] {
+                assert_eq!(client.read_u8().await.unwrap(), id.as_bytes()[0]);
+                let records = book.records.lock().unwrap().clone();
+                let record = records.iter().find(|record| record.request_id == id).expect("it is written");
+                let lines = book.lines_of(record).join("\n");
+                let (_, mine) = lines.split_once(&format!("START RequestId: {id} ")).expect("it is written");
+                assert!(mine.contains(&format!("\nhello\nEND RequestId: {id}\nREPORT RequestId: {id}\t")));
+            }
+        }
+    });
+    let (served, asked) = stage.play(async { tokio::join!(serving, asking) }).await;
+    served.and(asked).expect("each was answered, and told in full");
+    // The next call may come before the last one is told, and still finds its instance free.
+    assert_eq!(stage.nursery.made.load(Ordering::SeqCst), 1);
     stage.end().await;
 }
 
