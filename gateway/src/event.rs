@@ -5,10 +5,11 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderMap;
-use http::header::{CONTENT_TYPE, COOKIE, HOST, USER_AGENT};
+use http::header::{CONTENT_TYPE, COOKIE, HOST, HeaderName, USER_AGENT};
 use http::request::Parts;
 use model::Caller;
 use percent_encoding::percent_decode_str;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::Write as _;
 
@@ -40,8 +41,7 @@ pub(crate) fn event(parts: &Parts, body: &[u8], facts: &Facts<'_>) -> Vec<u8> {
     out.extend_from_slice(br#","rawQueryString":"#);
     text(&mut out, query);
     cookies(&mut out, &parts.headers);
-    out.extend_from_slice(br#","headers":"#);
-    map(&mut out, &headers(&parts.headers, facts));
+    headers(&mut out, &parts.headers, facts);
     if !query.is_empty() {
         out.extend_from_slice(br#","queryStringParameters":"#);
         map(&mut out, &parameters(query));
@@ -130,25 +130,29 @@ fn cookies(out: &mut Vec<u8>, headers: &HeaderMap) {
     out.push(b']');
 }
 
-fn headers(headers: &HeaderMap, facts: &Facts<'_>) -> BTreeMap<String, String> {
-    let mut all: BTreeMap<String, String> = BTreeMap::new();
-    for (name, value) in headers {
-        let name = name.as_str();
+fn headers(out: &mut Vec<u8>, headers: &HeaderMap, facts: &Facts<'_>) {
+    out.extend_from_slice(br#","headers":{"x-forwarded-proto":"http""#);
+    field(out, "x-forwarded-for", facts.source_ip);
+    let _ = write!(out, r#","x-forwarded-port":"{}""#, facts.port);
+    field(out, "x-amzn-trace-id", facts.trace);
+    for name in headers.keys().map(HeaderName::as_str) {
         if name == "cookie" || OWN_HEADERS.contains(&name) || HOP_BY_HOP.contains(&name) {
             continue;
         }
-        let value = String::from_utf8_lossy(value.as_bytes());
-        all.entry(name.to_owned())
-            .and_modify(|joined| {
-                joined.push(',');
-                joined.push_str(&value);
-            })
-            .or_insert_with(|| value.into_owned());
+        field(out, name, &joined(headers, name));
     }
-    all.insert("x-forwarded-for".into(), facts.source_ip.into());
-    all.insert("x-forwarded-proto".into(), "http".into());
-    all.insert("x-forwarded-port".into(), facts.port.to_string());
-    all.insert("x-amzn-trace-id".into(), facts.trace.into());
+    out.push(b'}');
+}
+
+/// All values of a header as one, as the event wants it.
+fn joined<'a>(headers: &'a HeaderMap, name: &str) -> Cow<'a, str> {
+    let mut values = headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
+    let mut all = values.next().unwrap_or_default();
+    for value in values {
+        let all = all.to_mut();
+        all.push(',');
+        all.push_str(&value);
+    }
     all
 }
 
