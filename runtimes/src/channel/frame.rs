@@ -18,6 +18,7 @@ use serde::Serialize;
 pub(crate) const ANSWER_BYTES: usize = limit("sync-payload") as usize + 100;
 const LOG_BYTES: usize = limit("log-line-bytes") as usize;
 const HEAD_BYTES: usize = 5;
+const COPIED_BYTES: usize = 1024;
 const INVOKE: u8 = 1;
 
 /// One frame from an instance.
@@ -90,8 +91,18 @@ pub(crate) fn parse(input: &mut BytesMut) -> Result<Parsed, String> {
         return Ok(Parsed::Partial(missing));
     }
     input.advance(HEAD_BYTES);
-    let payload = input.split_to(length).freeze();
+    let payload = take(input, length);
     read(kind, payload).map(Parsed::Frame).ok_or_else(|| format!("malformed frame of kind {kind}"))
+}
+
+/// The front of the input. A short one is copied, so that the input's memory can be used again.
+fn take(input: &mut BytesMut, length: usize) -> Bytes {
+    if length > COPIED_BYTES {
+        return input.split_to(length).freeze();
+    }
+    let front = Bytes::copy_from_slice(&input[..length]);
+    input.advance(length);
+    front
 }
 
 fn most_bytes(kind: u8) -> Option<usize> {

@@ -5,6 +5,7 @@ use super::{ChannelError, Event};
 use bytes::BytesMut;
 use model::Call;
 use std::io::{ErrorKind, IoSlice};
+use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
 
 const READ_BYTES: usize = 16 * 1024;
@@ -78,7 +79,7 @@ impl Framed {
             writable = self.stream.writable() => writable?,
             readable = self.stream.readable(), if may_read => {
                 readable?;
-                self.read(READ_BYTES)?;
+                self.read_ahead()?;
             }
         }
         Ok(())
@@ -99,15 +100,9 @@ impl Framed {
                 return Event::Closed;
             }
             self.large |= missing > READ_AHEAD_BYTES;
-            match self.read(missing.max(READ_BYTES)) {
-                Ok(true) => continue,
-                Ok(false) => {}
-                Err(_) => {
-                    self.hung_up = true;
-                    continue;
-                }
-            }
-            if self.stream.readable().await.is_err() {
+            self.input.reserve(missing.max(READ_BYTES));
+            // Unlike `try_read`, it knows that a socket that gave less than it was asked for is empty.
+            if !matches!(self.stream.read_buf(&mut self.input).await, Ok(1..)) {
                 self.hung_up = true;
             }
         }
@@ -121,16 +116,16 @@ impl Framed {
         }
     }
 
-    /// Reads what is there; whether anything changed.
-    fn read(&mut self, room: usize) -> std::io::Result<bool> {
-        self.input.reserve(room);
+    /// Reads what is there.
+    fn read_ahead(&mut self) -> std::io::Result<()> {
+        self.input.reserve(READ_BYTES);
         match self.stream.try_read_buf(&mut self.input) {
             Ok(0) => self.hung_up = true,
             Ok(_) => {}
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
             Err(error) => return Err(error),
         }
-        Ok(true)
+        Ok(())
     }
 
     /// Whether the frame may come now, and what it means.

@@ -20,6 +20,7 @@ const EXIT = { REJECTION: 128, EXCEPTION: 129 }
 
 const EMPTY = Buffer.alloc(0)
 const chunk = Buffer.alloc(READ_BYTES)
+const outgoing = Buffer.alloc(READ_BYTES)
 let input = EMPTY
 
 // Ends the process quietly when the platform has hung up.
@@ -78,8 +79,20 @@ function log(date, text) {
 }
 
 function answer(kind, id, text) {
-  const name = Buffer.from(id)
-  send(kind, Buffer.from([name.length]), name, Buffer.from(text, 'utf8'))
+  if (3 * (id.length + text.length) + 6 > outgoing.length) {
+    const name = Buffer.from(id)
+    send(kind, Buffer.from([name.length]), name, Buffer.from(text, 'utf8'))
+    return
+  }
+  // A usual answer is written without a buffer of its own.
+  const nameEnd = 6 + outgoing.write(id, 6)
+  const end = nameEnd + outgoing.write(text, nameEnd)
+  outgoing.writeUInt32LE(end - 5, 0)
+  outgoing[4] = kind
+  outgoing[5] = nameEnd - 6
+  unlessHungUp(() => {
+    for (let done = 0; done < end;) done += fs.writeSync(CHANNEL_FD, outgoing, done, end - done)
+  })
 }
 
 // ---- errors
@@ -236,6 +249,15 @@ let reportLast = (error, code) => { // an error after which the process ends
   process.exit(code)
 }
 
+// What every context says. Looked up once: each look at `process.env` is a call into the C library.
+const SAME = {
+  functionVersion: process.env.AWS_LAMBDA_FUNCTION_VERSION,
+  functionName: process.env.AWS_LAMBDA_FUNCTION_NAME,
+  memoryLimitInMB: process.env.AWS_LAMBDA_FUNCTION_MEMORY_SIZE,
+  logGroupName: process.env.AWS_LAMBDA_LOG_GROUP_NAME,
+  logStreamName: process.env.AWS_LAMBDA_LOG_STREAM_NAME,
+}
+
 const scheduleNext = () => setImmediate(serveOne)
 
 // One call: its context, its callback, and the promise that it is answered at most once.
@@ -321,11 +343,7 @@ class Invocation {
       succeed: this.succeed,
       fail: this.failed,
       done: this.once((error, result) => this.done(error, result)),
-      functionVersion: process.env.AWS_LAMBDA_FUNCTION_VERSION,
-      functionName: process.env.AWS_LAMBDA_FUNCTION_NAME,
-      memoryLimitInMB: process.env.AWS_LAMBDA_FUNCTION_MEMORY_SIZE,
-      logGroupName: process.env.AWS_LAMBDA_LOG_GROUP_NAME,
-      logStreamName: process.env.AWS_LAMBDA_LOG_STREAM_NAME,
+      ...SAME,
       clientContext: parse(header.client_context, 'ClientContext'),
       identity: parse(header.cognito_identity, 'CognitoIdentity'),
       invokedFunctionArn: header.arn,

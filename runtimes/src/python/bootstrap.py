@@ -19,6 +19,7 @@ READ_BYTES = 65536
 LOG_BYTES = 256 * 1024
 PAYLOAD_BYTES = 6 * 1024 * 1024 + 100
 DEPTH, VALUES = 500, 8_000_000
+TRACE = b"_X_AMZN_TRACE_ID"
 HERE = "/bootstrap.py"
 PLAIN = frozenset((dict, list, tuple, str, int, float, bool, type(None)))
 
@@ -223,30 +224,29 @@ class LambdaContext:
     """The second argument of a handler."""
 
     W3C = ("traceparent", "tracestate", "baggage")
+    # Looked up once: `os.environ` encodes the name and decodes the value every time.
+    SAME = [os.environ.get("AWS_LAMBDA_" + name) for name in (
+        "LOG_GROUP_NAME", "LOG_STREAM_NAME", "FUNCTION_NAME", "FUNCTION_MEMORY_SIZE", "FUNCTION_VERSION")]
 
     def __init__(self, header, client_context, identity):
-        environ = os.environ
         self.aws_request_id = header["id"]
-        self.log_group_name = environ.get("AWS_LAMBDA_LOG_GROUP_NAME")
-        self.log_stream_name = environ.get("AWS_LAMBDA_LOG_STREAM_NAME")
-        self.function_name = environ.get("AWS_LAMBDA_FUNCTION_NAME")
-        self.memory_limit_in_mb = environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
-        self.function_version = environ.get("AWS_LAMBDA_FUNCTION_VERSION")
+        (self.log_group_name, self.log_stream_name, self.function_name, self.memory_limit_in_mb,
+         self.function_version) = self.SAME
         self.invoked_function_arn = header.get("arn")
         self.tenant_id = header.get("tenant_id")
-        trace = client_context.pop("w3c", None) if isinstance(client_context, dict) else None
-        trace = trace if isinstance(trace, dict) else {}
-        self._w3c_fields = {name: trace[name] for name in self.W3C if isinstance(trace.get(name), str)}
+        self._w3c_fields = {}
         self.client_context = None
         if client_context is not None:
+            trace = client_context.pop("w3c", None) if isinstance(client_context, dict) else None
+            if isinstance(trace, dict):
+                self._w3c_fields = {name: trace[name] for name in self.W3C if isinstance(trace.get(name), str)}
             self.client_context = ClientContext(client_context)
             client = self.client_context.client
             self.client_context.client = None if client is None else Client(client)
-        identity = identity or {}
         self.identity = CognitoIdentity({
             "cognito_identity_id": identity.get("cognitoIdentityId"),
             "cognito_identity_pool_id": identity.get("cognitoIdentityPoolId"),
-        })
+        } if identity else {})
         self._epoch_deadline_time_in_ms = header["deadline_ms"]
 
     def get_remaining_time_in_millis(self):
@@ -304,6 +304,9 @@ class Runtime:
 
     def __init__(self):
         environ = os.environ
+        # What `os.environ` shows, without the C library's `setenv`, which never frees a value: an instance would grow
+        # with every call. Programs that the handler starts do not inherit what is written here.
+        self.environ = environ._data
         self.channel = Channel()
         self.request_id = ""
         self.tenant_id = None
@@ -364,7 +367,9 @@ class Runtime:
             self.header_json(header.get("cognito_identity"), "Cognito Identity"),
         )
         try:
-            event = self.decode(str(event, "utf-8-sig"))
+            # The codec "utf-8-sig" is written in Python and slower.
+            text = str(event, "utf-8")
+            event = self.decode(text[1:] if text.startswith("\ufeff") else text)
         except Exception as error:
             raise Fault("Runtime.UnmarshalError", "Unable to unmarshal input: %s" % error)
         response = handler(event, context)
@@ -382,9 +387,9 @@ class Runtime:
         header = self.decode(text)
         self.request_id, self.tenant_id = header["id"], header.get("tenant_id")
         if header.get("trace"):
-            os.environ["_X_AMZN_TRACE_ID"] = header["trace"]
+            self.environ[TRACE] = os.fsencode(header["trace"])
         else:
-            os.environ.pop("_X_AMZN_TRACE_ID", None)
+            self.environ.pop(TRACE, None)
         try:
             kind, body = RESPONSE, self.call(handler, header, event)
         except Fault as fault:
