@@ -159,11 +159,39 @@ kept = mmap.mmap(-1, 1 << 30)
 for at in range(0, 1 << 30, 4096):
     kept[at] = 1
 answer = 'no limit'""",
+    "in files": """
+def fill(opened):
+    while True:
+        os.write(opened, bytes(1 << 20))
+for number in range(16):
+    if os.fork() == 0:
+        fill(os.memfd_create('x'))
+time.sleep(600)""",
+    "in sockets": """
+for _ in range(16):
+    if os.fork() == 0:
+        kept = []
+        while True:
+            pair = socket.socketpair()
+            kept.append(pair)
+            pair[0].setblocking(False)
+            try:
+                while True:
+                    pair[0].send(bytes(1 << 16))
+            except BlockingIOError:
+                pass
+time.sleep(600)""",
 }
+
+# What only a control group counts; without one it is taken from the whole machine, which the platform says.
+ONLY_BY_CONTROL_GROUP = {"in files", "in sockets"}
 
 
 @pytest.mark.parametrize("hog", HOGS)
 def test_a_memory_hog_dies_alone(place, hog):
+    layers = {layer["name"]: layer["on"] for layer in place.platform.banner["protections"]["layers"]}
+    if hog in ONLY_BY_CONTROL_GROUP and not layers["memory limit"]:
+        pytest.skip("skipped: memory is limited per process only, and the platform says so")
     place.afresh()
     log = place.bystander_answers_during(lambda: place.functions.tail(place.attacker, {"code": HOGS[hog]}))
     assert "Runtime.OutOfMemory" in log, log
@@ -218,6 +246,48 @@ answer = [count(lambda: libc.inotify_init1(0)), count(lambda: libc.epoll_create1
     # The descriptors are still open in that instance; somebody else must get what it wants.
     fresh = place.functions.create(ATTACKER)
     assert place.functions.call(fresh, {"code": "answer = libc.inotify_init1(0) >= 0"}) is True
+    place.afresh()
+    place.all_is_well()
+
+
+def test_connections_run_out_inside_only(place):
+    """Idle connections to the platform, as many as a function can hold; new ones from outside still come through."""
+    code = """
+port = int(os.environ['AWS_ENDPOINT_URL'].rsplit(':', 1)[1])
+def hold():
+    held = []
+    for _ in range(1000):
+        try:
+            one = socket.create_connection(('127.0.0.1', port), timeout=8)
+        except OSError:
+            break
+        held.append(one)
+    return held
+reader, writer = os.pipe()
+for _ in range(6):
+    if os.fork() == 0:
+        held = hold()
+        os.write(writer, b'.')
+        time.sleep(600)
+for _ in range(6):
+    os.read(reader, 1)
+answer = len(hold())
+time.sleep(2)
+"""
+    place.afresh()
+
+    def ask_anew():
+        # A client of its own for each call, so that no connection is one from before.
+        return Functions(place.platform).call(place.bystander, "new")
+
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        attack = pool.submit(place.attack, code)
+        asked = 0
+        while not attack.done():
+            assert ask_anew() == "new"
+            asked += 1
+        attack.result()
+    assert asked > 3
     place.afresh()
     place.all_is_well()
 

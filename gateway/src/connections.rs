@@ -16,7 +16,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use world::{End, Ender};
 
@@ -32,6 +32,11 @@ pub struct InsideGuard {
 impl Gateway {
     /// Accepts connections until `end`, then lets open ones finish their request. Returns when all are closed.
     pub async fn serve(self: Arc<Self>, listener: TcpListener, end: End) {
+        let slots = Arc::clone(&self.slots);
+        self.accept(listener, end, slots).await;
+    }
+
+    async fn accept(self: Arc<Self>, listener: TcpListener, end: End, slots: Arc<Semaphore>) {
         let mut open = JoinSet::new();
         loop {
             let accepted = tokio::select! {
@@ -40,7 +45,14 @@ impl Gateway {
             };
             while open.try_join_next().is_some() {}
             match accepted {
-                Ok((stream, peer)) => self.take(stream, peer, &end, &mut open),
+                Ok((stream, peer)) => match Arc::clone(&slots).try_acquire_owned() {
+                    Ok(slot) => {
+                        open.spawn(Arc::clone(&self).connection(stream, peer, end.clone(), slot));
+                    }
+                    Err(_) => {
+                        open.spawn(turn_away(stream));
+                    }
+                },
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection; waiting 50 ms");
                     self.world.sleep(Duration::from_millis(50)).await;
@@ -51,29 +63,20 @@ impl Gateway {
         while open.join_next().await.is_some() {}
     }
 
-    /// Serves a listener that lives in a sandbox's own network namespace.
+    /// Serves a listener that lives in a sandbox's own network namespace. An instance has slots of its own, so that it
+    /// can take nobody else's.
     pub fn serve_inside(self: &Arc<Self>, listener: std::net::TcpListener) -> std::io::Result<InsideGuard> {
         listener.set_nonblocking(true)?;
         let listener = TcpListener::from_std(listener)?;
         let (ender, end) = Ender::new();
-        tokio::spawn(Arc::clone(self).serve(listener, end));
+        let slots = usize::try_from(model::limit("instance-connections")).expect("a hundred fits");
+        tokio::spawn(Arc::clone(self).accept(listener, end, Arc::new(Semaphore::new(slots))));
         Ok(InsideGuard { _ender: ender })
     }
 
     /// From now on new requests are told to come back later.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
-    }
-
-    fn take(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr, end: &End, open: &mut JoinSet<()>) {
-        match Arc::clone(&self.slots).try_acquire_owned() {
-            Ok(slot) => {
-                open.spawn(Arc::clone(self).connection(stream, peer, end.clone(), slot));
-            }
-            Err(_) => {
-                open.spawn(turn_away(stream));
-            }
-        }
     }
 
     async fn connection(

@@ -50,6 +50,7 @@ pub const LIMITS: &[Limit] = &[
     row("head-timeout", 30, Unit::Seconds, "time to send a request's head", "fixed"),
     row("body-timeout", 300, Unit::Seconds, "time to send a request's body", "fixed"),
     row("connections", 4096, Unit::Count, "open client connections", "dayfly up --connections"),
+    row("instance-connections", 128, Unit::Count, "connections from one instance", "fixed"),
     row("zip-bytes", 50 * 1024 * 1024, Unit::Bytes, "a package as uploaded", AWS),
     row("unzipped-bytes", 262_144_000, Unit::Bytes, "a package when unpacked", AWS),
     row("zip-entries", 100_000, Unit::Count, "files and folders in a package", "fixed"),
