@@ -5,6 +5,7 @@ test_durability.py, projects that cannot be deployed in test_cli.py.
 """
 
 import base64
+import contextlib
 import io
 import json
 import os
@@ -20,7 +21,7 @@ import botocore.config
 import pytest
 import requests
 
-from conftest import BINARY, ROLE, newest, zipped_files
+from conftest import BINARY, ROLE, Functions, newest, until
 from test_access import LIST, signed
 from test_lambda_api import refused
 
@@ -211,3 +212,29 @@ def test_a_machine_without_python(without_interpreters, tmp_path):
     (folder / "bootstrap").write_text("#!/bin/sh\nexit 3\n")
     (folder / "bootstrap").chmod(0o755)
     assert dayfly("deploy", folder, "--name", "compiled").returncode == 0, "programs need no interpreter"
+
+
+def test_many_large_bodies_at_once_fill_their_room_and_no_more(own):
+    platform = own()
+    made = Functions(platform)
+    url = made.public_url(made.create("def handler(e, c):\n    return len(e['body'])\n"))
+    host, port = platform.endpoint.split("//")[1].split(":")
+    head = f"POST /{url.split('/', 3)[3]} HTTP/1.1\r\nhost: {host}\r\ncontent-length: 6200000\r\n\r\n".encode()
+    connections = [socket.create_connection((host, int(port)), timeout=30) for _ in range(60)]
+    for connection in connections:
+        with contextlib.suppress(OSError):
+            connection.sendall(head + b"x" * 6_199_999)
+    status = pathlib.Path(f"/proc/{platform.process.pid}/status").read_text()
+    resident_mb = int(re.search(r"VmRSS:\s+(\d+)", status)[1]) // 1024
+    answers = [said_already(connection) for connection in connections]
+    assert any(answer.startswith(b"HTTP/1.1 503 ") and b"\r\nretry-after: 1\r\n" in answer for answer in answers)
+    assert resident_mb < 340, "bodies of 370 MB were sent, 268 are kept"
+    until(lambda: requests.post(url, data=b"y" * 4_000_000).status_code == 200, "there is room again")
+
+
+def said_already(connection):
+    """What the other side has said so far; closes the connection."""
+    with connection, contextlib.suppress(OSError):
+        connection.setblocking(False)
+        return connection.recv(4096)
+    return b""

@@ -1,6 +1,6 @@
 //! Functions: their configuration, code, URLs, policies and tags; and calling them through the API.
 //!
-//! Rows on the store are the truth. A copy of them in memory ([`catalog`]) answers every question on the hot path;
+//! Rows on the store are the truth. A copy of them in memory (`catalog`) answers every question on the hot path;
 //! it is read again from the store after each commit, before the commit is acknowledged.
 
 mod api;

@@ -8,6 +8,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rustix::net::sockopt::set_tcp_user_timeout;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -87,6 +88,7 @@ impl Gateway {
         _slot: OwnedSemaphorePermit,
     ) {
         let _ = stream.set_nodelay(true);
+        let _ = set_tcp_user_timeout(&stream, limit_ms("answer-timeout"));
         let service = service_fn(|request: Request<Incoming>| {
             let gateway = Arc::clone(&self);
             async move {
@@ -106,6 +108,10 @@ impl Gateway {
         }
         let _ = connection.await;
     }
+}
+
+fn limit_ms(name: &str) -> u32 {
+    u32::try_from(model::limit(name).saturating_mul(1000)).unwrap_or(u32::MAX)
 }
 
 async fn turn_away(mut stream: TcpStream) {

@@ -1,4 +1,4 @@
-//! The only door to the outside: connections in, and one way from there to a service, [`flow`].
+//! The only door to the outside: connections in, and one way from there to a service, `flow`.
 //!
 //! APIs are told apart by signature and target, function URLs by host or by a path that begins with `/_url/`.
 
@@ -45,7 +45,7 @@ pub struct Parts {
     pub connections: usize,
 }
 
-/// Accepts connections and walks each request through [`flow`].
+/// Accepts connections and walks each request through `flow`.
 pub struct Gateway {
     access: Arc<Access>,
     engine: Arc<Engine>,
@@ -56,6 +56,7 @@ pub struct Gateway {
     slots: Arc<Semaphore>,
     draining: AtomicBool,
     running: AtomicUsize,
+    room: body::Room,
 }
 
 impl Gateway {
@@ -72,6 +73,7 @@ impl Gateway {
             slots: Arc::new(Semaphore::new(parts.connections)),
             draining: AtomicBool::new(false),
             running: AtomicUsize::new(0),
+            room: body::Room::new(model::limit("bodies-bytes")),
         })
     }
 }

@@ -1,6 +1,6 @@
 //! Bodies that are not taken, in words that cross the wire.
 
-use crate::body::BodyError;
+use crate::body::{self, BodyError};
 use wire::{Error, Operation};
 
 /// A body that was not taken; with the operation's own error for one that is too large, where it has one.
@@ -20,6 +20,7 @@ pub(crate) fn body(why: BodyError, operation: Option<&Operation>) -> Error {
         BodyError::TooSlow { limit_s } => {
             Error::serialization(format!("The request body was not complete after {limit_s} seconds."))
         }
+        BodyError::NoRoom => Error::unavailable(body::NO_ROOM).retry_after(1),
         BodyError::Broken(why) => Error::serialization(format!("The request body broke off: {why}.")),
     }
 }

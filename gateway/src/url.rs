@@ -70,7 +70,7 @@ async fn answered(gateway: &Gateway, visit: Visit) -> Response<Bytes> {
 async fn called(gateway: &Gateway, target: &UrlTarget, visit: Visit) -> Response<Bytes> {
     let Visit { parts, body, url_id, path, facts } = visit;
     let limit_bytes = model::limit("sync-payload");
-    let body = match body::read(&parts, body, limit_bytes, &gateway.world).await {
+    let body = match body::read(&parts, body, limit_bytes, (&gateway.room, &gateway.world)).await {
         Ok(body) => body,
         Err(why) => return body_refused(&why),
     };
@@ -197,6 +197,11 @@ fn body_refused(why: &BodyError) -> Response<Bytes> {
         ),
         BodyError::TooSlow { .. } => {
             refused(StatusCode::REQUEST_TIMEOUT, "The request body came too slowly.")
+        }
+        BodyError::NoRoom => {
+            let mut response = refused(StatusCode::SERVICE_UNAVAILABLE, body::NO_ROOM);
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(1));
+            response
         }
         BodyError::Broken(_) => refused(StatusCode::BAD_REQUEST, "The request body broke off."),
     }

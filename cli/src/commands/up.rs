@@ -24,7 +24,7 @@ pub struct Args {
     /// Where to listen; port 0 takes a free one.
     #[arg(long, env = "DAYFLY_LISTEN", value_name = "ADDR:PORT", default_value = "127.0.0.1:4566")]
     listen: String,
-    /// What stands behind <id>.lambda-url. in function URLs.
+    /// What stands behind ID.lambda-url. in function URLs.
     #[arg(long, value_name = "DOMAIN", default_value = "localhost")]
     base_domain: String,
     /// Calls of all functions at once [default: 1000].
