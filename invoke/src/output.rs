@@ -59,17 +59,17 @@ impl Output {
 
     /// Takes what is in the pipes at this moment, whether the reactor has noticed it or not.
     pub(crate) fn drain(&mut self, mut take: impl FnMut(Pipe, &[u8])) {
-        let mut buffer = [0; CHUNK_BYTES];
+        let mut space = [MaybeUninit::uninit(); CHUNK_BYTES];
         for (pipe, slot) in &mut self.pipes {
             let mut taken = 0;
             while let Some(receiver) = slot
                 && taken < PIPE_BYTES
             {
-                match rustix::io::read(&*receiver, &mut buffer) {
-                    Ok(0) => *slot = None,
-                    Ok(read) => {
-                        take(*pipe, &buffer[..read]);
-                        taken += read;
+                match rustix::io::read(&*receiver, &mut space[..]) {
+                    Ok(([], _)) => *slot = None,
+                    Ok((bytes, _)) => {
+                        take(*pipe, bytes);
+                        taken += bytes.len();
                     }
                     Err(Errno::INTR) => {}
                     Err(_) => break,

@@ -31,12 +31,24 @@ pub(crate) struct Gauge {
     meters: Vec<(Meter, OwnedFd)>,
     process: Option<i32>,
     last: Mutex<Usage>,
+    sampled: Mutex<Sampled>,
 }
+
+/// The parts of a time that the kernel samples, and the exact total when they were read. They advance by whole clock
+/// ticks, so they are not read for every short call.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sampled {
+    user_ns: u64,
+    system_ns: u64,
+    total_ns: u64,
+}
+
+const TICK_NS: u64 = 4_000_000;
 
 impl Gauge {
     /// `process` is the sandbox's first process, for where there are no counters.
     pub(crate) fn new(meters: Vec<(Meter, OwnedFd)>, process: Option<i32>) -> Self {
-        Self { meters, process, last: Mutex::default() }
+        Self { meters, process, last: Mutex::default(), sampled: Mutex::default() }
     }
 
     pub(crate) fn meters(&self) -> &[(Meter, OwnedFd)] {
@@ -50,9 +62,11 @@ impl Gauge {
         let (mut user_ns, mut system_ns) = (0, 0);
         for (meter, _) in &self.meters {
             match meter {
-                Meter::CpuTotalNs => total_ns = self.number(*meter),
-                Meter::CpuUserNs => user_ns = self.number(*meter).unwrap_or(0),
-                Meter::CpuSystemNs => system_ns = self.number(*meter).unwrap_or(0),
+                Meter::CpuTotalNs => {
+                    total_ns = self.number(*meter);
+                    (user_ns, system_ns) = self.sampled(total_ns.unwrap_or(0));
+                }
+                Meter::CpuUserNs | Meter::CpuSystemNs => {}
                 Meter::CpuStat => {
                     let us = |name| self.field(Meter::CpuStat, name).unwrap_or(0);
                     total_ns = Some(us("usage_usec") * 1000);
@@ -83,6 +97,17 @@ impl Gauge {
     /// Whether the kernel killed a process for memory.
     pub(crate) fn oom_killed(&self) -> bool {
         self.field(Meter::OomKills, "oom_kill").is_some_and(|kills| kills > 0)
+    }
+
+    /// User and system time by their own counters, at most a tick old.
+    fn sampled(&self, total_ns: u64) -> (u64, u64) {
+        let mut sampled = self.sampled.lock().unwrap_or_else(PoisonError::into_inner);
+        if total_ns.saturating_sub(sampled.total_ns) >= TICK_NS || sampled.total_ns == 0 {
+            let part = |meter| self.number(meter).unwrap_or(0);
+            let (user_ns, system_ns) = (part(Meter::CpuUserNs), part(Meter::CpuSystemNs));
+            *sampled = Sampled { user_ns, system_ns, total_ns };
+        }
+        (sampled.user_ns, sampled.system_ns)
     }
 
     fn number(&self, meter: Meter) -> Option<u64> {

@@ -231,7 +231,8 @@ mod tests {
     fn sweeping_removes_what_dead_launchers_have_left() {
         let parent = tempfile::TempDir::new().unwrap();
         let own = own_folder();
-        let cases = [(own.as_str(), false), ("dayfly-999999999", false), ("dayfly-1", true), ("other-7", true)];
+        let cases =
+            [(own.as_str(), false), ("dayfly-999999999", false), ("dayfly-1", true), ("other-7", true)];
         for (name, _) in cases {
             fs::create_dir_all(parent.path().join(name).join("3")).unwrap();
         }
