@@ -25,10 +25,10 @@ pub struct Args {
     #[arg(long, env = "DAYFLY_LISTEN", value_name = "ADDR:PORT", default_value = "127.0.0.1:4566")]
     listen: String,
     /// What stands behind ID.lambda-url. in function URLs.
-    #[arg(long, value_name = "DOMAIN", default_value = "localhost")]
+    #[arg(long, value_name = "DOMAIN", default_value = "localhost", value_parser = domain)]
     base_domain: String,
     /// Calls of all functions at once [default: 1000].
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
     concurrency: Option<u32>,
     /// Percent of this machine's memory that instances may be promised [default: 80].
     #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u64).range(1..=100))]
@@ -46,10 +46,10 @@ pub struct Args {
     #[arg(long, value_name = "SPAN", value_parser = figure::parse_span)]
     drain: Option<u64>,
     /// Open client connections [default: 4096].
-    #[arg(long, value_name = "COUNT")]
-    connections: Option<usize>,
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
+    connections: Option<u32>,
     /// The region in every ARN.
-    #[arg(long, default_value = "us-east-1")]
+    #[arg(long, default_value = "us-east-1", value_parser = region)]
     region: String,
     /// The account in every ARN, twelve digits.
     #[arg(long, default_value = "000000000000", value_parser = account)]
@@ -75,6 +75,38 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
 fn account(text: &str) -> Result<String, String> {
     let fits = text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit());
     if fits { Ok(text.to_owned()) } else { Err("an account has twelve digits".to_owned()) }
+}
+
+/// Function ARNs hold regions of this form only (`FunctionArn` in the service model).
+fn region(text: &str) -> Result<String, String> {
+    let parts: Vec<&str> = text.split('-').collect();
+    let fits = match parts.as_slice() {
+        [area, .., number] if parts.len() >= 3 => {
+            let is_word =
+                |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase());
+            (2..=4).contains(&area.len())
+                && parts[..parts.len() - 1].iter().all(is_word)
+                && number.len() == 1
+                && number.bytes().all(|byte| byte.is_ascii_digit())
+        }
+        _ => false,
+    };
+    if fits { Ok(text.to_owned()) } else { Err("a region has a form such as us-east-1".to_owned()) }
+}
+
+fn domain(text: &str) -> Result<String, String> {
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    let fits = text.len() <= 200 && text.split('.').all(is_label);
+    if fits {
+        Ok(text.to_owned())
+    } else {
+        Err("a domain has a form such as functions.example.com".to_owned())
+    }
 }
 
 fn root_key() -> Result<Option<RootKey>, Failure> {
@@ -104,7 +136,7 @@ fn options(args: Args, context: &Context) -> Options {
         log_bytes: args.log_bytes.unwrap_or(usual.log_bytes),
         log_age: span(args.log_age, usual.log_age),
         drain: span(args.drain, usual.drain),
-        connections: args.connections.unwrap_or(usual.connections),
+        connections: args.connections.map_or(usual.connections, |count| count as usize),
         ..usual
     }
 }
@@ -226,5 +258,29 @@ fn explain(error: ServerError, listen: &str) -> Failure {
         ServerError::Broken(_) => {
             Failure::new("the platform stopped: its disk failed", words, "df -h && dmesg | tail")
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_addresses_and_arns_can_hold() {
+        let check = |parse: fn(&str) -> Result<String, String>, good: &[&str], bad: &[&str]| {
+            for text in good {
+                assert_eq!(parse(text).as_deref(), Ok(*text));
+            }
+            for text in bad {
+                assert!(parse(text).is_err(), "{text:?}");
+            }
+        };
+        check(
+            region,
+            &["us-east-1", "us-gov-west-1", "eusc-de-east-1"],
+            &["", "mars", "us-east", "us-east-10", "US-EAST-1", "us--1", "é-a-1"],
+        );
+        check(domain, &["localhost", "a.example.com"], &["", "/x", "a..b", "-a", "a b", "a:1", "a.b."]);
+        check(account, &["123456789012"], &["", "12345678901", "1234567890123", "12345678901x"]);
     }
 }
