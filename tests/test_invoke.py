@@ -95,6 +95,15 @@ while True:
     assert functions.call(name, 2) == [2]
 
 
+@pytest.mark.parametrize("program", ["not a program", "#!/no/such/interpreter\n"])
+def test_a_program_that_cannot_be_executed_is_the_functions_error(functions, program):
+    package = zipped_files({"bootstrap": program}, {"bootstrap": 0o755})
+    name = functions.create(package, runtime="provided.al2023", handler="any")
+    error = functions.failure(name)
+    assert error["errorType"] == "Runtime.InvalidEntrypoint", error
+    assert "fork/exec /var/task/bootstrap: " in error["errorMessage"], error
+
+
 FAILURES = {
     "raises": ("def handler(e, c):\n    raise ValueError('no good')\n", "ValueError", "no good"),
     "exits": ("import os\ndef handler(e, c):\n    os._exit(3)\n", "Runtime.ExitError", "exit status 3"),

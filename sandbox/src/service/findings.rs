@@ -74,7 +74,7 @@ fn limits(missing: &[(&str, String)]) -> impl Iterator<Item = Layer> {
             "; instead memory is looked at ten times a second, and limited per process",
         ),
         ("cpu", "cpu limit", ""),
-        ("pids", "process limit", "; instead processes are counted per user"),
+        ("pids", "process limit", "; instead each sandbox has a limit per user, which is its own"),
     ];
     controllers.into_iter().map(|(controller, name, instead)| {
         let why = missing.iter().find(|(missing, _)| *missing == controller);
