@@ -234,6 +234,11 @@ def test_raw_sockets(platform):
         b"GET / HTTP/1.1\r\nhost: x\r\n" + b"a: " + b"b" * 200_000 + b"\r\n\r\n": b"HTTP/1.1 431",
         b"POST /2015-03-31/functions HTTP/1.1\r\nhost: x\r\ncontent-length: 99999999999\r\n\r\n": b"HTTP/1.1 413",
         b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n": b"HTTP/1.1 400",
+        b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: xchunked\r\n\r\n0\r\n\r\n": b"HTTP/1.1 400",
+        b"GET / HTTP/1.1\r\nhost: x\r\na: b\r\n c\r\n\r\n": b"HTTP/1.1 400",
+        b"GET / HTTP/1.1\r\n\r\n": b"HTTP/1.1 400",
+        b"GET / HTTP/1.1\r\nhost: x\r\nhost: y\r\n\r\n": b"HTTP/1.1 400",
+        b"GET / HTTP/1.0\r\n\r\n": b"HTTP/1.0 404",
     }
     for sent, wanted in cases.items():
         with socket.create_connection((host, int(port)), timeout=30) as connection:

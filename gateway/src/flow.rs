@@ -8,7 +8,7 @@ use access::{Ask, Identity, Permit, RequestFacts};
 use bytes::Bytes;
 use http::header::{HOST, RETRY_AFTER, USER_AGENT};
 use http::request::Parts;
-use http::{HeaderValue, Request, Response};
+use http::{HeaderValue, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,6 +20,11 @@ const CONTROL_BODY_BYTES: u64 = 1024 * 1024;
 /// Answers one request. Never fails: what goes wrong becomes the error that the client's protocol knows.
 pub(crate) async fn walk(gateway: &Gateway, request: Request<Incoming>, peer: SocketAddr) -> Response<Bytes> {
     let (parts, body) = request.into_parts();
+    if !has_one_host(&parts) {
+        let mut response = Response::default();
+        *response.status_mut() = StatusCode::BAD_REQUEST;
+        return response;
+    }
     let facts = facts(gateway, &parts, peer);
     if let Some((url_id, path)) = url::address(&parts) {
         let (url_id, path) = (url_id.to_owned(), path.to_owned());
@@ -36,6 +41,16 @@ pub(crate) async fn walk(gateway: &Gateway, request: Request<Incoming>, peer: So
             }
             response
         }
+    }
+}
+
+/// RFC 9112, 3.2: a request that names no host, or two, means different things to different readers.
+fn has_one_host(parts: &Parts) -> bool {
+    let mut hosts = parts.headers.get_all(HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (Some(_), None) => true,
+        (None, _) => parts.version < Version::HTTP_11,
+        (Some(_), Some(_)) => false,
     }
 }
 
