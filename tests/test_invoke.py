@@ -276,3 +276,41 @@ def test_instances_of_different_functions_share_nothing(functions):
     files, processes = functions.call(reader)
     assert files == []
     assert len([p for p in processes if p.isdigit()]) <= 3
+
+
+def test_every_invocation_leaves_one_record_and_one_report(functions, platform):
+    code = """
+import os, time
+def handler(e, c):
+    if e == 'raise':
+        raise ValueError('as asked')
+    if e == 'exit':
+        os._exit(1)
+    if e == 'sleep':
+        time.sleep(60)
+    if e == 'fill':
+        return len(bytearray(512 * 1024 * 1024))
+    return e
+"""
+    name = functions.create(code, Timeout=2, MemorySize=128)
+    outcomes = {"ok": "success", "again": "success", "raise": "error", "exit": "crash", "sleep": "timeout",
+                "fill": "out-of-memory"}
+    asked = {functions.invoke(name, event)["ResponseMetadata"]["RequestId"]: event for event in outcomes}
+    records = {r["RequestId"]: r for r in platform.api(f"functions/{name}/invocations")["Invocations"]}
+    assert set(records) == set(asked) and len(asked) == len(outcomes)
+    for request_id, event in asked.items():
+        record = records[request_id]
+        assert record["Outcome"] == outcomes[event], (event, record)
+        assert record["Caller"] == "arn:aws:iam::000000000000:root"
+        assert record["BilledMs"] >= 1 and record["CostNanodollars"] >= 200, "a call costs 0.2 microdollars at least"
+        assert record["Usage"]["PeakBytes"] > 0 and record["RequestBytes"] == len(json.dumps(event))
+    logs = platform.client("logs").filter_log_events(logGroupName=f"/aws/lambda/{name}")["events"]
+    reports = [e["message"] for e in logs if e["message"].startswith("REPORT RequestId: ")]
+    assert sorted(r.split()[2] for r in reports) == sorted(asked)
+    for report in reports:
+        fields = dict(field.split(": ", 1) for field in report.strip().split("\t"))
+        wanted = {"REPORT RequestId", "Duration", "Billed Duration", "Memory Size", "Max Memory Used",
+                  "User Duration", "System Duration", "Rung", "Queue Duration", "Cost"}
+        assert wanted <= set(fields), report
+        event = asked[fields["REPORT RequestId"]]
+        assert fields.get("Status") == {"sleep": "timeout", "exit": "error", "fill": "error"}.get(event), report
