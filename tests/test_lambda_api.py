@@ -69,6 +69,18 @@ def test_every_form_of_a_name(functions, form):
     assert got["FunctionName"] == name
 
 
+@pytest.mark.parametrize("form, code, status, says", [
+    ("arn:aws:lambda:eu-west-1:000000000000:function:{n}", "ResourceNotFoundException", 404,
+     "Functions from 'eu-west-1' are not reachable in this region ('us-east-1')"),
+    ("arn:aws:lambda:us-east-1:111111111111:function:{n}", "AccessDeniedException", 403,
+     "is not authorized to perform: lambda:GetFunction on resource: arn:aws:lambda:us-east-1:111111111111:function:{n}"),
+    ("111111111111:function:{n}", "AccessDeniedException", 403, "no resource-based policy allows"),
+])
+def test_functions_of_another_account_or_region(functions, form, code, status, says):
+    name = functions.create(HELLO)
+    refused(lambda: functions.client.get_function(FunctionName=form.format(n=name)), code, status, says.format(n=name))
+
+
 def test_revision_ids_guard_updates(functions):
     name = functions.create(HELLO)
     client = functions.client
