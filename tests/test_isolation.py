@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import secrets
+import signal
 import socket
 import threading
 import time
@@ -654,6 +655,27 @@ def test_nothing_is_left_of_many_instances(place):
 
 def instances(place, name):
     return [one for one in place.platform.api("status")["Instances"] if one["FunctionName"] == name]
+
+
+def test_a_killed_launcher_stops_the_platform(place):
+    """Without it nothing can run, so whoever supervises the platform shall start it again."""
+    platform = place.platform
+    inside = everything_below(platform.process.pid)
+    os.kill(launcher_of(platform.process.pid), signal.SIGKILL)
+    assert platform.process.wait(60) == 1
+    until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in inside), "nothing runs any more")
+    said = pathlib.Path(platform.log.name).read_text()
+    assert "launcher process ended" in said and '"hint":"dayfly up"' in said, said
+    platform.log.close()
+    platform.start()
+    place.functions, names = Functions(platform), place.functions.names
+    place.functions.names = names
+    place.all_is_well()
+
+
+def everything_below(pid):
+    found = [int(child) for child in below(pid)]
+    return found + [deeper for child in found for deeper in everything_below(child)]
 
 
 def below(pid):

@@ -219,7 +219,10 @@ fn sandboxes_die_with_their_launcher() {
         let launcher = arena::start(arena.mode, &package);
         let sandbox = launcher.create(arena.spec(&["sleep"])).await.expect("a sandbox");
         let pid = rustix::process::Pid::from_raw(launcher.process_id().cast_signed()).expect("a pid");
+        let gone = tokio::time::timeout(Duration::from_millis(50), launcher.gone()).await;
+        assert!(gone.is_err(), "it lives");
         rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("own child");
+        tokio::time::timeout(Duration::from_secs(60), launcher.gone()).await.expect("its end is noticed");
         assert_eq!(sandbox.exited().await, Exit::Signal(libc::SIGKILL));
         // The sandbox's end of the pipe closes when its last process is gone.
         assert_eq!(read_to_end(&sandbox.stdout), "");

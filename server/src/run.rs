@@ -13,7 +13,7 @@ use invoke::{Bounds, Endpoint, Engine, InstanceTag, Sandboxes};
 use model::Version;
 use observe::Observe;
 use runtimes::{Credentials, Runtimes};
-use sandbox::{Launcher, LauncherOptions};
+use sandbox::{Launcher, LauncherOptions, SandboxError};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock, Weak};
@@ -77,6 +77,7 @@ struct Platform {
     store: Store,
     observe: Observe,
     engine: Arc<Engine>,
+    launcher: Arc<Launcher>,
     gateway: Arc<Gateway>,
     ready: Arc<OnceLock<Ready>>,
     banner: Ready,
@@ -133,6 +134,7 @@ impl Ground {
             store,
             observe,
             engine,
+            launcher: self.launcher,
             gateway,
             ready,
             banner,
@@ -252,9 +254,10 @@ impl Platform {
         let broken = tokio::select! {
             _ = terminate.recv() => None,
             _ = interrupt.recv() => None,
-            why = self.store.broken() => Some(why),
+            why = self.store.broken() => Some(ServerError::Broken(why)),
+            () = self.launcher.gone() => Some(ServerError::Sandbox(SandboxError::LauncherGone)),
         };
-        tracing::info!(broken, "stopping: running calls may finish");
+        tracing::info!(?broken, "stopping: running calls may finish");
         self.gateway.drain();
         self.engine.drain(if broken.is_some() { Duration::ZERO } else { self.options.drain }).await;
         ender.end();
@@ -264,7 +267,7 @@ impl Platform {
         }
         self.observe.flush().await;
         let _ = self.data.remove(ENDPOINT_FILE);
-        broken.map_or(Ok(()), |why| Err(ServerError::Broken(why)))
+        broken.map_or(Ok(()), Err)
     }
 }
 

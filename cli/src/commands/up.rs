@@ -248,6 +248,11 @@ fn explain(error: ServerError, listen: &str) -> Failure {
         ServerError::Sandbox(SandboxError::Unsupported { why, fix }) => {
             Failure::new("functions cannot be kept apart on this machine", why, fix)
         }
+        ServerError::Sandbox(SandboxError::LauncherGone) => Failure::new(
+            "the platform has stopped: its launcher process ended, and with it every running function",
+            "somebody killed it, perhaps the kernel for memory; what was acknowledged is on disk",
+            "dayfly up",
+        ),
         ServerError::Sandbox(_) => Failure::new("functions cannot be sandboxed here", words, "dayfly doctor"),
         ServerError::File { path, .. } => {
             Failure::new("a file cannot be used", words, format!("ls -ld {0} && df -h {0}", path.display()))

@@ -56,6 +56,13 @@ impl Launcher {
         self.process.id()
     }
 
+    /// Waits until the launcher process is gone, and every sandbox with it: only a restart of the platform helps then.
+    pub async fn gone(&self) {
+        let Ok(control) = self.process.control().try_clone_to_owned().and_then(Line::new) else { return };
+        // It says nothing there after its start.
+        while let Ok(Some(_)) = control.receive().await {}
+    }
+
     /// What protects sandboxes here.
     pub fn protections(&self) -> &Protections {
         self.process.protections()
