@@ -238,3 +238,30 @@ def said_already(connection):
         connection.setblocking(False)
         return connection.recv(4096)
     return b""
+
+
+HOARDER = """
+import os, socket
+kept = []
+def send(host, port, megabytes):
+    one = socket.create_connection((host, int(port)))
+    kept.append(one)
+    try:
+        one.sendall(b'POST /2015-03-31/functions HTTP/1.1\\r\\nhost: x\\r\\ncontent-length: 60000000\\r\\n\\r\\n')
+        for _ in range(megabytes):
+            one.sendall(bytes(1_000_000))
+        return 'taken'
+    except OSError:
+        return 'refused'
+def handler(event, context):
+    host, port = os.environ['AWS_ENDPOINT_URL'].split('//')[1].split(':')
+    return [send(host, port, megabytes) for megabytes in [58] * 6 + [2] * 20]
+"""
+
+
+def test_a_function_that_hoards_bodies_takes_no_room_from_outside(own):
+    made = Functions(own())
+    answers = made.call(made.create(HOARDER, Timeout=60))
+    assert answers[0] == "taken" and "refused" in answers, answers
+    url = made.public_url(made.create("def handler(e, c):\n    return len(e['body'])\n"))
+    assert requests.post(url, data=b"y" * 4_000_000).status_code == 200

@@ -30,14 +30,23 @@ pub struct InsideGuard {
     _ender: Ender,
 }
 
+/// Where a connection comes from. Requests from inside carry it as an extension.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    /// The platform's own listener.
+    Outside,
+    /// A sandbox.
+    Inside,
+}
+
 impl Gateway {
     /// Accepts connections until `end`, then lets open ones finish their request. Returns when all are closed.
     pub async fn serve(self: Arc<Self>, listener: TcpListener, end: End) {
         let slots = Arc::clone(&self.slots);
-        self.accept(listener, end, slots).await;
+        self.accept(listener, Side::Outside, end, slots).await;
     }
 
-    async fn accept(self: Arc<Self>, listener: TcpListener, end: End, slots: Arc<Semaphore>) {
+    async fn accept(self: Arc<Self>, listener: TcpListener, side: Side, end: End, slots: Arc<Semaphore>) {
         let mut open = JoinSet::new();
         loop {
             let accepted = tokio::select! {
@@ -46,12 +55,12 @@ impl Gateway {
             };
             while open.try_join_next().is_some() {}
             match accepted {
-                Ok((stream, peer)) => match Arc::clone(&slots).try_acquire_owned() {
+                Ok(accepted) => match Arc::clone(&slots).try_acquire_owned() {
                     Ok(slot) => {
-                        open.spawn(Arc::clone(&self).connection(stream, peer, end.clone(), slot));
+                        open.spawn(Arc::clone(&self).connection(accepted, side, end.clone(), slot));
                     }
                     Err(_) => {
-                        open.spawn(turn_away(stream));
+                        open.spawn(turn_away(accepted.0));
                     }
                 },
                 Err(error) => {
@@ -71,7 +80,7 @@ impl Gateway {
         let listener = TcpListener::from_std(listener)?;
         let (ender, end) = Ender::new();
         let slots = usize::try_from(model::limit("instance-connections")).expect("a hundred fits");
-        tokio::spawn(Arc::clone(self).accept(listener, end, Arc::new(Semaphore::new(slots))));
+        tokio::spawn(Arc::clone(self).accept(listener, Side::Inside, end, Arc::new(Semaphore::new(slots))));
         Ok(InsideGuard { _ender: ender })
     }
 
@@ -82,14 +91,17 @@ impl Gateway {
 
     async fn connection(
         self: Arc<Self>,
-        stream: TcpStream,
-        peer: SocketAddr,
+        (stream, peer): (TcpStream, SocketAddr),
+        side: Side,
         end: End,
         _slot: OwnedSemaphorePermit,
     ) {
         let _ = stream.set_nodelay(true);
         let _ = set_tcp_user_timeout(&stream, limit_ms("answer-timeout"));
-        let service = service_fn(|request: Request<Incoming>| {
+        let service = service_fn(|mut request: Request<Incoming>| {
+            if side == Side::Inside {
+                request.extensions_mut().insert(side);
+            }
             let gateway = Arc::clone(&self);
             async move {
                 let response = flow::walk(&gateway, request, peer).await;

@@ -84,7 +84,7 @@ async fn route(gateway: &Gateway, parts: &Parts, body: Incoming) -> Result<(Rout
         Routed::Known(route) => (Some(route.operation), body_limit(route.operation)),
         Routed::ByBody(_) => (None, CONTROL_BODY_BYTES),
     };
-    let body = body::read(parts, body, limit_bytes, (&gateway.room, &gateway.world))
+    let body = body::read(parts, body, limit_bytes, (gateway.room(parts), &gateway.world))
         .await
         .map_err(|why| refusal::body(why, operation))?;
     let route = match routed {

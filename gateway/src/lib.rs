@@ -57,6 +57,7 @@ pub struct Gateway {
     draining: AtomicBool,
     running: AtomicUsize,
     room: body::Room,
+    room_inside: body::Room,
 }
 
 impl Gateway {
@@ -74,6 +75,15 @@ impl Gateway {
             draining: AtomicBool::new(false),
             running: AtomicUsize::new(0),
             room: body::Room::new(model::limit("bodies-bytes")),
+            room_inside: body::Room::new(model::limit("bodies-bytes")),
         })
+    }
+
+    /// The memory for a request's body: what functions send can take none from those outside.
+    fn room(&self, parts: &http::request::Parts) -> &body::Room {
+        match parts.extensions.get::<connections::Side>() {
+            Some(connections::Side::Inside) => &self.room_inside,
+            _ => &self.room,
+        }
     }
 }

@@ -70,7 +70,7 @@ async fn answered(gateway: &Gateway, visit: Visit) -> Response<Bytes> {
 async fn called(gateway: &Gateway, target: &UrlTarget, visit: Visit) -> Response<Bytes> {
     let Visit { parts, body, url_id, path, facts } = visit;
     let limit_bytes = model::limit("sync-payload");
-    let body = match body::read(&parts, body, limit_bytes, (&gateway.room, &gateway.world)).await {
+    let body = match body::read(&parts, body, limit_bytes, (gateway.room(&parts), &gateway.world)).await {
         Ok(body) => body,
         Err(why) => return body_refused(&why),
     };

@@ -46,7 +46,13 @@ const AWS: &str = "fixed: AWS's own value, so that code stays portable";
 pub const LIMITS: &[Limit] = &[
     row("sync-payload", 6 * 1024 * 1024, Unit::Bytes, "event and answer of one synchronous call", AWS),
     row("api-body", 70_167_211, Unit::Bytes, "body of one API request", AWS),
-    row("bodies-bytes", 256 * 1024 * 1024, Unit::Bytes, "bodies of all requests at once", "fixed"),
+    row(
+        "bodies-bytes",
+        256 * 1024 * 1024,
+        Unit::Bytes,
+        "bodies of all requests at once, and of those from functions",
+        "fixed",
+    ),
     row("head-bytes", 64 * 1024, Unit::Bytes, "request line and headers", "fixed"),
     row("head-timeout", 30, Unit::Seconds, "time to send a request's head", "fixed"),
     row("body-timeout", 300, Unit::Seconds, "time to send a request's body", "fixed"),
