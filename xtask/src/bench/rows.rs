@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-const EVENT: &[u8] = br#"{"version":"2.0","rawPath":"/","headers":{"host":"localhost"}}"#;
+/// What a function behind a URL receives for the requests of this bench: floors are given the same event.
+const EVENT: &[u8] = include_bytes!("../../bench/event.json");
 const WARM_ROUNDS: usize = 40;
 const WARM_BURST: usize = 100;
 const COLD_ROUNDS: usize = 30;
