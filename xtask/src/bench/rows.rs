@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 /// What a function behind a URL receives for the requests of this bench: floors are given the same event.
 const EVENT: &[u8] = include_bytes!("../../bench/event.json");
-const WARM_ROUNDS: usize = 40;
+const WARM_ROUNDS: usize = 150;
 const WARM_BURST: usize = 100;
 const COLD_ROUNDS: usize = 30;
 
