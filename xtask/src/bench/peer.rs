@@ -27,9 +27,7 @@ impl Peer {
         node.arg(&script).arg(upstream.to_string());
         let mut children = vec![quiet(node).map_err(|e| format!("node: {e}"))?];
         let (name, child) = match of_watchdog(folder) {
-            Ok(program) => {
-                ("of-watchdog (HTTP mode)".to_owned(), watchdog(&program, &script, listen, upstream))
-            }
+            Ok(program) => ("of-watchdog (HTTP mode)".to_owned(), watchdog(&program, listen, upstream)),
             Err(why) => {
                 eprintln!("bench: of-watchdog cannot be installed here: {why}");
                 eprintln!(
@@ -67,9 +65,9 @@ fn of_watchdog(folder: &Path) -> Result<std::path::PathBuf, String> {
     Err(said.lines().last().unwrap_or("go install failed").trim().to_owned())
 }
 
-/// of-watchdog starts its function itself: a second upstream on a port of its own is what it wants, so it is
-/// given a sleeping process and the address of ours.
-fn watchdog(program: &Path, _script: &Path, listen: u16, upstream: u16) -> io::Result<Child> {
+/// of-watchdog starts its function itself, so it is given a sleeping process and the address of our upstream.
+/// Never run so far: where this was written, of-watchdog could not be installed.
+fn watchdog(program: &Path, listen: u16, upstream: u16) -> io::Result<Child> {
     let mut command = pinned(&program.to_string_lossy());
     command
         .env("mode", "http")
