@@ -4,6 +4,7 @@ use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
 };
+use rustix::process::Pid;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -88,6 +89,30 @@ pub(crate) fn receive_even_cut(socket: impl AsFd, wait: bool) -> io::Result<Opti
         return Ok(None);
     }
     Ok(Some((Message { bytes, fds }, got.flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC))))
+}
+
+/// Receives one message without descriptors, and who has sent it; `None` when the other end is gone. The socket must ask
+/// the kernel for credentials (`SO_PASSCRED`).
+///
+/// # Errors
+/// `WouldBlock` when there is none.
+pub(crate) fn receive_from(socket: impl AsFd) -> io::Result<Option<(Vec<u8>, Option<Pid>)>> {
+    let mut bytes = vec![0; 64];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmCredentials(1))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
+    let got = loop {
+        match rustix::net::recvmsg(&socket, &mut [IoSliceMut::new(&mut bytes)], &mut ancillary, flags) {
+            Err(rustix::io::Errno::INTR | rustix::io::Errno::CONNRESET) => {}
+            other => break other?,
+        }
+    };
+    let sender = ancillary.drain().find_map(|message| match message {
+        RecvAncillaryMessage::ScmCredentials(sender) => Some(sender.pid),
+        _ => None,
+    });
+    bytes.truncate(got.bytes);
+    Ok((got.bytes > 0).then_some((bytes, sender)))
 }
 
 #[cfg(test)]

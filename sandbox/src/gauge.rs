@@ -55,6 +55,11 @@ impl Gauge {
         &self.meters
     }
 
+    /// Where there are no counters, the process that is looked at is another one.
+    pub(crate) fn follow(&mut self, process: i32) {
+        self.process = self.process.map(|_| process);
+    }
+
     /// Usage until now; never less than it was before. The last known when the counters are gone.
     pub(crate) fn read(&self) -> Usage {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);

@@ -29,7 +29,13 @@ mod step;
 mod unpack;
 
 pub use error::SandboxError;
-pub use launcher::{Command, Launcher, LauncherOptions, Ran, Sandbox};
+pub use launcher::{Command, Launcher, LauncherOptions, Ran, Sandbox, Template};
+
+/// The library that a Python template loads as the module `_dayfly` to fork itself: `serve(channel)`.
+pub const PYTHON_ENTRY: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/python.so"));
+
+/// The same for Node, as an addon.
+pub const NODE_ENTRY: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/node.so"));
 pub use protections::{Layer, Protections};
 pub use spec::{Bind, Exit, Fault, Layers, Spec};
 pub use step::STEPS;

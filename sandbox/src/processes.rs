@@ -73,6 +73,14 @@ fn kibibytes(status: &str, name: &str) -> u64 {
     line.trim().trim_end_matches("kB").trim().parse::<u64>().unwrap_or(0) * 1024
 }
 
+/// Whether a process is in a process namespace below this one's own.
+pub(crate) fn is_nested(process: rustix::process::Pid) -> bool {
+    let status = fs::read_to_string(format!("/proc/{}/status", process.as_raw_nonzero()));
+    let numbers =
+        status.iter().flat_map(|status| status.lines()).find_map(|line| line.strip_prefix("NSpid:"));
+    numbers.is_some_and(|numbers| numbers.split_whitespace().count() > 1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -26,6 +26,10 @@ pub(crate) struct Hello {
 pub(crate) enum Request {
     /// Descriptors: connection, [`Boot`] channel, stdout, stderr, and the program's descriptor 3 if `control`.
     Sandbox(SandboxRequest),
+    /// A program that forks itself into sandboxes. Descriptors: connection, [`Boot`] channel, stdout, stderr.
+    Template(SandboxRequest),
+    /// A sandbox whose program a template forks, by the number of [`Report::Ready`]. Descriptors as of `Sandbox`.
+    Fork { template: u64, request: SandboxRequest },
     /// Descriptors: connection, stdin, stdout, stderr.
     Command { argv: Vec<String>, env: Vec<(String, String)> },
     /// Descriptors: connection, archive.
@@ -47,7 +51,27 @@ pub(crate) struct SandboxRequest {
     pub(crate) layers: Layers,
 }
 
-/// Launcher to server, over a request's connection. A byte the other way asks to kill.
+/// Server to launcher, over a sandbox's connection.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Order {
+    /// End it.
+    Kill,
+    /// Make a sandbox that waits for its work ready for it. Answered by [`Report::Furnished`] or [`Report::Failed`].
+    Furnish(Furniture),
+}
+
+/// What a sandbox gets when it is known what it is for.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Furniture {
+    pub(crate) binds: Vec<Bind>,
+    pub(crate) tmp_bytes: u64,
+    pub(crate) memory_bytes: u64,
+    pub(crate) cpu_millis: u32,
+    pub(crate) cpu_weight: u32,
+    pub(crate) pids: u32,
+}
+
+/// Launcher to server, over a request's connection.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Report {
     /// The sandbox's first process exists, with this number on the host. Descriptors: one per meter, then the listening sockets.
@@ -56,6 +80,12 @@ pub(crate) enum Report {
     Failed(Failure),
     /// All of it is gone. The last message.
     Ended { exit: Exit, oom_killed: bool, usage: Usage },
+    /// A template can be forked, under this number.
+    Ready { template: u64 },
+    /// A template cannot be forked, for this reason. It ends.
+    Refused { why: String },
+    /// The sandbox is as it was ordered.
+    Furnished,
     /// How unpacking ended. The last message.
     Unpacked(Result<Unpacked, UnpackError>),
 }
@@ -64,6 +94,8 @@ pub(crate) enum Report {
 /// on it means that the program is executing.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Boot {
+    /// Wait for a program that a template forks.
+    Vacant,
     /// Become this program.
     Program { argv: Vec<String>, env: Vec<(String, String)>, workdir: String },
     /// Look around, answer with [`crate::probe::View`], and end.

@@ -46,8 +46,17 @@ impl Spec {
     /// The `cpu_weight` of what may take one core: the kernel's own default.
     pub const CORE_WEIGHT: u32 = 1024;
 
+    /// `cpu_weight`, or what stands for 0.
+    pub(crate) fn weight(&self) -> u32 {
+        if self.cpu_weight == 0 { Self::CORE_WEIGHT } else { self.cpu_weight }
+    }
+
     /// Whether it can be asked for.
     pub(crate) fn check(&self) -> Result<(), SandboxError> {
+        self.check_program().and_then(|()| self.check_bounds())
+    }
+
+    fn check_program(&self) -> Result<(), SandboxError> {
         let no_nul = |text: &String| !text.contains('\0');
         let rules = [
             (
@@ -62,6 +71,13 @@ impl Spec {
                 "an environment variable has no name, or contains a NUL",
             ),
             (is_plain(Path::new(&self.workdir)), "the working directory must be an absolute path without .."),
+        ];
+        first_broken(rules)
+    }
+
+    /// Whether a sandbox can have such bounds, whatever its program.
+    pub(crate) fn check_bounds(&self) -> Result<(), SandboxError> {
+        let rules = [
             (self.binds.len() <= MAX_BINDS, "too many binds"),
             (
                 self.binds.iter().all(Bind::is_sound),
@@ -72,10 +88,14 @@ impl Spec {
             (self.memory_bytes >= LEAST_BYTES, "no memory is allowed"),
             (self.cpu_millis > 0 && self.pids > 0, "no processor time or no process is allowed"),
         ];
-        match rules.into_iter().find(|(holds, _)| !holds) {
-            Some((_, why)) => Err(SandboxError::Invalid(why.to_owned())),
-            None => Ok(()),
-        }
+        first_broken(rules)
+    }
+}
+
+fn first_broken<const N: usize>(rules: [(bool, &str); N]) -> Result<(), SandboxError> {
+    match rules.into_iter().find(|(holds, _)| !holds) {
+        Some((_, why)) => Err(SandboxError::Invalid(why.to_owned())),
+        None => Ok(()),
     }
 }
 

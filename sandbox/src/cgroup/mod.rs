@@ -64,6 +64,8 @@ pub(crate) trait Group {
     fn deviations(&self, limits: &Limits) -> Vec<(&'static str, String)>;
     /// How a process enters.
     fn entry(&self) -> Entry<'_>;
+    /// Files that put whoever writes `0` to them into the group, for one who is not born there.
+    fn doors(&self) -> io::Result<Vec<OwnedFd>>;
     /// Opened counters, handed out once.
     fn take_meters(&mut self) -> Vec<(Meter, OwnedFd)>;
     /// Lets go of what only entering needed.

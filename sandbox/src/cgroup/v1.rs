@@ -5,6 +5,7 @@ use super::{Entry, Folder, Group, Hierarchy, Limits, Setting, own_folder, remove
 use crate::gauge::Meter;
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::fs::OFlags;
+use rustix::process::{Pid, Signal};
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -153,6 +154,10 @@ impl Group for GroupV1 {
         Entry::Tasks(&self.tasks)
     }
 
+    fn doors(&self) -> io::Result<Vec<OwnedFd>> {
+        self.tasks.iter().map(OwnedFd::try_clone).collect()
+    }
+
     fn take_meters(&mut self) -> Vec<(Meter, OwnedFd)> {
         std::mem::take(&mut self.meters)
     }
@@ -168,7 +173,14 @@ impl Group for GroupV1 {
         self.oom.as_ref().map(AsFd::as_fd)
     }
 
-    fn kill(&self) {}
+    /// One by one: this interface has no better way. Whoever is born meanwhile is met the next time.
+    fn kill(&self) {
+        let Some((_, folder)) = self.parts.first() else { return };
+        let members = fs::read_to_string(folder.path.join("cgroup.procs")).unwrap_or_default();
+        for pid in members.lines().filter_map(|line| Pid::from_raw(line.parse().ok()?)) {
+            let _ = rustix::process::kill_process(pid, Signal::KILL);
+        }
+    }
 
     fn remove(&self) -> io::Result<()> {
         self.parts.iter().try_for_each(|(_, folder)| remove_group(&folder.path))

@@ -138,6 +138,10 @@ impl Group for GroupV2 {
         self.folder.fd.as_ref().map_or(Entry::Nowhere, |fd| Entry::Birth(fd.as_fd()))
     }
 
+    fn doors(&self) -> io::Result<Vec<OwnedFd>> {
+        Ok(vec![self.folder.open("cgroup.procs", rustix::fs::OFlags::WRONLY)?])
+    }
+
     fn take_meters(&mut self) -> Vec<(Meter, OwnedFd)> {
         std::mem::take(&mut self.meters)
     }

@@ -1,12 +1,13 @@
 //! Landlock: the mount view once more, as rules that hold even where a mount could be changed; and no signals or
 //! abstract sockets across its border where the kernel knows such scopes.
 
-use super::Plan;
+use super::{Birth, Plan};
 use landlock::{
     ABI, Access, AccessFs, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset, RulesetAttr,
     RulesetCreated, RulesetCreatedAttr, Scope,
 };
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
 type Failed = Box<dyn std::error::Error + Send + Sync>;
@@ -14,10 +15,31 @@ type Failed = Box<dyn std::error::Error + Send + Sync>;
 /// Directories that may be written to.
 const WRITABLE: [&str; 2] = ["/tmp", "/dev/shm"];
 
-/// Restricts this process and all that it starts.
+/// Restricts this process and all that it starts. A template gets no rules about files: its children, who would inherit
+/// them, have others. Each takes on those that the sandbox it joins hands out.
 pub(super) fn restrict(plan: &Plan<'_>) -> io::Result<()> {
-    let restricted = rules(plan).and_then(|ruleset| ruleset.restrict_self().map_err(Failed::from));
-    restricted.map(|_| ()).map_err(io::Error::other)
+    let rules = if matches!(plan.birth, Birth::Template(_)) { scopes(plan) } else { rules(plan).map(Some) };
+    let restricted = rules.and_then(|ruleset| match ruleset {
+        Some(ruleset) => ruleset.restrict_self().map(|_| ()).map_err(Failed::from),
+        None => Ok(()),
+    });
+    restricted.map_err(io::Error::other)
+}
+
+/// The rules for whoever joins this sandbox.
+pub(super) fn for_others(plan: &Plan<'_>) -> io::Result<OwnedFd> {
+    let fd: Option<OwnedFd> = rules(plan).map_err(io::Error::other)?.into();
+    fd.ok_or(io::ErrorKind::Unsupported.into())
+}
+
+/// No signals and no abstract sockets across the border, where the kernel knows such scopes.
+fn scopes(plan: &Plan<'_>) -> Result<Option<RulesetCreated>, Failed> {
+    let scopes = Scope::from_all(ABI::from(plan.landlock_version));
+    if scopes.is_empty() {
+        return Ok(None);
+    }
+    let ruleset = Ruleset::default().set_compatibility(CompatLevel::HardRequirement);
+    Ok(Some(ruleset.scope(scopes)?.create()?))
 }
 
 fn rules(plan: &Plan<'_>) -> Result<RulesetCreated, Failed> {
@@ -42,6 +64,10 @@ fn rules(plan: &Plan<'_>) -> Result<RulesetCreated, Failed> {
     ruleset = allow(ruleset, Path::new("/dev"), devices(abi))?;
     ruleset =
         allow(ruleset, Path::new("/proc"), AccessFs::ReadFile | AccessFs::ReadDir | AccessFs::WriteFile)?;
+    if matches!(plan.birth, Birth::Vacant { .. }) {
+        // What is mounted on `/var/task` later is found through what is above it.
+        ruleset = allow(ruleset, Path::new("/var"), read)?;
+    }
     if plan.root.is_some() {
         // Names only, and only since all of them are ours.
         ruleset = allow(ruleset, Path::new("/"), AccessFs::ReadDir.into())?;

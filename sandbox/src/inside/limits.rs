@@ -56,11 +56,16 @@ pub(super) fn set(request: &SandboxRequest, ceiling: Ceiling) -> io::Result<()> 
         (Resource::Rtprio, 0),
     ];
     if ceiling == Ceiling::Process {
-        limits.push((Resource::Data, request.memory_bytes.saturating_add(SLACK_BYTES)));
+        limits.push((Resource::Data, most_data(request.memory_bytes)));
     }
     for (resource, value) in limits {
         let value = getrlimit(resource).maximum.map_or(value, |hard| hard.min(value));
         setrlimit(resource, Rlimit { current: Some(value), maximum: Some(value) })?;
     }
     Ok(())
+}
+
+/// How much one process may reserve where no control group bounds them all.
+pub(crate) fn most_data(memory_bytes: u64) -> u64 {
+    memory_bytes.saturating_add(SLACK_BYTES)
 }

@@ -7,9 +7,11 @@ mod limits;
 mod mounts;
 mod privileges;
 mod program;
+mod vacancy;
 
 use crate::base::{GROUP_ID, HOST_NAME, USER_ID};
 use crate::channel;
+use crate::identity::Identity;
 use crate::kernel;
 use crate::probe;
 use crate::protocol::{Boot, SandboxRequest, decode, encode};
@@ -20,8 +22,9 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 
-pub(crate) use limits::Ceiling;
+pub(crate) use limits::{Ceiling, most_data};
 pub(crate) use mounts::ProcView;
+pub(crate) use vacancy::{MOUNTS, NAMESPACES, NETWORK};
 
 /// How the first process ends when the program never ran.
 const NEVER_RAN: i32 = 70;
@@ -37,6 +40,7 @@ pub(crate) struct Plan<'a> {
     pub(crate) readable: &'a [PathBuf],
     /// In the order of `request.binds`.
     pub(crate) binds: &'a [OwnedFd],
+    pub(crate) birth: Birth,
     pub(crate) stdio: [BorrowedFd<'a>; 3],
     /// The program's descriptor 3.
     pub(crate) control: Option<BorrowedFd<'a>>,
@@ -48,6 +52,44 @@ pub(crate) struct Plan<'a> {
     pub(crate) landlock_version: i32,
     pub(crate) proc_view: ProcView,
     pub(crate) ceiling: Ceiling,
+}
+
+/// What the first process is the first of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Birth {
+    /// A sandbox with a program.
+    Program,
+    /// A template, which has no user namespace and no process namespace of its own: it must own the sandboxes that
+    /// its children join, and theirs must lie below its own.
+    Template(Identity),
+    /// A sandbox that a template's child joins. Its owner, on the host, is the template's identity.
+    Vacant { owner: Identity },
+}
+
+impl Birth {
+    /// The namespaces that the process is born into, besides that of its control group, which it makes once it
+    /// stands there, and the network, which only a vacant sandbox must own.
+    pub(crate) fn namespaces(self) -> u64 {
+        let all = libc::CLONE_NEWUSER
+            | libc::CLONE_NEWNS
+            | libc::CLONE_NEWPID
+            | libc::CLONE_NEWIPC
+            | libc::CLONE_NEWUTS;
+        let flags = match self {
+            Self::Program => all,
+            Self::Template(_) => all & !(libc::CLONE_NEWUSER | libc::CLONE_NEWPID),
+            Self::Vacant { .. } => all | libc::CLONE_NEWNET,
+        };
+        u64::from(flags.cast_unsigned())
+    }
+
+    /// User and group inside.
+    fn identity(self) -> (u32, u32) {
+        match self {
+            Self::Template(identity) => (identity.user, identity.group),
+            _ => (USER_ID, GROUP_ID),
+        }
+    }
 }
 
 /// The life of the first process.
@@ -69,16 +111,20 @@ fn build(plan: &Plan<'_>) -> Result<(), Failure> {
     steps.take("start", || wait_for_start(plan.line))?;
     steps.take("cgroup-enter", || enter_cgroups(plan.tasks))?;
     steps.take("cgroup-namespace", || unshare(rustix::thread::UnshareFlags::NEWCGROUP))?;
-    steps.take("identity", become_inside_user)?;
+    steps.take("identity", || become_user(plan.birth.identity()))?;
     steps.take("session", new_session)?;
     if layers.keyring {
         steps.take("keyring", kernel::join_new_session_keyring)?;
     }
     steps.take("hostname", || Ok(rustix::system::sethostname(HOST_NAME.as_bytes())?))?;
+    let vacancy = match plan.birth {
+        Birth::Vacant { .. } => Some(steps.take("network", vacancy::prepare)?),
+        _ => None,
+    };
     if let Some((root, stand)) = plan.root {
         mounts::attach_all(plan, steps, root, stand)?;
     }
-    if layers.counters {
+    if layers.counters && !matches!(plan.birth, Birth::Template(_)) {
         // Preparing a mount counts as a mount namespace, and `/proc/sys` is not in the new root: so neither before
         // nor after this.
         steps.take("counters", limits::lower_counters)?;
@@ -92,7 +138,11 @@ fn build(plan: &Plan<'_>) -> Result<(), Failure> {
     let boot = steps.take("program", || receive_boot(plan.boot))?;
     steps.take("privileges", || privileges::drop_all(layers.capabilities))?;
     steps.take("parent-death", || die_with_launcher(plan.line))?;
+    let mut rules = None;
     if layers.landlock && plan.landlock_version > 0 {
+        if vacancy.is_some() {
+            rules = Some(steps.take("landlock", || landlock::for_others(plan))?);
+        }
         steps.take("landlock", || landlock::restrict(plan))?;
     }
     if layers.seccomp {
@@ -100,6 +150,11 @@ fn build(plan: &Plan<'_>) -> Result<(), Failure> {
     }
     match boot {
         Boot::Program { argv, env, workdir } => program::run(plan, steps, &argv, &env, &workdir),
+        Boot::Vacant => {
+            let namespaces = vacancy.ok_or(io::ErrorKind::InvalidInput.into());
+            let namespaces = namespaces.map_err(|error: io::Error| Failure::new("program", &error))?;
+            vacancy::keep(plan.line, &namespaces, rules).map_err(|error| Failure::new("program", &error))
+        }
         Boot::Probe => steps.take("program", || {
             channel::send(plan.boot, &encode(&probe::View::look())?, &[])?;
             kernel::exit_now(0)
@@ -147,9 +202,10 @@ fn unshare(namespaces: rustix::thread::UnshareFlags) -> io::Result<()> {
     Ok(unsafe { rustix::thread::unshare_unsafe(namespaces) }?)
 }
 
-/// Leaves the launcher's user. Capabilities in our own user namespace stay, since neither user is its root.
-fn become_inside_user() -> io::Result<()> {
-    let (user, group) = (Uid::from_raw(USER_ID), Gid::from_raw(GROUP_ID));
+/// Leaves the launcher's user. Capabilities stay: neither user is our own user namespace's root, and the launcher keeps
+/// its own whatever the user.
+fn become_user((user, group): (u32, u32)) -> io::Result<()> {
+    let (user, group) = (Uid::from_raw(user), Gid::from_raw(group));
     rustix::thread::set_thread_res_gid(group, group, group)?;
     Ok(rustix::thread::set_thread_res_uid(user, user, user)?)
 }

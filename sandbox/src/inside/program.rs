@@ -28,6 +28,12 @@ pub(super) fn run(
         let program = arguments.first().cloned().ok_or(io::ErrorKind::InvalidInput)?;
         Ok((program, arguments, environment))
     })?;
+    if matches!(plan.birth, super::Birth::Template(_)) {
+        // Nobody is buried here: a template sees to its own children.
+        let failed = hand_over(plan, workdir).err();
+        let error = failed.unwrap_or_else(|| kernel::execute(&program, &arguments, &environment));
+        return Err(Failure::new("program", &error));
+    }
     // SAFETY: this process is a fork of the launcher, which has one thread, and has started none.
     let Some(pid) = steps.take("program", || unsafe { kernel::fork_plainly() })? else {
         let failed = hand_over(plan, workdir).err();
@@ -39,7 +45,10 @@ pub(super) fn run(
 
 /// Leaves the program its standard streams, its control socket, and nothing else.
 fn hand_over(plan: &Plan<'_>, workdir: &str) -> io::Result<()> {
-    rustix::process::setsid()?;
+    // A template leads a session already.
+    if !matches!(plan.birth, super::Birth::Template(_)) {
+        rustix::process::setsid()?;
+    }
     enter_folder(workdir)?;
     let [input, output, errors] = plan.stdio;
     rustix::stdio::dup2_stdin(input)?;

@@ -4,10 +4,12 @@ mod command;
 mod line;
 mod process;
 mod sandbox;
+mod template;
 
 pub use command::{Command, Ran};
 pub use process::LauncherOptions;
 pub use sandbox::Sandbox;
+pub use template::Template;
 
 use crate::channel;
 use crate::protocol::{Boot, Report, Request, SandboxRequest, decode, encode};
@@ -17,7 +19,7 @@ use line::Line;
 use process::Process;
 use sandbox::Pipes;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
 
@@ -82,24 +84,52 @@ impl Launcher {
     /// [`SandboxError::Setup`] names the step; nothing ran and nothing is left then.
     pub async fn create(&self, spec: Spec) -> Result<Sandbox, SandboxError> {
         spec.check()?;
+        let (boot, order) = (boot(&spec), order(&spec));
+        let pipes = Pipes::make(spec.control)?;
+        self.make(spec.id, Request::Sandbox(order), &boot, pipes).await
+    }
+
+    /// Starts a program in a sandbox that can be forked into others. It finds a channel on descriptor 3, says `ready`
+    /// there or why it cannot be forked, and then lets `entry/enter.rs` serve it. Returns once the program is executing.
+    ///
+    /// # Errors
+    /// As of [`Launcher::create`].
+    pub async fn template(&self, spec: Spec) -> Result<Template, SandboxError> {
+        let spec = Spec { control: true, ..spec };
+        spec.check()?;
+        let (boot, order) = (boot(&spec), order(&spec));
+        let pipes = Pipes::make(false)?;
+        self.make(spec.id, Request::Template(order), &boot, pipes).await.map(Template::new)
+    }
+
+    /// Makes a sandbox whose program is a copy of a template's. The program, its arguments and its environment are the
+    /// template's own; of `spec` only what bounds the sandbox counts. Returns once the copy runs inside.
+    ///
+    /// # Errors
+    /// As of [`Launcher::create`]; the step is `fork` when the template could not be copied.
+    pub async fn fork(&self, template: &Template, spec: Spec) -> Result<Sandbox, SandboxError> {
+        let spec = Spec { control: true, ..spec };
+        spec.check_bounds()?;
+        let template = template.number().ok_or_else(|| SandboxError::Setup {
+            step: "fork".to_owned(),
+            source: io::ErrorKind::NotConnected.into(),
+        })?;
+        let request = Request::Fork { template, request: order(&spec) };
+        let pipes = Pipes::make(true)?;
+        self.make(spec.id, request, &Boot::Vacant, pipes).await
+    }
+
+    async fn make(
+        &self,
+        id: String,
+        request: Request,
+        boot_message: &Boot,
+        (pipes, far_pipes): (Pipes, Vec<OwnedFd>),
+    ) -> Result<Sandbox, SandboxError> {
         self.process.supported()?;
         let (connection, far_connection) = channel::pair()?;
         let (boot, far_boot) = channel::pair()?;
-        let (pipes, far_pipes) = Pipes::make(spec.control)?;
-        let Spec { id, argv, env, workdir, .. } = spec;
-        let message = encode(&Boot::Program { argv, env, workdir })?;
-        channel::send(&boot, &message, &[]).map_err(too_large)?;
-        let request = Request::Sandbox(SandboxRequest {
-            binds: spec.binds,
-            tmp_bytes: spec.tmp_bytes,
-            memory_bytes: spec.memory_bytes,
-            cpu_millis: spec.cpu_millis,
-            cpu_weight: if spec.cpu_weight == 0 { Spec::CORE_WEIGHT } else { spec.cpu_weight },
-            pids: spec.pids,
-            listen: spec.listen,
-            control: spec.control,
-            layers: spec.layers,
-        });
+        channel::send(&boot, &encode(boot_message)?, &[]).map_err(too_large)?;
         let mut fds = vec![far_connection.as_fd(), far_boot.as_fd()];
         fds.extend(far_pipes.iter().map(AsFd::as_fd));
         self.send(&request, &fds).await?;
@@ -175,6 +205,25 @@ impl Launcher {
                 other => return other,
             }
         }
+    }
+}
+
+fn boot(spec: &Spec) -> Boot {
+    Boot::Program { argv: spec.argv.clone(), env: spec.env.clone(), workdir: spec.workdir.clone() }
+}
+
+/// What of a spec the launcher must know.
+fn order(spec: &Spec) -> SandboxRequest {
+    SandboxRequest {
+        binds: spec.binds.clone(),
+        tmp_bytes: spec.tmp_bytes,
+        memory_bytes: spec.memory_bytes,
+        cpu_millis: spec.cpu_millis,
+        cpu_weight: spec.weight(),
+        pids: spec.pids,
+        listen: spec.listen.clone(),
+        control: spec.control,
+        layers: spec.layers.clone(),
     }
 }
 

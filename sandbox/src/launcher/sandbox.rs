@@ -3,9 +3,10 @@
 use super::line::Line;
 use crate::channel::{self, Message};
 use crate::gauge::{Gauge, Meter};
-use crate::protocol::{Report, decode};
+use crate::protocol::{Furniture, Order, Report, decode, encode};
 use crate::{Exit, SandboxError};
 use model::Usage;
+use std::collections::VecDeque;
 use std::io;
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
@@ -27,6 +28,8 @@ pub struct Sandbox {
     line: Line,
     gauge: Gauge,
     end: OnceLock<End>,
+    /// What the launcher has said besides, until somebody asks.
+    answers: Mutex<VecDeque<Report>>,
     /// Wakes those who wait for the end.
     told: tokio::sync::Notify,
     /// Held for as long as receiving without waiting takes.
@@ -80,8 +83,8 @@ impl Sandbox {
         let gauge = Gauge::new(meters.into_iter().zip(fds).collect(), (!counts).then_some(pid));
         let Pipes { control, stdout, stderr } = pipes;
         let (end, told) = (OnceLock::new(), tokio::sync::Notify::new());
-        let hearing = Mutex::default();
-        Ok(Self { control, stdout, stderr, listeners, id, line, gauge, end, told, hearing })
+        let (hearing, answers) = (Mutex::default(), Mutex::default());
+        Ok(Self { control, stdout, stderr, listeners, id, line, gauge, end, answers, told, hearing })
     }
 
     /// The spec's id.
@@ -122,6 +125,40 @@ impl Sandbox {
         }
     }
 
+    /// Makes a sandbox that waits for its work ready for it: its files, its limits.
+    ///
+    /// # Errors
+    /// [`SandboxError::Setup`] names the step. The sandbox is of no use then.
+    pub(super) async fn furnish(&self, furniture: Furniture) -> Result<(), SandboxError> {
+        self.order(&Order::Furnish(furniture))?;
+        match self.answer().await {
+            Some(Report::Furnished) => Ok(()),
+            Some(Report::Failed(failure)) => Err(failure.into()),
+            _ => Err(SandboxError::LauncherGone),
+        }
+    }
+
+    /// What the launcher says next; `None` when it says no more.
+    pub(super) async fn answer(&self) -> Option<Report> {
+        loop {
+            let told = self.told.notified();
+            if let Some(report) = self.answers.lock().unwrap_or_else(PoisonError::into_inner).pop_front() {
+                return Some(report);
+            }
+            if self.end.get().is_some() {
+                return None;
+            }
+            tokio::select! {
+                _ = self.line.take(|socket| self.listen(socket)) => {}
+                () = told => {}
+            }
+        }
+    }
+
+    fn order(&self, order: &Order) -> io::Result<()> {
+        self.line.send(&encode(order)?)
+    }
+
     /// Takes a report off the line. In one go with noting it: who hears next that the line has ended must find the
     /// end noted.
     fn listen(&self, socket: &OwnedFd) -> io::Result<()> {
@@ -136,7 +173,11 @@ impl Sandbox {
     fn note(&self, report: Option<&Message>) {
         let end = match report.map(|message| decode(&message.bytes)) {
             Some(Ok(Report::Ended { exit, oom_killed, usage })) => End { exit, oom_killed, usage },
-            Some(_) => return,
+            Some(Ok(report)) => {
+                self.answers.lock().unwrap_or_else(PoisonError::into_inner).push_back(report);
+                return self.told.notify_waiters();
+            }
+            Some(Err(_)) => return,
             // The launcher is gone, and every sandbox dies with it.
             None => {
                 let exit = Exit::Signal(libc::SIGKILL);
@@ -149,7 +190,7 @@ impl Sandbox {
 
     /// Kills everything inside; returns when all are gone and nothing is left on the host. Idempotent.
     pub async fn kill(&self) {
-        let _ = self.line.send(b"kill");
+        let _ = self.order(&Order::Kill);
         self.exited().await;
     }
 }

@@ -13,10 +13,25 @@ pub const ARGUMENTS: &[Rule] = &[
     rule(&["mknodat"], &[allow(&[PLAIN_NODE_2, clear(2, SET_ID)])], libc::EPERM),
     otherwise_allow(&["ioctl"], &[refuse(&[is(1, TERMINAL_TAKEOVER)], libc::EPERM)]),
     rule(&["personality"], &[allow(&[is(0, &[0, 0xffff_ffff])])], libc::EPERM),
-    rule(&["prctl"], &[allow(&[is(0, PROCESS_OPTIONS)])], libc::EPERM),
     rule(&["seccomp"], SECCOMP, libc::EPERM),
     rule(&["setsockopt"], SOCKET_OPTIONS, libc::ENOPROTOOPT),
     rule(&["socketpair"], &[allow(&[is(0, UNIX), STREAM_OR_DATAGRAM])], libc::EAFNOSUPPORT),
+];
+
+/// What a function's processes may change of themselves.
+pub const LIVING: &[Rule] = &[
+    rule(&["prctl"], &[allow(&[is(0, PROCESS_OPTIONS)])], libc::EPERM),
+    Rule { calls: &["madvise"], verdict: Verdict::Always(Action::Allow) },
+];
+
+/// The same for a template. `setns` needs a descriptor of namespaces, which only the launcher hands out. V8 keeps its
+/// memory from being copied to children (`MADV_DONTFORK`), which is the one thing that a template is for: the advice
+/// is taken and forgotten.
+pub const FORKING: &[Rule] = &[
+    rule(&["prctl"], &[allow(&[is(0, PROCESS_OPTIONS)]), allow(&[is(0, SURRENDERS)])], libc::EPERM),
+    otherwise_allow(&["madvise"], &[refuse(&[is(2, &[bits(libc::MADV_DONTFORK)])], 0)]),
+    rule(&["keyctl"], &[allow(&[is(0, &[JOIN_SESSION_KEYRING]), is(1, &[0])])], libc::EPERM),
+    Rule { calls: &["setns"], verdict: Verdict::Always(Action::Allow) },
 ];
 
 /// `socket` without a network.
@@ -72,6 +87,12 @@ const PROCESS_OPTIONS: &[u32] = &[
     bits(libc::PR_GET_SPECULATION_CTRL),
     0x5356_4d41,
 ];
+
+/// Capabilities given up, and the bits that keep them from coming back.
+const SURRENDERS: &[u32] =
+    &[bits(libc::PR_CAPBSET_DROP), bits(libc::PR_SET_SECUREBITS), bits(libc::PR_CAP_AMBIENT)];
+
+const JOIN_SESSION_KEYRING: u32 = 1;
 
 /// A process may tighten its own filter, never be told of its children's calls (`NEW_LISTENER`).
 const SECCOMP: &[Clause] = &[allow(&[is(0, &[1]), clear(1, 0x8)]), allow(&[is(0, &[0, 2])])];

@@ -2,16 +2,21 @@
 //! and other runtimes are known to, less what reaches kernel code that they can do without. Argument rules
 //! stand in `arguments`.
 
-use super::arguments::{ARGUMENTS, SOCKET_LOOPBACK, SOCKET_ROUTED};
+use super::arguments::{ARGUMENTS, FORKING, LIVING, SOCKET_LOOPBACK, SOCKET_ROUTED};
 use super::policy::{Action, Policy, Rule, Verdict};
 
 /// With loopback only.
 pub static LOOPBACK: Policy =
-    Policy { name: "function", rules: &[ALLOWED, ANSWERED, ARGUMENTS, SOCKET_LOOPBACK] };
+    Policy { name: "function", rules: &[ALLOWED, ANSWERED, ARGUMENTS, LIVING, SOCKET_LOOPBACK] };
 
 /// With routes.
 pub static ROUTED: Policy =
-    Policy { name: "function with network", rules: &[ALLOWED, ANSWERED, ARGUMENTS, SOCKET_ROUTED] };
+    Policy { name: "function with network", rules: &[ALLOWED, ANSWERED, ARGUMENTS, LIVING, SOCKET_ROUTED] };
+
+/// Of a template: besides what functions may, its children join the namespaces of a sandbox that was made for them
+/// and give up what that gave them. Each then adds the function's own policy, which takes both away again.
+pub static TEMPLATE: Policy =
+    Policy { name: "template", rules: &[ALLOWED, ANSWERED, ARGUMENTS, FORKING, SOCKET_LOOPBACK] };
 
 const fn allow(calls: &'static [&'static str]) -> Rule {
     Rule { calls, verdict: Verdict::Always(Action::Allow) }
@@ -45,7 +50,7 @@ const ALLOWED: &[Rule] = &[
             "timerfd_create", "timerfd_settime", "timerfd_gettime", "nanosleep", "clock_nanosleep",
             "restart_syscall"]),
     // Memory.
-    allow(&["mmap", "munmap", "mremap", "mprotect", "madvise", "brk", "mincore", "msync", "mlock", "mlock2",
+    allow(&["mmap", "munmap", "mremap", "mprotect", "brk", "mincore", "msync", "mlock", "mlock2",
             "mlockall", "munlock", "munlockall", "memfd_create", "membarrier", "pkey_alloc", "pkey_free",
             "pkey_mprotect", "mseal", "get_mempolicy", "map_shadow_stack"]),
     // Processes and threads. `clone` has argument rules.

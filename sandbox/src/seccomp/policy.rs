@@ -145,6 +145,11 @@ impl Policy {
         }
     }
 
+    /// For templates, whose children become functions.
+    pub fn template() -> &'static Policy {
+        &function::TEMPLATE
+    }
+
     /// For the child that unpacks archives.
     pub fn unpacker() -> &'static Policy {
         &unpacker::UNPACKER

@@ -4,7 +4,7 @@ use crate::base::{self, Base};
 use crate::cgroup::{self, Entry, Group, Hierarchy};
 use crate::gauge::{Gauge, Meter};
 use crate::identity::{Identities, Identity};
-use crate::inside::{self, Ceiling, Plan, ProcView};
+use crate::inside::{self, Birth, Ceiling, Plan, ProcView};
 use crate::kernel::{self, Forked};
 use crate::netns::{self, Home};
 use crate::protocol::SandboxRequest;
@@ -18,11 +18,6 @@ use std::path::Path;
 /// Control groups and networks made ahead, while nobody waits.
 const READY: usize = 2;
 
-/// Namespaces of every sandbox. Its network namespace is made ahead, its control group namespace by itself once it
-/// stands in its group.
-const NAMESPACES: i32 =
-    libc::CLONE_NEWUSER | libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
-
 /// Makes sandboxes.
 pub(super) struct Maker {
     pub(super) base: Base,
@@ -32,10 +27,15 @@ pub(super) struct Maker {
     pub(super) proc_view: ProcView,
     /// Limits that the kernel took and that do not read back as they were set: controller and what is wrong.
     pub(super) unkept: Vec<(&'static str, String)>,
-    home: Home,
-    filter: seccomp::Program,
+    pub(super) home: Home,
+    /// The launcher's own mount namespace.
+    pub(super) mounts: OwnedFd,
+    /// What functions may call, and what their templates may.
+    pub(super) filter: seccomp::Program,
+    template_filter: seccomp::Program,
     null: OwnedFd,
-    ready: Vec<Ready>,
+    groups: Vec<Box<dyn Group>>,
+    networks: Vec<OwnedFd>,
     serial: u64,
 }
 
@@ -64,14 +64,10 @@ pub(super) struct Place {
     pub(super) identity: Identity,
 }
 
-struct Ready {
-    group: Box<dyn Group>,
-    network: OwnedFd,
-}
-
 impl Maker {
     /// `server` may be moved between control groups together with this process.
     pub(super) fn new(distinct_users: bool, server: i32) -> io::Result<Self> {
+        let filter = |policy| seccomp::compile(policy, seccomp::Arch::NATIVE);
         let own = i32::try_from(std::process::id()).map_err(io::Error::other)?;
         Ok(Self {
             base: Base::build()?,
@@ -81,16 +77,20 @@ impl Maker {
             proc_view: ProcView::OwnProcesses,
             unkept: Vec::new(),
             home: Home::here()?,
-            filter: seccomp::compile(
-                seccomp::Policy::function(seccomp::Network::Loopback),
-                seccomp::Arch::NATIVE,
-            ),
+            mounts: rustix::fs::open(
+                "/proc/self/ns/mnt",
+                rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC,
+                rustix::fs::Mode::empty(),
+            )?,
+            filter: filter(seccomp::Policy::function(seccomp::Network::Loopback)),
+            template_filter: filter(seccomp::Policy::template()),
             null: rustix::fs::open(
                 "/dev/null",
                 rustix::fs::OFlags::RDWR | rustix::fs::OFlags::CLOEXEC,
                 rustix::fs::Mode::empty(),
             )?,
-            ready: Vec::new(),
+            groups: Vec::new(),
+            networks: Vec::new(),
             serial: 0,
         })
     }
@@ -118,21 +118,53 @@ impl Maker {
 
     /// Makes one more control group and network ahead; `false` when there are enough.
     pub(super) fn prepare(&mut self) -> io::Result<bool> {
-        if self.ready.len() >= READY {
-            return Ok(false);
+        let (groups, networks) = (self.groups.len() < READY, self.networks.len() < READY);
+        if networks {
+            self.networks.push(self.home.fresh()?);
         }
-        let network = self.home.fresh()?;
-        let group = self.group()?;
-        self.ready.push(Ready { group, network });
-        Ok(true)
+        if groups {
+            let group = self.group()?;
+            self.groups.push(group);
+        }
+        Ok(groups || networks)
     }
 
     /// Makes a sandbox. Its program starts as soon as it is built; how that went is said on `ends.boot`.
     pub(super) fn make(&mut self, request: &SandboxRequest, ends: &Ends) -> Result<Made, Failure> {
+        self.make_as(request, ends, |_| Birth::Program)
+    }
+
+    /// Makes a template: a program that may fork itself into sandboxes which it owns.
+    pub(super) fn make_template(
+        &mut self,
+        request: &SandboxRequest,
+        ends: &Ends,
+    ) -> Result<(Made, Identity), Failure> {
+        let made = self.make_as(request, ends, Birth::Template)?;
+        let identity = made.place.identity;
+        Ok((made, identity))
+    }
+
+    /// Makes a sandbox without a program, for a child of the template with this identity.
+    pub(super) fn make_vacant(
+        &mut self,
+        request: &SandboxRequest,
+        ends: &Ends,
+        owner: Identity,
+    ) -> Result<Made, Failure> {
+        self.make_as(request, ends, |_| Birth::Vacant { owner })
+    }
+
+    fn make_as(
+        &mut self,
+        request: &SandboxRequest,
+        ends: &Ends,
+        birth: impl FnOnce(Identity) -> Birth,
+    ) -> Result<Made, Failure> {
         let steps = Steps(request.layers.fault.as_ref());
-        let (mut group, network) = match self.ready.pop() {
-            Some(Ready { group, network }) => (group, network),
-            None => (steps.take("cgroup", || self.group())?, steps.take("network", || self.home.fresh())?),
+        let mut group = match self.groups.pop() {
+            Some(group) => group,
+            None => steps.take("cgroup", || self.group())?,
         };
         let gauge_meters = group.take_meters();
         let identity = match steps.take("identity-map", || self.identities.take()) {
@@ -143,9 +175,13 @@ impl Maker {
             }
         };
         let mut place = Place { group, identity };
-        match self.start(request, ends, &place, &network, steps) {
+        let birth = birth(identity);
+        match self.start(request, ends, &place, birth, steps) {
             Ok((started, listeners)) => {
-                place.group.entered();
+                // Others enter a vacant one, and its limits are set again.
+                if !matches!(birth, Birth::Vacant { .. }) {
+                    place.group.entered();
+                }
                 let gauge = gauge(gauge_meters, started.pid, request.layers.cgroup);
                 let Started { pid, pidfd, line } = started;
                 Ok(Made { pid, pidfd, line, place, gauge, listeners })
@@ -168,8 +204,8 @@ impl Maker {
 
     /// Removes everything this maker has on the host.
     pub(super) fn close(&mut self) {
-        for ready in self.ready.drain(..) {
-            let _ = ready.group.remove();
+        for group in self.groups.drain(..) {
+            let _ = group.remove();
         }
         self.cgroups.remove();
     }
@@ -184,14 +220,15 @@ impl Maker {
         request: &SandboxRequest,
         ends: &Ends,
         place: &Place,
-        network: &OwnedFd,
+        birth: Birth,
         steps: Steps<'_>,
     ) -> Result<(Started, Vec<OwnedFd>), Failure> {
         let layers = &request.layers;
         steps.take("cgroup", || place.group.limit(&limits(request)))?;
-        let listeners = steps.take("network", || match layers.network {
-            true => self.home.within(network, || netns::listeners(&request.listen)),
-            false => Ok(Vec::new()),
+        let network = steps.take("network", || self.network(layers.network, birth))?;
+        let listeners = steps.take("network", || match &network {
+            Some(network) => self.home.within(network, || netns::listeners(&request.listen)),
+            None => Ok(Vec::new()),
         })?;
         let root = steps.take("base", || match layers.root {
             true => self.root(request).map(Some),
@@ -203,34 +240,44 @@ impl Maker {
             false => Ok(Vec::new()),
         })?;
         let (line, far_line) = steps.take("clone", crate::channel::pair)?;
-        let (tasks, birth): (&[OwnedFd], _) = match place.group.entry() {
+        let (tasks, group): (&[OwnedFd], _) = match place.group.entry() {
             Entry::Tasks(tasks) if layers.cgroup => (tasks, None),
             Entry::Birth(folder) if layers.cgroup => (&[], Some(folder)),
             _ => (&[], None),
         };
+        let template = matches!(birth, Birth::Template(_));
         let plan = Plan {
             request,
             tasks,
             root: root.as_ref().map(|root| (root, self.base.stand())),
             readable: self.base.readable(),
             binds: &binds,
+            birth,
             stdio: [self.null.as_fd(), ends.stdout.as_fd(), ends.stderr.as_fd()],
             control: ends.control.as_ref().map(AsFd::as_fd),
             boot: ends.boot.as_fd(),
             line: far_line.as_fd(),
-            filter: &self.filter,
+            filter: if template { &self.template_filter } else { &self.filter },
             landlock_version: self.landlock_version,
-            proc_view: self.proc_view,
+            proc_view: self.proc_view_of(birth),
             ceiling: if self.bounds_memory() { Ceiling::Group } else { Ceiling::Process },
         };
-        let born = || place.identity.wear(|| fork(&plan, birth));
-        let (pid, pidfd) = steps.take("clone", || match layers.network {
-            true => self.home.within(network, born),
-            false => born(),
+        let parent = match birth {
+            Birth::Vacant { owner } => owner,
+            _ => place.identity,
+        };
+        let born = || match birth {
+            // It must be root for as long as it builds.
+            Birth::Template(_) => fork(&plan, group),
+            _ => parent.wear(|| fork(&plan, group)),
+        };
+        let (pid, pidfd) = steps.take("clone", || match &network {
+            Some(network) => self.home.within(network, born),
+            None => born(),
         })?;
         drop(far_line);
         let started = Started { pid, pidfd, line };
-        let mapped = steps.take("identity-map", || place.identity.map(pid));
+        let mapped = steps.take("identity-map", || if template { Ok(()) } else { place.identity.map(pid) });
         let chosen =
             || steps.take("oom-score", || std::fs::write(format!("/proc/{pid}/oom_score_adj"), "1000"));
         match mapped
@@ -245,6 +292,23 @@ impl Maker {
         }
     }
 
+    /// A network namespace made ahead, or now. A vacant sandbox makes its own, which it must own.
+    fn network(&mut self, own: bool, birth: Birth) -> io::Result<Option<OwnedFd>> {
+        if !own || matches!(birth, Birth::Vacant { .. }) {
+            return Ok(None);
+        }
+        self.networks.pop().map_or_else(|| self.home.fresh(), Ok).map(Some)
+    }
+
+    /// A template stands in the launcher's own process namespace. Its `/proc` shows a user's processes, so only one who
+    /// has none may have it.
+    fn proc_view_of(&self, birth: Birth) -> ProcView {
+        match birth {
+            Birth::Template(_) if !self.identities.distinct() => ProcView::Absent,
+            _ => self.proc_view,
+        }
+    }
+
     fn root(&mut self, request: &SandboxRequest) -> io::Result<OwnedFd> {
         for bind in &request.binds {
             let folder = Path::new(&bind.host).metadata()?.is_dir();
@@ -256,12 +320,11 @@ impl Maker {
 
 /// What a sandbox may use: what was asked for, and its own first process.
 pub(super) fn limits(request: &SandboxRequest) -> cgroup::Limits {
-    cgroup::Limits {
-        memory_bytes: request.memory_bytes,
-        cpu_millis: request.cpu_millis,
-        cpu_weight: request.cpu_weight,
-        pids: request.pids.saturating_add(1),
-    }
+    limits_of(request.memory_bytes, request.cpu_millis, request.cpu_weight, request.pids)
+}
+
+pub(super) fn limits_of(memory_bytes: u64, cpu_millis: u32, cpu_weight: u32, pids: u32) -> cgroup::Limits {
+    cgroup::Limits { memory_bytes, cpu_millis, cpu_weight, pids: pids.saturating_add(1) }
 }
 
 /// A first process that was started.
@@ -281,7 +344,7 @@ impl Started {
 
 fn fork(plan: &Plan<'_>, birth: Option<std::os::fd::BorrowedFd<'_>>) -> io::Result<(i32, OwnedFd)> {
     // SAFETY: the launcher has one thread.
-    match unsafe { kernel::fork(NAMESPACES as u64, birth) }? {
+    match unsafe { kernel::fork(plan.birth.namespaces(), birth) }? {
         Forked::Child => inside::live(plan),
         Forked::Parent { pid, pidfd } => Ok((pid.as_raw_nonzero().get(), pidfd)),
     }

@@ -1,16 +1,19 @@
 //! One thing that the launcher has started and must see to its end.
 
+use super::Source;
 use super::maker::{Made, Place};
+use super::template::Template;
+use super::tenant::Tenant;
 use crate::channel;
 use crate::gauge::Gauge;
-use crate::protocol::{Report, decode, encode};
+use crate::protocol::{Order, Report, decode, encode};
 use crate::{Exit, Unpacking};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// A request in progress.
 pub(super) struct Member {
-    connection: Option<OwnedFd>,
+    pub(super) connection: Option<OwnedFd>,
     pub(super) work: Work,
 }
 
@@ -31,12 +34,55 @@ pub(super) struct Inmate {
     /// Bytes, where the launcher and not the kernel bounds memory.
     memory_bytes: Option<u64>,
     out_of_memory: bool,
+    pub(super) role: Role,
+    /// The process whose memory is looked at, with all below it.
+    root: i32,
+}
+
+/// What lives in a sandbox.
+pub(super) enum Role {
+    /// A program that its first process started.
+    Program,
+    /// A program that is forked into others.
+    Template(Template),
+    /// A template's child.
+    Tenant(Box<Tenant>),
 }
 
 impl Inmate {
-    pub(super) fn new(made: Made, memory_bytes: Option<u64>) -> Self {
+    pub(super) fn new(made: Made, memory_bytes: Option<u64>, role: Role) -> Self {
         let Made { pid, pidfd, line, place, gauge, listeners: _ } = made;
-        Self { pid, pidfd, line, gauge, place, memory_bytes, out_of_memory: false }
+        Self { pid, pidfd, line, gauge, place, memory_bytes, out_of_memory: false, role, root: pid }
+    }
+
+    pub(super) fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    /// Where its first process speaks.
+    pub(super) fn line(&self) -> BorrowedFd<'_> {
+        self.line.as_fd()
+    }
+
+    /// What it uses is to be read at this process, where there is no control group.
+    pub(super) fn follow(&mut self, process: i32) {
+        self.root = process;
+        self.gauge.follow(process);
+    }
+
+    /// Its memory has another limit, where the launcher looks at it.
+    pub(super) fn watch_memory(&mut self, bytes: u64) {
+        self.memory_bytes = self.memory_bytes.map(|_| bytes);
+    }
+
+    /// Tells the server that it exists.
+    pub(super) fn say_made(&self, listeners: &[OwnedFd], pid: i32, connection: Option<&OwnedFd>) {
+        let (meters, fds): (Vec<_>, Vec<_>) =
+            self.gauge.meters().iter().map(|(meter, fd)| (*meter, fd.as_fd())).unzip();
+        let fds: Vec<_> = fds.into_iter().chain(listeners.iter().map(AsFd::as_fd)).collect();
+        if let Some(connection) = connection {
+            tell(connection.as_fd(), &Report::Made { meters, pid }, &fds);
+        }
     }
 
     fn kill(&self) {
@@ -54,7 +100,7 @@ impl Inmate {
     pub(super) fn check_memory(&mut self) {
         let Some(limit) = self.memory_bytes else { return };
         let _ = self.gauge.read();
-        if crate::processes::below(self.pid).anonymous_bytes > limit {
+        if crate::processes::below(self.root).anonymous_bytes > limit {
             self.kill_for_memory();
         }
     }
@@ -62,9 +108,17 @@ impl Inmate {
     fn ended(&mut self) -> Report {
         let usage = self.gauge.read();
         let _ = rustix::process::waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED);
-        let said = channel::receive(&self.line, false).ok().flatten();
-        let exit =
-            said.and_then(|message| decode(&message.bytes).ok()).unwrap_or(Exit::Signal(libc::SIGKILL));
+        let exit = match &mut self.role {
+            Role::Program => {
+                let said = channel::receive(&self.line, false).ok().flatten();
+                said.and_then(|message| decode(&message.bytes).ok()).unwrap_or(Exit::Signal(libc::SIGKILL))
+            }
+            Role::Template(_) => Exit::Signal(libc::SIGKILL),
+            Role::Tenant(tenant) => match tenant.take_failure() {
+                Some(failure) => return Report::Failed(failure),
+                None => tenant.exit(),
+            },
+        };
         let oom_killed = self.out_of_memory || self.gauge.oom_killed();
         Report::Ended { exit, oom_killed, usage }
     }
@@ -96,15 +150,55 @@ impl Member {
         }
     }
 
-    /// The server asks to kill, or is gone. Returns whether the connection is of no more use.
-    pub(super) fn heard(&mut self) -> bool {
-        let gone = match self.connection().map(|connection| channel::receive(connection, false)) {
-            Some(Err(error)) if error.kind() == std::io::ErrorKind::WouldBlock => return false,
-            Some(Ok(Some(_))) => false,
-            _ => true,
-        };
-        self.kill();
-        gone
+    /// What the server orders; `None` when it is gone, or orders what nobody understands. `Some(None)`: nothing.
+    #[allow(clippy::option_option, reason = "nothing was said, or nobody is there")]
+    pub(super) fn heard(&mut self) -> Option<Option<Order>> {
+        match self.connection().map(|connection| channel::receive(connection, false)) {
+            Some(Err(error)) if error.kind() == std::io::ErrorKind::WouldBlock => Some(None),
+            Some(Ok(Some(message))) => decode(&message.bytes).ok().map(Some),
+            _ => None,
+        }
+    }
+
+    /// Where else it may say something, and what about.
+    pub(super) fn voices(&self) -> Vec<(Source, BorrowedFd<'_>)> {
+        let Work::Sandbox(inmate) = &self.work else { return Vec::new() };
+        match &inmate.role {
+            Role::Program => Vec::new(),
+            Role::Template(template) => vec![(Source::Line, template.channel())],
+            Role::Tenant(tenant) => vec![(Source::Line, inmate.line()), (Source::Entry, tenant.entry())],
+        }
+    }
+
+    /// Processes of it that are children of the launcher, and whose end somebody waits for.
+    pub(super) fn processes(&self) -> Vec<i32> {
+        match &self.work {
+            Work::Sandbox(inmate) => {
+                let tenant = match &inmate.role {
+                    Role::Tenant(tenant) => tenant.pid().map(|pid| pid.as_raw_nonzero().get()),
+                    _ => None,
+                };
+                std::iter::once(inmate.pid).chain(tenant).collect()
+            }
+            Work::Command { pid, .. } => vec![pid.as_raw_nonzero().get()],
+            Work::Unpack(unpacking) => vec![unpacking.pid()],
+        }
+    }
+
+    /// Whether it is forked into others.
+    pub(super) fn is_template(&self) -> bool {
+        matches!(&self.work, Work::Sandbox(inmate) if matches!(inmate.role, Role::Template(_)))
+    }
+
+    /// Whether it is ending before its program was known.
+    pub(super) fn is_failing(&self) -> bool {
+        match &self.work {
+            Work::Sandbox(inmate) => match &inmate.role {
+                Role::Tenant(tenant) => tenant.has_failed(),
+                _ => false,
+            },
+            _ => false,
+        }
     }
 
     /// Nobody listens any more.

@@ -3,18 +3,25 @@
 
 mod command;
 mod findings;
+mod furnish;
 mod maker;
 mod member;
 mod survey;
+mod template;
+mod tenancy;
+mod tenant;
 
 use crate::channel;
 use crate::kernel;
-use crate::protocol::{CONTROL, Hello, Report, Request, SandboxRequest, decode, encode};
+use crate::processes;
+use crate::protocol::{CONTROL, Hello, Order, Report, Request, SandboxRequest, decode, encode};
 use crate::step::Failure;
+use maker::Made;
 use maker::{Ends, Maker};
-use member::{Burial, Inmate, Member, Work, tell};
+use member::{Burial, Inmate, Member, Role, Work, tell};
 use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -32,14 +39,35 @@ const BURIAL_TRIES: u32 = 500;
 
 /// Token of the control socket; those of members are `key * SOURCES + source`.
 const CONTROL_TOKEN: u64 = u64::MAX;
-const SOURCES: u64 = 3;
+const SOURCES: u64 = 6;
 
 /// What an event is about.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Source {
     Connection = 0,
     End = 1,
     OutOfMemory = 2,
+    /// What a template or an empty sandbox says.
+    Line = 3,
+    /// What a template's child says.
+    Entry = 4,
+    /// The end of a template's child.
+    Program = 5,
+}
+
+/// This process's children.
+fn children() -> Vec<i32> {
+    let own = std::process::id();
+    let children = std::fs::read_to_string(format!("/proc/{own}/task/{own}/children")).unwrap_or_default();
+    children.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+}
+
+fn token(key: u64, source: Source) -> epoll::EventData {
+    epoll::EventData::new_u64(key * SOURCES + source as u64)
+}
+
+fn unsupported() -> Failure {
+    Failure::new("survey", &io::ErrorKind::Unsupported.into())
 }
 
 /// The life of the launcher process.
@@ -49,6 +77,8 @@ pub(crate) fn serve() -> io::Result<()> {
     rustix::io::fcntl_setfd(&control, rustix::io::FdFlags::CLOEXEC)?;
     kernel::reset_signals()?;
     IGNORED_SIGNALS.into_iter().for_each(kernel::ignore_signal);
+    // A template's children lose their parent at birth; the launcher takes its place.
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
     let (maker, protections) = survey::survey();
     let hello = encode(&Hello { protections: protections.clone() })?;
     channel::send(&control, &hello, &[])?;
@@ -66,13 +96,23 @@ struct Service {
     next: u64,
     /// Ended, but for a busy control group.
     burials: Vec<(Burial, Report, u32)>,
+    /// Whether there may be dead children that no member knows of.
+    strays: bool,
 }
 
 impl Service {
     fn new(control: OwnedFd, maker: Option<Maker>) -> io::Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         epoll::add(&epoll, &control, epoll::EventData::new_u64(CONTROL_TOKEN), epoll::EventFlags::IN)?;
-        Ok(Self { control, epoll, maker, members: HashMap::new(), next: 0, burials: Vec::new() })
+        Ok(Self {
+            control,
+            epoll,
+            maker,
+            members: HashMap::new(),
+            next: 0,
+            burials: Vec::new(),
+            strays: false,
+        })
     }
 
     /// Serves until the server is gone.
@@ -102,7 +142,7 @@ impl Service {
 
     /// How long to wait for events; for ever when nothing is due.
     fn patience_ms(&self) -> Option<i64> {
-        if !self.burials.is_empty() {
+        if self.strays || !self.burials.is_empty() {
             return Some(BURIAL_RETRY_MS);
         }
         let watching =
@@ -156,6 +196,14 @@ impl Service {
                 self.sandbox(&request, &Ends { boot, stdout, stderr, control }, connection)
                     .map_err(Report::Failed)
             }
+            Request::Template(request) => {
+                let ends = Ends { boot: fd()?, stdout: fd()?, stderr: fd()?, control: None };
+                self.template(&request, ends, connection).map_err(Report::Failed)
+            }
+            Request::Fork { template, request } => {
+                let ends = Ends { boot: fd()?, stdout: fd()?, stderr: fd()?, control: Some(fd()?) };
+                self.fork(template, &request, ends).map_err(Report::Failed)
+            }
             Request::Command { argv, env } => {
                 let stdio = [fd()?, fd()?, fd()?];
                 command::start(&argv, &env, connection, [&stdio[0], &stdio[1], &stdio[2]])
@@ -174,15 +222,25 @@ impl Service {
         ends: &Ends,
         connection: BorrowedFd<'_>,
     ) -> Result<Work, Failure> {
-        let unsupported = || Failure::new("survey", &io::ErrorKind::Unsupported.into());
         let maker = self.maker.as_mut().ok_or_else(unsupported)?;
         let made = maker.make(request, ends)?;
-        let (meters, fds): (Vec<_>, Vec<_>) =
-            made.gauge.meters().iter().map(|(meter, fd)| (*meter, fd.as_fd())).unzip();
-        let fds: Vec<_> = fds.into_iter().chain(made.listeners.iter().map(AsFd::as_fd)).collect();
-        tell(connection, &Report::Made { meters, pid: made.pid }, &fds);
-        let watched = (!maker.bounds_memory() && request.layers.cgroup).then_some(request.memory_bytes);
-        Ok(Work::Sandbox(Box::new(Inmate::new(made, watched))))
+        Ok(Work::Sandbox(Box::new(self.move_in(made, request, Role::Program, connection))))
+    }
+
+    /// A sandbox that has its program from the start.
+    fn move_in(
+        &self,
+        mut made: Made,
+        request: &SandboxRequest,
+        role: Role,
+        connection: BorrowedFd<'_>,
+    ) -> Inmate {
+        let listeners = std::mem::take(&mut made.listeners);
+        let bounded = self.maker.as_ref().is_some_and(Maker::bounds_memory);
+        let watched = (!bounded && request.layers.cgroup).then_some(request.memory_bytes);
+        let inmate = Inmate::new(made, watched, role);
+        inmate.say_made(&listeners, inmate.pid(), connection.try_clone_to_owned().ok().as_ref());
+        inmate
     }
 
     fn admit(&mut self, member: Member) {
@@ -204,12 +262,26 @@ impl Service {
             (Source::End, Some(member.end())),
             (Source::OutOfMemory, member.oom_event()),
         ];
-        for (source, fd) in sources {
-            let Some(fd) = fd else { continue };
-            let token = epoll::EventData::new_u64(key * SOURCES + source as u64);
-            epoll::add(&self.epoll, fd, token, epoll::EventFlags::IN)?;
+        let sources = sources.into_iter().filter_map(|(source, fd)| Some((source, fd?)));
+        for (source, fd) in sources.chain(member.voices()) {
+            epoll::add(&self.epoll, fd, token(key, source), epoll::EventFlags::IN)?;
         }
         Ok(())
+    }
+
+    /// Hears no more of one source of a member.
+    fn forget(&self, key: u64, source: Source) {
+        let Some(member) = self.members.get(&key) else { return };
+        let program = match &member.work {
+            Work::Sandbox(inmate) => match &inmate.role {
+                Role::Tenant(tenant) => tenant.program().map(|fd| (Source::Program, fd)),
+                _ => None,
+            },
+            _ => None,
+        };
+        for (_, fd) in member.voices().into_iter().chain(program).filter(|(voice, _)| *voice == source) {
+            let _ = epoll::delete(&self.epoll, fd);
+        }
     }
 
     fn notice(&mut self, token: u64) {
@@ -225,14 +297,32 @@ impl Service {
             if let Work::Sandbox(inmate) = &mut member.work {
                 inmate.kill_for_memory();
             }
-        } else if member.heard() {
-            match &member.work {
-                // Nobody wants it any more; dropping it ends it.
-                Work::Unpack(_) => drop(self.dismiss(key)),
-                _ => {
-                    if let Some(connection) = member.hang_up() {
-                        let _ = epoll::delete(&self.epoll, &connection);
-                    }
+        } else if source == Source::Line as u64 {
+            self.hear_line(key);
+        } else if source == Source::Entry as u64 {
+            self.hear_entry(key);
+        } else if source == Source::Program as u64 {
+            self.hear_program(key);
+        } else {
+            match member.heard() {
+                Some(None) => {}
+                Some(Some(Order::Kill)) => member.kill(),
+                Some(Some(Order::Furnish(furniture))) => self.furnish(key, &furniture),
+                None => self.abandon(key),
+            }
+        }
+    }
+
+    /// The server does not want a member any more.
+    fn abandon(&mut self, key: u64) {
+        let Some(member) = self.members.get_mut(&key) else { return };
+        member.kill();
+        match &member.work {
+            // Dropping it ends it.
+            Work::Unpack(_) => drop(self.dismiss(key)),
+            _ => {
+                if let Some(connection) = member.hang_up() {
+                    let _ = epoll::delete(&self.epoll, &connection);
                 }
             }
         }
@@ -242,24 +332,36 @@ impl Service {
     fn dismiss(&mut self, key: u64) -> Option<Member> {
         let member = self.members.remove(&key)?;
         // Copies of these descriptors in children would keep them registered.
-        for fd in [Some(member.end()), member.connection(), member.oom_event()].into_iter().flatten() {
+        let voices = member.voices().into_iter().map(|(_, fd)| Some(fd));
+        let fds = [Some(member.end()), member.connection(), member.oom_event()].into_iter().chain(voices);
+        for fd in fds.flatten() {
             let _ = epoll::delete(&self.epoll, fd);
         }
         Some(member)
     }
 
     fn bury(&mut self, key: u64) {
+        self.forget(key, Source::Program);
         let Some(member) = self.dismiss(key) else { return };
+        self.strays |= member.is_template();
         let (burial, report) = member.bury();
         self.burials.push((burial, report, 0));
     }
 
     fn retry_burials(&mut self) {
+        if self.strays || !self.burials.is_empty() {
+            self.bury_strays();
+        }
         let maker = &mut self.maker;
         self.burials.retain_mut(|(burial, report, tries)| {
             *tries += 1;
             let clean = match (&burial.place, maker.as_mut()) {
-                (Some(place), Some(maker)) => maker.give_back(place),
+                (Some(place), Some(maker)) => {
+                    maker.give_back(place) || {
+                        place.group.kill();
+                        false
+                    }
+                }
                 _ => true,
             };
             if !clean && *tries < BURIAL_TRIES {
@@ -268,6 +370,21 @@ impl Service {
             burial.report(report);
             false
         });
+    }
+
+    /// Buries children of the launcher that no member knows of: those of templates that ended too early to say who
+    /// they are, for whom the end of their sandbox waits, and what a template's code has left behind, which it kills.
+    fn bury_strays(&mut self) {
+        let known: Vec<i32> = self.members.values().flat_map(Member::processes).collect();
+        let strays: Vec<i32> = children().into_iter().filter(|child| !known.contains(child)).collect();
+        for child in strays.iter().copied().filter_map(Pid::from_raw) {
+            if !processes::is_nested(child) {
+                let _ = rustix::process::kill_process(child, Signal::KILL);
+            }
+            let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
+            let _ = rustix::process::waitid(WaitId::Pid(child), options);
+        }
+        self.strays = !strays.is_empty() || self.members.values().any(Member::is_failing);
     }
 
     fn watch_memory(&mut self) {

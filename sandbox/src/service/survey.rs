@@ -141,7 +141,7 @@ fn probe(maker: &mut Maker) -> Result<View, Failure> {
     }
 }
 
-fn bury(maker: &mut Maker, made: &Made) {
+pub(super) fn bury(maker: &mut Maker, made: &Made) {
     let _ = rustix::process::pidfd_send_signal(&made.pidfd, Signal::KILL);
     let _ = rustix::process::waitid(WaitId::PidFd(made.pidfd.as_fd()), WaitIdOptions::EXITED);
     for _ in 0..BURIAL_MS {

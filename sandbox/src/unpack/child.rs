@@ -14,6 +14,7 @@ use crate::kernel;
 #[derive(Debug)]
 pub(super) struct Child {
     pidfd: Option<OwnedFd>,
+    pid: Pid,
 }
 
 /// How a child ended.
@@ -47,13 +48,18 @@ impl Child {
             kernel::exit_now(if done { 0 } else { 70 })
         };
         match pidfd_open(pid, PidfdFlags::empty()) {
-            Ok(pidfd) => Ok((Child { pidfd: Some(pidfd) }, answer)),
+            Ok(pidfd) => Ok((Child { pidfd: Some(pidfd), pid }, answer)),
             Err(error) => {
                 kill_process(pid, Signal::KILL)?;
                 waitpid(Some(pid), WaitOptions::empty())?;
                 Err(error.into())
             }
         }
+    }
+
+    /// Its number.
+    pub(super) fn id(&self) -> i32 {
+        self.pid.as_raw_nonzero().get()
     }
 
     /// Kills the child if it is still there and says how it ended. The pipe closes only when the child has

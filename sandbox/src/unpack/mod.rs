@@ -56,6 +56,11 @@ pub struct Unpacking {
 }
 
 impl Unpacking {
+    /// The job's process.
+    pub(crate) fn pid(&self) -> i32 {
+        self.job.as_ref().map_or(0, |(child, _)| child.id())
+    }
+
     /// Forks the job. Nothing exists at `dest` before it is complete. Files will belong to the owner of the
     /// directory around `dest`. The calling thread must live until the job has ended: the job dies with it.
     ///

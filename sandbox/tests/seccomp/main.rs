@@ -13,6 +13,11 @@ mod samples;
 use sandbox::seccomp::{Network, Policy};
 
 /// Every policy there is.
-fn policies() -> [&'static Policy; 3] {
-    [Policy::function(Network::Loopback), Policy::function(Network::Routed), Policy::unpacker()]
+fn policies() -> [&'static Policy; 4] {
+    [
+        Policy::function(Network::Loopback),
+        Policy::function(Network::Routed),
+        Policy::template(),
+        Policy::unpacker(),
+    ]
 }

@@ -1,0 +1,212 @@
+//! System calls without a C library: the same code runs inside interpreters that were linked to any of them.
+
+use core::ffi::{c_int, c_void};
+
+unsafe extern "C" {
+    /// The C library's own, since it tells others (`pthread_atfork`) that they are in a child now.
+    fn fork() -> c_int;
+}
+
+pub const EINTR: i32 = 4;
+
+#[cfg(target_arch = "x86_64")]
+pub mod numbers {
+    pub const CLOSE: usize = 3;
+    pub const WRITE: usize = 1;
+    pub const DUP3: usize = 292;
+    pub const SENDTO: usize = 44;
+    pub const RECVMSG: usize = 47;
+    pub const EXIT_GROUP: usize = 231;
+    pub const WAIT4: usize = 61;
+    pub const SETSID: usize = 112;
+    pub const SETRESUID: usize = 117;
+    pub const SETRESGID: usize = 119;
+    pub const CAPSET: usize = 126;
+    pub const PRCTL: usize = 157;
+    pub const KEYCTL: usize = 250;
+    pub const SETNS: usize = 308;
+    pub const SECCOMP: usize = 317;
+    pub const LANDLOCK_RESTRICT_SELF: usize = 446;
+}
+
+#[cfg(target_arch = "aarch64")]
+pub mod numbers {
+    pub const CLOSE: usize = 57;
+    pub const WRITE: usize = 64;
+    pub const DUP3: usize = 24;
+    pub const SENDTO: usize = 206;
+    pub const RECVMSG: usize = 212;
+    pub const EXIT_GROUP: usize = 94;
+    pub const WAIT4: usize = 260;
+    pub const SETSID: usize = 157;
+    pub const SETRESUID: usize = 147;
+    pub const SETRESGID: usize = 149;
+    pub const CAPSET: usize = 91;
+    pub const PRCTL: usize = 167;
+    pub const KEYCTL: usize = 219;
+    pub const SETNS: usize = 268;
+    pub const SECCOMP: usize = 277;
+    pub const LANDLOCK_RESTRICT_SELF: usize = 446;
+}
+
+/// One call; the answer, or the error number.
+///
+/// # Safety
+/// As of the call: pointers among the arguments must be what the kernel expects of them.
+#[cfg(target_arch = "x86_64")]
+pub unsafe fn call(number: usize, a: [usize; 6]) -> Result<usize, i32> {
+    let answer: isize;
+    // SAFETY: the caller's promise; the kernel changes `rcx` and `r11` only.
+    unsafe {
+        core::arch::asm!(
+            "syscall",
+            inlateout("rax") number as isize => answer,
+            in("rdi") a[0], in("rsi") a[1], in("rdx") a[2], in("r10") a[3], in("r8") a[4], in("r9") a[5],
+            lateout("rcx") _, lateout("r11") _,
+            options(nostack)
+        );
+    }
+    decode(answer)
+}
+
+/// One call; the answer, or the error number.
+///
+/// # Safety
+/// As of the call: pointers among the arguments must be what the kernel expects of them.
+#[cfg(target_arch = "aarch64")]
+pub unsafe fn call(number: usize, a: [usize; 6]) -> Result<usize, i32> {
+    let answer: isize;
+    // SAFETY: the caller's promise.
+    unsafe {
+        core::arch::asm!(
+            "svc 0",
+            in("x8") number,
+            inlateout("x0") a[0] as isize => answer,
+            in("x1") a[1], in("x2") a[2], in("x3") a[3], in("x4") a[4], in("x5") a[5],
+            options(nostack)
+        );
+    }
+    decode(answer)
+}
+
+fn decode(answer: isize) -> Result<usize, i32> {
+    if (-4095..0).contains(&answer) { Err(-answer as i32) } else { Ok(answer as usize) }
+}
+
+/// A call that takes integers only.
+pub fn plain(number: usize, a: usize, b: usize, c: usize) -> Result<usize, i32> {
+    // SAFETY: the callers in this folder pass integers to calls that take no pointer.
+    unsafe { call(number, [a, b, c, 0, 0, 0]) }
+}
+
+pub fn close(fd: i32) {
+    let _ = plain(numbers::CLOSE, fd as usize, 0, 0);
+}
+
+pub fn exit(code: i32) -> ! {
+    loop {
+        let _ = plain(numbers::EXIT_GROUP, code as usize, 0, 0);
+    }
+}
+
+/// The child's number in the parent, 0 in the child.
+pub fn split() -> Result<i32, i32> {
+    // SAFETY: the callers have one thread, or libraries that take part in `pthread_atfork`.
+    match unsafe { fork() } {
+        -1 => Err(11),
+        pid => Ok(pid),
+    }
+}
+
+/// Waits for a child.
+pub fn bury(pid: i32) {
+    while plain(numbers::WAIT4, pid as usize, 0, 0) == Err(EINTR) {}
+}
+
+#[repr(C)]
+struct Slice {
+    base: *mut c_void,
+    length: usize,
+}
+
+/// `struct msghdr` as the kernel reads it.
+#[repr(C)]
+struct Head {
+    name: *mut c_void,
+    name_length: u32,
+    slices: *mut Slice,
+    slice_count: usize,
+    control: *mut c_void,
+    control_length: usize,
+    flags: u32,
+}
+
+pub const MAX_FDS: usize = 24;
+const CONTROL_HEAD: usize = 16;
+
+/// Ancillary data, aligned as the kernel wants it.
+#[repr(C, align(8))]
+struct Control([u8; CONTROL_HEAD + 4 * MAX_FDS]);
+
+/// One message with descriptors.
+pub struct Message {
+    pub length: usize,
+    pub fds: [i32; MAX_FDS],
+    pub fd_count: usize,
+}
+
+/// Waits for one message; its bytes go to `into`. Descriptors are closed at exec.
+pub fn receive(socket: i32, into: &mut [u8]) -> Result<Message, i32> {
+    const CMSG_CLOEXEC: usize = 0x4000_0000;
+    let mut control = Control([0; CONTROL_HEAD + 4 * MAX_FDS]);
+    let mut slice = Slice { base: into.as_mut_ptr().cast(), length: into.len() };
+    let mut head = Head {
+        name: core::ptr::null_mut(),
+        name_length: 0,
+        slices: &raw mut slice,
+        slice_count: 1,
+        control: control.0.as_mut_ptr().cast(),
+        control_length: control.0.len(),
+        flags: 0,
+    };
+    let length = loop {
+        // SAFETY: `head` and all that it points to outlive the call and are as large as it says.
+        match unsafe {
+            call(numbers::RECVMSG, [socket as usize, &raw mut head as usize, CMSG_CLOEXEC, 0, 0, 0])
+        } {
+            Err(EINTR) => {}
+            other => break other?,
+        }
+    };
+    let mut message = Message { length, fds: [-1; MAX_FDS], fd_count: 0 };
+    // One `SCM_RIGHTS` (1) of `SOL_SOCKET` (1), or nothing.
+    let word = |at: usize| {
+        let mut bytes = [0; 4];
+        bytes.copy_from_slice(&control.0[at..at + 4]);
+        i32::from_ne_bytes(bytes)
+    };
+    if head.control_length >= CONTROL_HEAD && word(8) == 1 && word(12) == 1 {
+        let bytes = (word(0) as usize).saturating_sub(CONTROL_HEAD).min(4 * MAX_FDS);
+        message.fd_count = bytes / 4;
+        for index in 0..message.fd_count {
+            message.fds[index] = word(CONTROL_HEAD + 4 * index);
+        }
+    }
+    Ok(message)
+}
+
+/// Sends one message without waiting.
+pub fn send(socket: i32, bytes: &[u8]) -> Result<usize, i32> {
+    const NOSIGNAL_DONTWAIT: usize = 0x4040;
+    // SAFETY: the bytes outlive the call.
+    unsafe {
+        call(
+            numbers::SENDTO,
+            [socket as usize, bytes.as_ptr() as usize, bytes.len(), NOSIGNAL_DONTWAIT, 0, 0],
+        )
+    }
+}
+
+/// What compiled code of the core library refers to and, without unwinding, never calls.
+#[unsafe(no_mangle)]
+extern "C" fn rust_eh_personality() {}

@@ -1,0 +1,66 @@
+//! What a sandbox gets when it is known what it is for: its files, its limits.
+
+use super::maker::{Maker, limits_of};
+use super::member::{Inmate, Role};
+use crate::base::{attach, detached};
+use crate::inside::MOUNTS;
+use crate::kernel::{ATTR_NODEV, ATTR_NOSUID, ATTR_RDONLY};
+use crate::protocol::Furniture;
+use crate::step::Failure;
+use rustix::fs::{CWD, Mode, OFlags, open};
+use rustix::mount::{FsPickFlags, fsconfig_reconfigure, fsconfig_set_string, fspick};
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+pub(super) fn furnish(maker: &mut Maker, inmate: &mut Inmate, furniture: &Furniture) -> Result<(), Failure> {
+    let failed = |step: &'static str| move |error: io::Error| Failure::new(step, &error);
+    let gone = || Failure::new("fork", &io::ErrorKind::NotFound.into());
+    let limits =
+        limits_of(furniture.memory_bytes, furniture.cpu_millis, furniture.cpu_weight, furniture.pids);
+    inmate.place.group.limit(&limits).map_err(failed("cgroup"))?;
+    inmate.place.group.entered();
+    inmate.watch_memory(furniture.memory_bytes);
+    let Role::Tenant(tenant) = &inmate.role else { return Err(gone()) };
+    let pid = tenant.pid().ok_or_else(gone)?;
+    if !maker.bounds_memory() {
+        bound(pid, furniture.memory_bytes).map_err(failed("rlimits"))?;
+    }
+    let attributes = ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV;
+    let trees = furniture.binds.iter().map(|bind| {
+        let folder = bind.host.metadata()?.is_dir();
+        maker.base.ensure(&bind.guest, folder)?;
+        Ok((detached(&bind.host, attributes)?, bind.guest.as_path()))
+    });
+    let trees = trees.collect::<io::Result<Vec<_>>>().map_err(failed("bind"))?;
+    let mounts = tenant.namespaces.get(MOUNTS).ok_or_else(gone)?;
+    within(mounts, &maker.mounts, || {
+        // Read-only, and the launcher's own: nothing that lives in there can change what these names mean.
+        let root = open("/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+        trees.iter().try_for_each(|(tree, guest)| attach(tree.as_fd(), root.as_fd(), guest))?;
+        if furniture.tmp_bytes == 0 { Ok(()) } else { resize_tmp(furniture.tmp_bytes) }
+    })
+    .map_err(failed("binds"))
+}
+
+/// Works in another mount namespace, and returns.
+fn within(mounts: &OwnedFd, home: &OwnedFd, work: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+    move_into_link_name_space(mounts.as_fd(), Some(LinkNameSpaceType::Mount))?;
+    let done = work();
+    move_into_link_name_space(home.as_fd(), Some(LinkNameSpaceType::Mount))
+        .expect("the launcher may return to its own mount namespace");
+    done
+}
+
+fn resize_tmp(bytes: u64) -> io::Result<()> {
+    let filesystem = fspick(CWD, "/tmp", FsPickFlags::FSPICK_CLOEXEC)?;
+    fsconfig_set_string(&filesystem, "size", bytes.max(4096).to_string())?;
+    Ok(fsconfig_reconfigure(&filesystem)?)
+}
+
+/// Where no control group bounds memory: the limit of each process, which may only fall.
+fn bound(pid: Pid, memory_bytes: u64) -> io::Result<()> {
+    let most = Some(crate::inside::most_data(memory_bytes));
+    Ok(prlimit(Some(pid), Resource::Data, Rlimit { current: most, maximum: most }).map(|_| ())?)
+}

@@ -1,0 +1,92 @@
+//! A program that forks itself into sandboxes, as the launcher knows it. The other end is `entry/enter.rs`.
+
+use super::tenant::Baggage;
+use crate::base::{GROUP_ID, USER_ID};
+use crate::channel;
+use crate::identity::Identity;
+use crate::seccomp;
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+/// What a template says when it may be forked. Anything else is why it may not.
+const READY: &[u8] = b"ready";
+
+/// A template in a sandbox of its own.
+pub(super) struct Template {
+    channel: OwnedFd,
+    pub(super) identity: Identity,
+    ready: bool,
+}
+
+impl Template {
+    pub(super) fn new(channel: OwnedFd, identity: Identity) -> Self {
+        Self { channel, identity, ready: false }
+    }
+
+    /// Where it says that it is ready, and is asked to fork.
+    pub(super) fn channel(&self) -> BorrowedFd<'_> {
+        self.channel.as_fd()
+    }
+
+    pub(super) fn is_ready(&self) -> bool {
+        self.ready
+    }
+
+    /// What it has said: that it can be forked, or why it cannot. `None` when there is nothing new. The launcher looks
+    /// for itself at what the program may not know of: threads, children and connections that a fork cannot share.
+    pub(super) fn heard(&mut self, pid: i32) -> Option<Result<(), String>> {
+        let said = match channel::receive(&self.channel, false) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
+            Ok(Some(message)) => message.bytes,
+            _ => return Some(Err("it ended while it was made".to_owned())),
+        };
+        if said != READY {
+            return Some(Err(String::from_utf8_lossy(&said).into_owned()));
+        }
+        Some(match unshareable(pid) {
+            Some(why) => Err(why),
+            None => {
+                self.ready = true;
+                Ok(())
+            }
+        })
+    }
+
+    /// Asks for one child. `filter` is what the child adds to the filter that it inherits.
+    pub(super) fn fork(&self, baggage: &Baggage, filter: &seccomp::Program) -> io::Result<()> {
+        let mut bytes = Vec::with_capacity(12 + 8 * filter.len());
+        bytes.extend_from_slice(&USER_ID.to_le_bytes());
+        bytes.extend_from_slice(&GROUP_ID.to_le_bytes());
+        bytes.extend_from_slice(&u32::from(baggage.has_rules()).to_le_bytes());
+        for instruction in filter {
+            bytes.extend_from_slice(&instruction.code.to_le_bytes());
+            bytes.extend_from_slice(&[instruction.jt, instruction.jf]);
+            bytes.extend_from_slice(&instruction.k.to_le_bytes());
+        }
+        channel::send(&self.channel, &bytes, &baggage.descriptors())
+    }
+}
+
+/// What of a process its children could not share. Reading it as a host's process, not as the template says it.
+fn unshareable(pid: i32) -> Option<String> {
+    let folder = Path::new("/proc").join(pid.to_string());
+    let threads = fs::read_dir(folder.join("task")).map_or(1, Iterator::count);
+    if threads > 1 {
+        return Some(format!("its code has started {} threads", threads - 1));
+    }
+    let children = fs::read_to_string(folder.join("task").join(pid.to_string()).join("children"));
+    if children.is_ok_and(|children| !children.trim().is_empty()) {
+        return Some("its code has started processes".to_owned());
+    }
+    let sockets = fs::read_dir(folder.join("fd")).into_iter().flatten().flatten().filter(|entry| {
+        let target = fs::read_link(entry.path()).unwrap_or_default();
+        target.as_os_str().as_encoded_bytes().starts_with(b"socket:")
+    });
+    // One is the channel.
+    match sockets.count() {
+        0 | 1 => None,
+        count => Some(format!("its code has opened {} connections", count - 1)),
+    }
+}
