@@ -13,6 +13,7 @@ mod rows;
 mod rules;
 mod service;
 mod shapes;
+mod sharing;
 mod statement;
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
 //! What this service needs of the floors below, narrow enough to stand in for them in tests.
 
-use invoke::{Done, Engine, Refused};
+use invoke::{Answer, Done, Engine, Refused};
 use model::{Call, FunctionName, Version};
 use sandbox::{Launcher, UnpackError, UnpackLimits, Unpacked};
 use std::path::Path;
@@ -12,6 +12,9 @@ pub trait Runner: Send + Sync {
     /// Runs one call to its end.
     fn invoke<'a>(&'a self, version: &'a Arc<Version>, call: Call) -> BoxFuture<'a, Result<Done, Refused>>;
 
+    /// The same, for callers who want nothing but the answer: they have it sooner.
+    fn answer<'a>(&'a self, version: &'a Arc<Version>, call: Call) -> BoxFuture<'a, Result<Answer, Refused>>;
+
     /// Ends the instances of a function but those of one revision. Calls that run are let finish.
     fn retire(&self, function: &FunctionName, keep_revision: Option<&str>);
 }
@@ -19,6 +22,10 @@ pub trait Runner: Send + Sync {
 impl Runner for Engine {
     fn invoke<'a>(&'a self, version: &'a Arc<Version>, call: Call) -> BoxFuture<'a, Result<Done, Refused>> {
         Box::pin(Engine::invoke(self, version, call))
+    }
+
+    fn answer<'a>(&'a self, version: &'a Arc<Version>, call: Call) -> BoxFuture<'a, Result<Answer, Refused>> {
+        Box::pin(Engine::answer(self, version, call))
     }
 
     fn retire(&self, function: &FunctionName, keep_revision: Option<&str>) {

@@ -1,6 +1,7 @@
 //! What stands in the store, and under which keys.
 
 use crate::FunctionsError;
+use crate::sharing::Sharing;
 use access::policy::Document;
 use bytes::Bytes;
 use model::FunctionName;
@@ -36,6 +37,9 @@ pub(crate) struct Config {
     pub environment: BTreeMap<String, String>,
     /// Where the owner chose it; else it follows from the name.
     pub log_group: Option<String>,
+    /// Where one instance serves several calls at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sharing: Option<Sharing>,
 }
 
 impl Config {

@@ -1,7 +1,7 @@
 //! What a function may be configured to. Pure: values in, values or AWS's words out.
 
-use crate::FunctionsError;
 use crate::rows::Config;
+use crate::{FunctionsError, sharing};
 use model::{Runtime, limit};
 use std::collections::BTreeMap;
 use wire::lambda::{
@@ -68,7 +68,6 @@ macro_rules! unserved {
                     .is_some_and(|s| s.apply_on == Some(SnapStartApplyOn::PublishedVersions)),
                 "SnapStart",
             ),
-            (input.capacity_provider_config.is_some(), "CapacityProviderConfig"),
             (input.durable_config.is_some(), "DurableConfig"),
             (input.runtime_config.is_some(), "RuntimeConfig"),
             (input.accelerator_config.is_some(), "AcceleratorConfig"),
@@ -85,8 +84,11 @@ pub(crate) fn created(input: &CreateFunctionRequest) -> Checked<Config> {
         return Err(invalid(text));
     };
     check_role(&input.role)?;
-    Ok(Config {
-        runtime: served(runtime)?,
+    let runtime = served(runtime)?;
+    let asked = input.capacity_provider_config.as_ref();
+    let config = Config {
+        sharing: asked.map_or(Ok(None), |asked| sharing::asked(asked, &runtime))?,
+        runtime,
         handler,
         role: input.role.clone(),
         description: input.description.clone().unwrap_or_default(),
@@ -95,7 +97,9 @@ pub(crate) fn created(input: &CreateFunctionRequest) -> Checked<Config> {
         tmp_mb: input.ephemeral_storage.as_ref().map_or(Ok(TMP_DEFAULT_MB), tmp)?,
         environment: input.environment.as_ref().map_or(Ok(BTreeMap::new()), environment)?,
         log_group: input.logging_config.as_ref().map_or(Ok(None), logging)?,
-    })
+    };
+    sharing::check(&config)?;
+    Ok(config)
 }
 
 /// The configuration that an UpdateFunctionConfiguration makes of the present one.
@@ -128,6 +132,10 @@ pub(crate) fn updated(now: &Config, input: &UpdateFunctionConfigurationRequest) 
     if let Some(config) = &input.logging_config {
         next.log_group = logging(config)?;
     }
+    if let Some(asked) = &input.capacity_provider_config {
+        next.sharing = sharing::asked(asked, &next.runtime)?;
+    }
+    sharing::check(&next)?;
     Ok(next)
 }
 
@@ -162,7 +170,7 @@ pub(crate) fn tags(tags: &BTreeMap<String, String>) -> Checked<()> {
     if tags.len() as u64 > MOST {
         return Err(invalid(&format!("A resource can have at most {MOST} tags, not {}.", tags.len())));
     }
-    Ok(())
+    sharing::weight(tags).map(drop)
 }
 
 fn check_created(input: &CreateFunctionRequest) -> Checked<()> {

@@ -3,7 +3,7 @@
 use crate::catalog::{Catalog, Entry};
 use crate::packages::{Packages, Placed};
 use crate::rows::{Cors, FunctionRow, Kind, UrlAuth};
-use crate::{FunctionsError, Runner, Unpacker};
+use crate::{FunctionsError, Runner, Unpacker, sharing};
 use access::Access;
 use access::policy::Document;
 use bytes::Bytes;
@@ -236,7 +236,7 @@ impl Functions {
     }
 
     fn version(&self, name: &FunctionName, row: &FunctionRow) -> Result<Version, FunctionsError> {
-        let FunctionRow { config, code, revision, .. } = row;
+        let FunctionRow { config, code, revision, tags, .. } = row;
         Ok(Version {
             function: name.clone(),
             version: LATEST.into(),
@@ -253,6 +253,8 @@ impl Functions {
             role: config.role.clone(),
             log_group: config.log_group(name),
             concurrency: None,
+            instance_concurrency: config.sharing.as_ref().map_or(1, |sharing| sharing.concurrency),
+            weight: sharing::weight(tags)?,
         })
     }
 

@@ -3,7 +3,7 @@
 use crate::catalog::Entry;
 use crate::rows::{Config, Cors, FunctionRow, UrlAuth, UrlRow};
 use crate::rules::ARCHITECTURE;
-use crate::{Functions, FunctionsError, time};
+use crate::{Functions, FunctionsError, sharing, time};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use model::{FunctionAddress, FunctionName, LATEST};
@@ -93,6 +93,7 @@ fn configured(config: &Config, name: &FunctionName) -> FunctionConfiguration {
             log_group: Some(config.log_group(name)),
             ..LoggingConfig::default()
         }),
+        capacity_provider_config: config.sharing.as_ref().map(sharing::shown),
         ..FunctionConfiguration::default()
     }
 }

@@ -1,7 +1,10 @@
 //! Who is let in, and whether the machine has room for one more instance. Pure.
 
 use crate::Refused;
+use crate::fair::may_call;
+use model::Version;
 use std::time::Duration;
+use world::Moment;
 
 /// What bounds the engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +21,9 @@ pub struct Bounds {
     pub idle_timeout: Duration,
     /// Instances of one revision that may be starting at the same time.
     pub starts_at_once: usize,
+    /// Instances of the whole machine whose start may take processor time at the same time. One function alone gets
+    /// half of them. A start that has lasted for a second is taken to wait for something and no longer counts.
+    pub starts_in_all: usize,
     /// An instance older than this gets no more calls: its credentials run out an hour later.
     pub instance_age: Duration,
     /// After this wait, a call that the machine has no memory for takes precedence over younger calls of other
@@ -26,7 +32,8 @@ pub struct Bounds {
 }
 
 impl Default for Bounds {
-    /// The defaults of [`model::LIMITS`], and one gibibyte for instances: who knows the machine says how much.
+    /// The defaults of [`model::LIMITS`], one gibibyte for instances and the starts of one core: who knows the machine
+    /// says how much it has.
     fn default() -> Self {
         let count = |name| usize::try_from(model::limit(name)).unwrap_or(usize::MAX);
         let seconds = |name| Duration::from_secs(model::limit(name));
@@ -36,7 +43,8 @@ impl Default for Bounds {
             queue_length: count("queue-length"),
             queue_wait: seconds("queue-wait"),
             idle_timeout: seconds("idle-timeout"),
-            starts_at_once: 8,
+            starts_at_once: count("starts-per-function"),
+            starts_in_all: count("starts-per-core"),
             instance_age: seconds("instance-age"),
             patience: Duration::from_secs(1),
         }
@@ -48,7 +56,7 @@ impl Default for Bounds {
 pub(crate) struct Load {
     /// Calls of the same function, waiting and running.
     pub(crate) function: u32,
-    /// Calls of all functions, waiting and running.
+    /// Calls of all functions of the same tenant, waiting and running.
     pub(crate) account: u32,
     /// Calls waiting for the same revision.
     pub(crate) waiting: usize,
@@ -57,22 +65,20 @@ pub(crate) struct Load {
 const RETRY_AFTER_S: u32 = 1;
 
 const ACCOUNT: &str = "ConcurrentInvocationLimitExceeded";
+const RATE: &str = "FunctionInvocationRateLimitExceeded";
 const RESERVED: &str = "ReservedFunctionConcurrentInvocationLimitExceeded";
 
 /// The answer to a call that waited too long.
 pub(crate) const WAITED: Refused = throttled(ACCOUNT, "machine-memory", "dayfly up --memory-percent");
 
-/// Lets a call in, or says which limit it meets. `reserved` is the function's own concurrency, where it has one.
-pub(crate) fn admit(
-    bounds: &Bounds,
-    load: Load,
-    reserved: Option<u32>,
-    memory_mb: u32,
-) -> Result<(), Refused> {
-    if reserved.is_some_and(|limit| load.function >= limit) {
+/// Lets a call in, or says which limit it meets.
+pub(crate) fn admit(bounds: &Bounds, load: Load, version: &Version) -> Result<(), Refused> {
+    let Version { concurrency, memory_mb, weight, .. } = *version;
+    if concurrency.is_some_and(|limit| load.function >= limit) {
         return Err(throttled(RESERVED, "reserved concurrency", "PutFunctionConcurrency"));
     }
-    if load.account >= bounds.account_concurrency {
+    let free = bounds.account_concurrency.saturating_sub(load.account);
+    if !may_call(load.function.into(), free.into(), weight) {
         return Err(throttled(ACCOUNT, "account-concurrency", "dayfly up --concurrency"));
     }
     if u64::from(memory_mb) > bounds.memory_mb {
@@ -82,6 +88,13 @@ pub(crate) fn admit(
         return Err(throttled(ACCOUNT, "queue-length", "fixed: call less at once"));
     }
     Ok(())
+}
+
+/// The answer while starts of a revision that always fail are not tried.
+pub(crate) fn broken(until: Moment, now: Moment) -> Refused {
+    let wait = u32::try_from((until - now).as_millis().div_ceil(1000)).unwrap_or(u32::MAX);
+    let lifted_by = "a new revision, or an init that succeeds: its log says what failed";
+    Refused::Throttled { reason: RATE, limit: "failed-starts", lifted_by, retry_after_s: wait.max(1) }
 }
 
 const fn throttled(reason: &'static str, limit: &'static str, lifted_by: &'static str) -> Refused {
@@ -131,6 +144,7 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pool::version;
 
     fn bounds() -> Bounds {
         Bounds { memory_mb: 1000, account_concurrency: 10, queue_length: 5, ..Bounds::default() }
@@ -141,8 +155,7 @@ mod tests {
         let check = |function, account, waiting, reserved, memory_mb| match admit(
             &bounds(),
             Load { function, account, waiting },
-            reserved,
-            memory_mb,
+            &Version { concurrency: reserved, ..Version::clone(&version("f", "1", memory_mb)) },
         ) {
             Ok(()) => "ok",
             Err(Refused::Throttled { reason: RESERVED, .. }) => "reserved",
@@ -153,7 +166,8 @@ mod tests {
         assert_eq!(check(0, 0, 0, Some(0), 128), "reserved");
         assert_eq!(check(2, 2, 0, Some(3), 128), "ok");
         assert_eq!(check(3, 3, 0, Some(3), 128), "reserved");
-        assert_eq!(check(9, 9, 4, None, 128), "ok");
+        assert_eq!(check(7, 9, 4, None, 128), "ok");
+        assert_eq!(check(8, 9, 4, None, 128), "account-concurrency", "the last one is for others");
         assert_eq!(check(0, 10, 0, None, 128), "account-concurrency");
         assert_eq!(check(6, 6, 5, None, 128), "queue-length");
         assert_eq!(check(0, 0, 0, None, 1000), "ok");

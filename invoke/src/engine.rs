@@ -5,14 +5,14 @@ use crate::answer::{Answer, Done, InstanceSummary, Refused};
 use crate::fleet::{Action, Fleet, Source};
 use crate::instance::Owner;
 use crate::job::{Job, Reply};
-use crate::pool::{InstanceId, RequestId};
+use crate::pool::{InstanceId, RequestId, Waiting};
 use crate::start::{InstanceTag, Journal, Start};
 use model::{Call, FunctionName, Version};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc, oneshot};
-use world::{End, Ender, World};
+use world::{End, Ender, Moment, World};
 
 /// What the engine is made of.
 pub struct Parts {
@@ -33,6 +33,8 @@ pub struct Engine {
     ender: Ender,
     end: End,
     gone: Notify,
+    /// Wakes who watches the time: something is due sooner than it knows.
+    sooner: Arc<Notify>,
     me: Weak<Engine>,
 }
 
@@ -43,6 +45,8 @@ struct State {
     /// The mailboxes of the instances that exist and may serve.
     owners: HashMap<InstanceId, mpsc::Sender<(Job, Source)>>,
     tags: HashMap<InstanceId, InstanceTag>,
+    /// When the fleet is looked at next, if it asked for that.
+    armed: Option<Moment>,
 }
 
 /// How often time is looked at: idle instances, calls that have waited too long.
@@ -60,6 +64,7 @@ impl Engine {
             jobs: HashMap::new(),
             owners: HashMap::new(),
             tags: HashMap::new(),
+            armed: None,
         };
         let engine = Arc::new_cyclic(|me| Self {
             parts,
@@ -67,9 +72,11 @@ impl Engine {
             ender,
             end,
             gone: Notify::new(),
+            sooner: Arc::default(),
             me: me.clone(),
         });
-        tokio::spawn(watch_time(Arc::downgrade(&engine), engine.parts.world.clone(), engine.end.clone()));
+        let (weak, world) = (Arc::downgrade(&engine), engine.parts.world.clone());
+        tokio::spawn(watch_time(weak, engine.sooner.clone(), world, engine.end.clone()));
         engine
     }
 
@@ -106,7 +113,7 @@ impl Engine {
             let mut state = self.lock();
             let (request, actions) = state.fleet.request(version, now)?;
             let started = self.parts.world.now();
-            state.jobs.insert(request, Job { call, arrived: now, started, tries: 0, reply });
+            state.jobs.insert(request, Job { request, call, arrived: now, started, tries: 0, reply });
             self.apply(&mut state, actions);
             request
         };
@@ -189,23 +196,24 @@ impl Engine {
         self.change(|fleet, now| fleet.started(instance, now));
     }
 
-    /// An instance did not come up. Returns the calls that bear it, with the reason it was started for.
-    pub(crate) fn start_failed(&self, instance: InstanceId) -> Vec<(Job, &'static str)> {
+    /// An instance did not come up; `at_fault`: the function's own code is to blame. Returns the calls that bear it,
+    /// with the reason it was started for.
+    pub(crate) fn start_failed(&self, instance: InstanceId, at_fault: bool) -> Vec<(Job, &'static str)> {
         let now = self.parts.world.moment();
         let mut state = self.lock();
         let why = state.fleet.members.get(&instance).map_or("", |member| member.why);
-        let actions = state.fleet.start_failed(instance, now);
+        let actions = state.fleet.start_failed(instance, at_fault, now);
         let failed = self.apply(&mut state, actions);
         failed.into_iter().map(|job| (job, why)).collect()
     }
 
-    /// An instance has ended its call.
+    /// An instance has ended one of its calls. Unless `reusable`, it gets no more.
     pub(crate) fn freed(&self, instance: InstanceId, reusable: bool) {
         self.change(|fleet, now| fleet.freed(instance, reusable, now));
     }
 
-    /// An instance ended by itself. A call that it was given and did not take, in its owner's hand or still in the
-    /// mailbox, waits again.
+    /// An instance ended by itself. The calls that it was given and did not take, in its owner's hand or still in the
+    /// mailbox, wait again; every other was reported as freed.
     pub(crate) fn lost(
         &self,
         instance: InstanceId,
@@ -214,11 +222,13 @@ impl Engine {
     ) {
         let now = self.parts.world.moment();
         let mut state = self.lock();
-        let untaken = in_hand.or_else(|| mailbox.try_recv().ok().map(|(job, _)| job));
-        if let (Some(job), Some(call)) = (untaken, state.fleet.members[&instance].request) {
-            state.jobs.insert(call.request, job);
+        let mut untaken: Vec<Waiting> = Vec::new();
+        let mailed = std::iter::from_fn(|| mailbox.try_recv().ok().map(|(job, _)| job));
+        for job in in_hand.into_iter().chain(mailed) {
+            untaken.push(Waiting { request: job.request, since: job.arrived });
+            state.jobs.insert(job.request, job);
         }
-        let actions = state.fleet.lost(instance, now);
+        let actions = state.fleet.lost(instance, &untaken, now);
         self.apply(&mut state, actions);
     }
 
@@ -235,6 +245,20 @@ impl Engine {
         }
     }
 
+    /// Lets the fleet look at the time if that is due. Returns when it is due next.
+    fn look(&self, tick: &mut Moment, now: Moment) -> Moment {
+        let armed = self.lock().armed;
+        if now >= *tick || armed.is_some_and(|armed| now >= armed) {
+            self.lock().armed = None;
+            let ticks = now >= *tick;
+            if ticks {
+                *tick = now + TICK;
+            }
+            self.change(|fleet, now| if ticks { fleet.tick(now) } else { fleet.look_again(now) });
+        }
+        self.lock().armed.map_or(*tick, |armed| armed.min(*tick))
+    }
+
     async fn empty(&self) {
         loop {
             let gone = self.gone.notified();
@@ -245,7 +269,7 @@ impl Engine {
         }
     }
 
-    fn change(&self, event: impl FnOnce(&mut Fleet, world::Moment) -> Vec<Action>) {
+    fn change(&self, event: impl FnOnce(&mut Fleet, Moment) -> Vec<Action>) {
         let now = self.parts.world.moment();
         let mut state = self.lock();
         let actions = event(&mut state.fleet, now);
@@ -279,6 +303,10 @@ impl Engine {
                 Action::Fail { request } => failed.extend(state.jobs.remove(&request)),
             }
         }
+        if state.fleet.alarm.is_some_and(|alarm| state.armed.is_none_or(|armed| alarm < armed)) {
+            state.armed = state.fleet.alarm;
+            self.sooner.notify_one();
+        }
         failed
     }
 
@@ -291,7 +319,8 @@ impl Engine {
             arn: version.arn.clone(),
             log_stream: format!("{day}/[{}]{name}", version.version),
         };
-        let (owner, jobs) = mpsc::channel(1);
+        let slots = usize::try_from(version.instance_concurrency.max(1)).unwrap_or(usize::MAX);
+        let (owner, jobs) = mpsc::channel(slots);
         state.owners.insert(id, owner);
         state.tags.insert(id, tag.clone());
         tokio::spawn(Owner { engine, id, version, tag, jobs }.live());
@@ -326,13 +355,16 @@ impl Drop for Withdrawal<'_> {
     }
 }
 
-async fn watch_time(engine: Weak<Engine>, world: World, end: End) {
+/// Looks at the fleet once in a tick, and whenever it asked for it in between.
+async fn watch_time(weak: Weak<Engine>, sooner: Arc<Notify>, world: World, end: End) {
+    let mut tick = world.moment() + TICK;
     loop {
+        let now = world.moment();
+        let Some(due) = weak.upgrade().map(|engine| engine.look(&mut tick, now)) else { return };
         tokio::select! {
-            () = world.sleep(TICK) => {}
+            () = world.sleep(due - now) => {}
+            () = sooner.notified() => {}
             () = end.wait() => return,
         }
-        let Some(engine) = engine.upgrade() else { return };
-        engine.change(|fleet, now| fleet.tick(now));
     }
 }

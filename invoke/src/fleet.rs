@@ -1,15 +1,17 @@
 //! All pools of the machine: what happens on every event. Pure: events come in, actions go out.
 
-use crate::admission::{Bounds, Ledger, Load, admit};
+use crate::admission::{Bounds, Ledger, Load, admit, broken};
 use crate::answer::{InstanceState, Refused};
 use crate::pool::{InstanceId, Pool, PoolId, RequestId, Waiting};
+use crate::tenants::{Function, Tenants};
 use model::{FunctionName, Version};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use world::Moment;
 
 /// Why instances end, as the record of the next call's start tells it.
 pub(crate) const EVICTED: &str = "evicted for memory";
+pub(crate) const REPLACED: &str = "replaced or retired";
 pub(crate) const TOO_OLD: &str = "the last instance was too old";
 
 /// What the engine has to do.
@@ -19,7 +21,7 @@ pub(crate) enum Action {
     Start { instance: InstanceId, version: Arc<Version> },
     /// Hand the call to the instance.
     Assign { instance: InstanceId, request: RequestId, source: Source },
-    /// End the instance, which serves nothing.
+    /// End the instance, which serves nothing and will not.
     Retire { instance: InstanceId },
     /// Tell the caller no.
     Refuse { request: RequestId, refused: Refused },
@@ -36,6 +38,8 @@ pub(crate) enum Source {
     Spare,
     /// The call waited and an instance became free.
     Freed,
+    /// An instance that serves other calls took it beside them.
+    Shared,
     /// The call waited and a new instance came up, which was started for this reason.
     New(&'static str),
 }
@@ -49,20 +53,10 @@ pub(crate) struct Member {
     pub(crate) born: Moment,
     pub(crate) served: u64,
     pub(crate) why: &'static str,
-    pub(crate) request: Option<Waiting>,
-}
-
-/// What is remembered of a function while it has instances, and for an hour after.
-#[derive(Debug, Default)]
-pub(crate) struct Function {
-    /// Calls waiting and running.
-    pub(crate) in_flight: u32,
-    /// Pools that take calls.
-    pub(crate) open: Vec<PoolId>,
-    /// Why its last instance ended.
-    pub(crate) last_end: Option<&'static str>,
-    pub(crate) last_revision: Option<String>,
-    pub(crate) last_use: Option<Moment>,
+    /// When it was given the calls that it serves. Which of them ends first is taken to be the oldest.
+    pub(crate) calls: VecDeque<Moment>,
+    /// It serves what it has and gets no more, for this reason.
+    pub(crate) closing: Option<&'static str>,
 }
 
 /// All pools.
@@ -73,8 +67,11 @@ pub(crate) struct Fleet {
     pub(crate) pools: HashMap<PoolId, Pool>,
     pub(crate) members: HashMap<InstanceId, Member>,
     pub(crate) ledger: Ledger,
-    /// Calls of all functions, waiting and running.
-    pub(crate) in_flight: u32,
+    pub(crate) tenants: Tenants,
+    /// Starts in progress that are no older than a second: those that take processor time.
+    pub(crate) young: VecDeque<(InstanceId, Moment)>,
+    /// When to look again at calls that wait, although nothing may happen until then.
+    pub(crate) alarm: Option<Moment>,
     /// Pools whose queue is not empty.
     pub(crate) hungry: Vec<PoolId>,
     pub(crate) closing: bool,
@@ -89,7 +86,9 @@ impl Fleet {
             pools: HashMap::new(),
             members: HashMap::new(),
             ledger: Ledger::default(),
-            in_flight: 0,
+            tenants: Tenants::default(),
+            young: VecDeque::new(),
+            alarm: None,
             hungry: Vec::new(),
             closing: false,
             next_id: 0,
@@ -106,18 +105,27 @@ impl Fleet {
             return Err(Refused::ShuttingDown);
         }
         let known = self.functions.get(&version.function);
-        let open = known.and_then(|f| self.pool_of(f, &version.revision));
+        let open = known.and_then(|function| function.pool_of(&self.pools, &version.revision));
+        let tenant = known.map_or_else(|| self.tenants.of(version), |function| function.tenant);
         let load = Load {
-            function: known.map_or(0, |f| f.in_flight),
-            account: self.in_flight,
+            function: known.map_or(0, |function| function.in_flight),
+            account: self.tenants.get(tenant).in_flight,
             waiting: open.map_or(0, |id| self.pools[&id].waiting.len()),
         };
-        admit(&self.bounds, load, version.concurrency, version.memory_mb)?;
-        let pool = open.unwrap_or_else(|| self.open_pool(version));
-        let function = self.functions.get_mut(&version.function).expect("open_pool made it");
+        admit(&self.bounds, load, version)?;
+        if let Some(pool) = open.map(|id| &self.pools[&id])
+            && pool.working() == 0
+            && let Some(until) = pool.breaker.closed_until(now)
+        {
+            return Err(broken(until, now));
+        }
+        let known = self.functions.entry(version.function.clone());
+        let function = known.or_insert_with(|| Function::new(tenant, version.weight));
+        function.weight = version.weight;
         function.in_flight += 1;
         function.last_use = Some(now);
-        self.in_flight += 1;
+        self.tenants.get_mut(tenant).in_flight += 1;
+        let pool = open.unwrap_or_else(|| self.open_pool(version));
         let call = Waiting { request: RequestId(self.draw_id()), since: now };
         let mut actions = Vec::with_capacity(1);
         self.place(pool, call, now, &mut actions);
@@ -141,23 +149,30 @@ impl Fleet {
 
     /// An instance came up.
     pub(crate) fn started(&mut self, instance: InstanceId, now: Moment) -> Vec<Action> {
+        self.young.retain(|(young, _)| *young != instance);
         let member = self.members.get_mut(&instance).expect("instances report while they exist");
         debug_assert_eq!(member.state, InstanceState::Starting);
-        let (id, why) = (member.pool, member.why);
+        let (id, why, took) = (member.pool, member.why, now - member.born);
         let pool = self.pools.get_mut(&id).expect("pools outlive their instances");
         pool.starting -= 1;
         pool.proven = true;
+        pool.pace.note_start(took);
+        pool.breaker.started();
         let mut actions = Vec::new();
         self.offer(instance, Source::New(why), now, &mut actions);
         actions
     }
 
-    /// An instance did not come up; it is being ended.
-    pub(crate) fn start_failed(&mut self, instance: InstanceId, now: Moment) -> Vec<Action> {
+    /// An instance did not come up; it is being ended. `at_fault`: the function's own code is to blame.
+    pub(crate) fn start_failed(&mut self, instance: InstanceId, at_fault: bool, now: Moment) -> Vec<Action> {
+        self.young.retain(|(young, _)| *young != instance);
         let id = self.members[&instance].pool;
         let pool = self.pools.get_mut(&id).expect("pools outlive their instances");
         pool.starting -= 1;
-        let bearers = pool.bearers();
+        if at_fault {
+            pool.breaker.failed(now);
+        }
+        let bearers = pool.bearers(now);
         let failed: Vec<_> = pool.waiting.drain(..bearers).collect();
         self.ending(instance, "the last start failed", now);
         let mut actions: Vec<_> = failed.iter().map(|w| Action::Fail { request: w.request }).collect();
@@ -166,45 +181,55 @@ impl Fleet {
         actions
     }
 
-    /// An instance has ended its call. `reusable`: it is clean and may serve again.
+    /// An instance has ended one of its calls. `reusable`: it is clean and may serve again. Otherwise it serves what
+    /// else it has, and is ended by its owner after the last.
     pub(crate) fn freed(&mut self, instance: InstanceId, reusable: bool, now: Moment) -> Vec<Action> {
-        let member = self.members.get_mut(&instance).expect("instances report while they exist");
-        debug_assert_eq!(member.state, InstanceState::Busy);
-        member.served += 1;
-        member.request = None;
-        let id = member.pool;
-        self.pools.get_mut(&id).expect("pools outlive their instances").busy -= 1;
+        let id = self.release(instance, now);
         self.leave(id);
+        let member = self.members.get_mut(&instance).expect("instances report while they exist");
+        member.served += 1;
+        let empty = member.calls.is_empty();
         let mut actions = Vec::with_capacity(1);
-        if !reusable {
-            self.ending(instance, "the last instance failed", now);
-            self.settle(now, &mut actions);
-        } else if self.is_old(instance, now) || self.owes_memory(id, now) {
-            let end = if self.is_old(instance, now) { TOO_OLD } else { EVICTED };
-            self.ending(instance, end, now);
-            actions.push(Action::Retire { instance });
-            self.settle(now, &mut actions);
-        } else {
+        let broken = (!reusable).then_some("the last instance failed");
+        let Some(end) = broken.or_else(|| self.end_of(instance, id, now)) else {
             self.offer(instance, Source::Freed, now, &mut actions);
+            return actions;
+        };
+        if !empty {
+            self.close_member(instance, end);
+        } else {
+            self.ending(instance, end, now);
+            if reusable {
+                actions.push(Action::Retire { instance });
+            }
         }
+        self.settle(now, &mut actions);
         actions
     }
 
-    /// An instance ended by itself while it served nothing. A call that was assigned to it at that moment, and
-    /// was not handed over, goes back to the head of its queue.
-    pub(crate) fn lost(&mut self, instance: InstanceId, now: Moment) -> Vec<Action> {
-        let member = self.members.get_mut(&instance).expect("instances report while they exist");
-        let (id, call, state) = (member.pool, member.request.take(), member.state);
+    /// Why an instance that has ended a call gets no other, if so.
+    fn end_of(&self, instance: InstanceId, id: PoolId, now: Moment) -> Option<&'static str> {
+        let old = || self.is_old(instance, now).then_some(TOO_OLD);
+        self.members[&instance].closing.or_else(old).or_else(|| self.owes_memory(id, now).then_some(EVICTED))
+    }
+
+    /// An instance ended by itself. The calls `untaken`, which were assigned to it and not handed over, go back to
+    /// their places in the queue; every other call of it was reported before as freed.
+    pub(crate) fn lost(&mut self, instance: InstanceId, untaken: &[Waiting], now: Moment) -> Vec<Action> {
+        let member = &self.members[&instance];
+        let (id, state) = (member.pool, member.state);
+        debug_assert_eq!(member.calls.len(), untaken.len(), "every call is accounted for");
         let mut actions = Vec::new();
-        let pool = self.pools.get_mut(&id).expect("pools outlive their instances");
         match state {
             InstanceState::Idle => self.unidle(id, instance),
-            InstanceState::Busy => pool.busy -= 1,
+            InstanceState::Busy => untaken.iter().for_each(|_| {
+                self.release(instance, now);
+            }),
             InstanceState::Starting | InstanceState::Ending => return actions,
         }
         self.ending(instance, "the last instance ended by itself", now);
-        if let Some(call) = call {
-            self.place(id, call, now, &mut actions);
+        for call in untaken {
+            self.place(id, *call, now, &mut actions);
         }
         self.settle(now, &mut actions);
         actions
@@ -219,7 +244,7 @@ impl Fleet {
         let memory = pool.memory_mb();
         self.ledger.live -= memory;
         self.ledger.ending -= memory;
-        self.sweep(member.pool);
+        self.sweep(member.pool, now);
         let mut actions = Vec::new();
         self.settle(now, &mut actions);
         actions
@@ -244,6 +269,13 @@ impl Fleet {
             }
         }
         self.forget(now);
+        self.settle(now, &mut actions);
+        actions
+    }
+
+    /// The alarm went off: calls that were left to others may want instances now.
+    pub(crate) fn look_again(&mut self, now: Moment) -> Vec<Action> {
+        let mut actions = Vec::new();
         self.settle(now, &mut actions);
         actions
     }
@@ -297,14 +329,10 @@ impl Fleet {
         InstanceId(self.draw_id())
     }
 
-    fn pool_of(&self, function: &Function, revision: &str) -> Option<PoolId> {
-        function.open.iter().copied().find(|id| self.pools[id].version.revision == revision)
-    }
-
     fn open_pool(&mut self, version: &Arc<Version>) -> PoolId {
         let id = PoolId(self.draw_id());
         self.pools.insert(id, Pool::new(version.clone()));
-        self.functions.entry(version.function.clone()).or_default().open.push(id);
+        self.functions.get_mut(&version.function).expect("request made it").open.push(id);
         id
     }
 }

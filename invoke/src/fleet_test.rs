@@ -3,7 +3,7 @@
 use crate::admission::Bounds;
 use crate::answer::{InstanceState, Refused};
 use crate::fleet::{Action, Fleet, Source};
-use crate::pool::{InstanceId, RequestId, version};
+use crate::pool::{InstanceId, RequestId, Waiting, version};
 use model::Version;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -18,6 +18,7 @@ const BOUNDS: Bounds = Bounds {
     queue_wait: Duration::from_secs(30),
     idle_timeout: Duration::from_secs(300),
     starts_at_once: 4,
+    starts_in_all: 8,
     instance_age: Duration::from_secs(7200),
     patience: Duration::from_secs(1),
 };
@@ -36,6 +37,7 @@ struct Simulation {
     fleet: Fleet,
     now: Moment,
     waiting: BTreeMap<RequestId, Arc<Version>>,
+    arrived: BTreeMap<RequestId, Moment>,
     instances: BTreeMap<InstanceId, (Arc<Version>, Life)>,
     accepted: usize,
     ended: usize,
@@ -68,6 +70,7 @@ impl Simulation {
             fleet: Fleet::new(BOUNDS),
             now: Moment(0),
             waiting: BTreeMap::new(),
+            arrived: BTreeMap::new(),
             instances: BTreeMap::new(),
             accepted: 0,
             ended: 0,
@@ -79,6 +82,7 @@ impl Simulation {
             Ok((request, actions)) => {
                 self.accepted += 1;
                 self.waiting.insert(request, version.clone());
+                self.arrived.insert(request, self.now);
                 self.obey(actions);
                 Some(request)
             }
@@ -101,6 +105,7 @@ impl Simulation {
                     let right = match source {
                         Source::New(_) => *life == Life::Starting,
                         Source::Idle | Source::Spare | Source::Freed => *life == Life::Idle,
+                        Source::Shared => unreachable!("one call at a time is the rule here"),
                     };
                     assert!(right, "{source:?} {life:?}");
                     *life = Life::Serving(request);
@@ -156,7 +161,7 @@ impl Simulation {
             Op::StartFailed(index) => {
                 let Some(id) = self.pick(index, |life| life == Life::Starting) else { return };
                 self.set(id, Life::Ending);
-                let actions = self.fleet.start_failed(id, now);
+                let actions = self.fleet.start_failed(id, true, now);
                 self.obey(actions);
             }
             Op::Freed(index, reusable) => {
@@ -170,11 +175,13 @@ impl Simulation {
                 let Some(id) = self.pick(index, |life| matches!(life, Life::Idle | Life::Serving(_))) else {
                     return;
                 };
+                let mut untaken = Vec::new();
                 if let (version, Life::Serving(request)) = self.instances[&id].clone() {
                     self.waiting.insert(request, version);
+                    untaken.push(Waiting { request, since: self.arrived[&request] });
                 }
                 self.set(id, Life::Ending);
-                let actions = self.fleet.lost(id, now);
+                let actions = self.fleet.lost(id, &untaken, now);
                 self.obey(actions);
             }
             Op::Gone(index) => {
@@ -205,8 +212,8 @@ impl Simulation {
         let live: u64 = self.instances.values().map(|(version, _)| u64::from(version.memory_mb)).sum();
         assert_eq!(self.fleet.ledger.live, live);
         assert!(live <= BOUNDS.memory_mb, "{live} MB");
-        assert!(self.fleet.in_flight <= BOUNDS.account_concurrency);
-        assert_eq!(self.fleet.in_flight as usize, running + self.waiting.len());
+        assert!(self.fleet.tenants.in_flight() <= BOUNDS.account_concurrency);
+        assert_eq!(self.fleet.tenants.in_flight() as usize, running + self.waiting.len());
         for (id, (_, life)) in &self.instances {
             let state = self.fleet.members[id].state;
             let same = match life {
@@ -389,7 +396,7 @@ fn code_that_cannot_be_loaded_fails_a_thousand_calls_with_few_starts() {
     }
     assert_eq!(starts.len(), 4, "starts are bounded");
     let Action::Start { instance, .. } = starts[0] else { panic!("{:?}", starts[0]) };
-    let actions = fleet.start_failed(instance, Moment(1));
+    let actions = fleet.start_failed(instance, true, Moment(1));
     let failed = actions.iter().filter(|a| matches!(a, Action::Fail { .. })).count();
     assert_eq!((failed, actions.len()), (997, 997), "all but those that the other three starts will answer");
 }

@@ -161,7 +161,8 @@ impl Owner {
 
     /// Tells those who bear it that the start failed. Each gets the init's lines and its own START to REPORT.
     fn fail_start(&self, failure: &StartFailure, start: Phases, usage: Usage, log: &mut Log) {
-        for (job, why) in self.engine.start_failed(self.id) {
+        let at_fault = matches!(failure, StartFailure::Failed(_));
+        for (job, why) in self.engine.start_failed(self.id, at_fault) {
             let failure = match failure {
                 StartFailure::Refused(refused) => {
                     job.reply.refuse(refused.clone());

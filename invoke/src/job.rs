@@ -4,6 +4,7 @@ use crate::answer::{Answer, Done, Refused};
 use crate::failure::{Failure, Stage};
 use crate::fleet::Source;
 use crate::logs::Log;
+use crate::pool::RequestId;
 use crate::start::InstanceTag;
 use bytes::Bytes;
 use model::{Call, InvocationRecord, Outcome, Phases, Rung, Usage, Version};
@@ -12,6 +13,7 @@ use world::{Moment, Stamp};
 
 /// A call that has been let in.
 pub(crate) struct Job {
+    pub(crate) request: RequestId,
     pub(crate) call: Call,
     pub(crate) arrived: Moment,
     pub(crate) started: Stamp,
@@ -139,6 +141,7 @@ fn record(call: &Call, started: Stamp, ending: &Ending, facts: &Facts<'_>) -> In
         Source::Idle => (Rung::Idle, "idle instance"),
         Source::Spare => (Rung::Idle, "spare instance"),
         Source::Freed => (Rung::Idle, "freed instance"),
+        Source::Shared => (Rung::Idle, "shared instance"),
         Source::New(why) => (Rung::Spawn, *why),
     };
     let billed_ms = meter::bill(phases.handler_us, phases.init_us);

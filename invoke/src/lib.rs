@@ -1,7 +1,8 @@
-//! The engine: one queue and one pool of instances per function revision, one call per instance.
+//! The engine: one queue and one pool of instances per function revision.
 //!
 //! * [`Engine`] lets calls in, gives each an instance, and tells how it ended.
-//! * `fleet` and `admission` decide, purely; `engine` carries out; `instance` owns one instance for life.
+//! * `fleet` decides, purely, by the rules in `admission` (who is let in), `fair` (who goes first) and `pace` (what is
+//!   worth a start); `engine` carries out; `instance` owns one instance for life.
 //! * [`Start`] makes instances; [`Sandboxes`] is the real one.
 
 mod admission;
@@ -9,18 +10,24 @@ mod alive;
 mod answer;
 mod assign;
 mod date;
+mod deal;
 mod engine;
 mod failure;
+mod fair;
 mod fleet;
 #[cfg(test)]
 mod fleet_test;
 mod instance;
 mod job;
+#[cfg(test)]
+mod load_test;
 mod logs;
 mod output;
+mod pace;
 mod pool;
 mod sandboxes;
 mod start;
+mod tenants;
 
 pub use admission::Bounds;
 pub use answer::{Answer, Done, InstanceState, InstanceSummary, Refused};

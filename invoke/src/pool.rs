@@ -1,5 +1,6 @@
 //! One pool: the queue and the instances of one revision of a function. Pure.
 
+use crate::pace::{Breaker, Crowd, Pace};
 use model::Version;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -28,20 +29,30 @@ pub(crate) struct Waiting {
 #[derive(Debug)]
 pub(crate) struct Pool {
     pub(crate) version: Arc<Version>,
-    /// Oldest first. Never filled while an instance is idle.
+    /// Oldest first. Never filled while an instance has room.
     pub(crate) waiting: VecDeque<Waiting>,
     /// Longest idle first; the back one, whose caches are warmest, serves next.
     pub(crate) idle: VecDeque<InstanceId>,
+    /// Instances that serve calls and can take one more. Empty where one call at a time is the rule.
+    pub(crate) roomy: Vec<InstanceId>,
     /// Instances on their way up.
     pub(crate) starting: usize,
-    /// Instances that serve a call.
+    /// Instances that serve calls.
     pub(crate) busy: usize,
+    /// Those of them that get no more.
+    pub(crate) closing: usize,
+    /// Calls that they serve.
+    pub(crate) running: usize,
+    /// The sum of the moments at which those were given to them, in microseconds.
+    pub(crate) given_us: u128,
     /// Instances on their way down.
     pub(crate) ending: usize,
     /// Whether an instance of it has ever come up.
     pub(crate) proven: bool,
     /// No new calls: the revision was replaced or its instances were retired.
     pub(crate) closed: bool,
+    pub(crate) pace: Pace,
+    pub(crate) breaker: Breaker,
 }
 
 impl Pool {
@@ -50,16 +61,27 @@ impl Pool {
             version,
             waiting: VecDeque::new(),
             idle: VecDeque::new(),
+            roomy: Vec::new(),
             starting: 0,
             busy: 0,
+            closing: 0,
+            running: 0,
+            given_us: 0,
             ending: 0,
             proven: false,
             closed: false,
+            pace: Pace::default(),
+            breaker: Breaker::default(),
         }
     }
 
     pub(crate) fn memory_mb(&self) -> u64 {
         u64::from(self.version.memory_mb)
+    }
+
+    /// Calls that one instance may serve at once.
+    pub(crate) fn slots(&self) -> usize {
+        usize::try_from(self.version.instance_concurrency.max(1)).unwrap_or(usize::MAX)
     }
 
     /// Instances that serve or will.
@@ -71,31 +93,56 @@ impl Pool {
         self.working() == 0 && self.ending == 0 && self.waiting.is_empty()
     }
 
-    /// Calls beyond those that the starting instances will take.
+    /// Calls that the starting instances will take.
+    fn covered(&self) -> usize {
+        self.starting.saturating_mul(self.slots())
+    }
+
+    /// Calls beyond those.
     pub(crate) fn uncovered(&self) -> usize {
-        self.waiting.len().saturating_sub(self.starting)
+        self.waiting.len().saturating_sub(self.covered())
     }
 
     /// The oldest call that no starting instance will take.
     pub(crate) fn first_uncovered(&self) -> Option<Waiting> {
-        self.waiting.get(self.starting).copied()
+        self.waiting.get(self.covered()).copied()
     }
 
-    /// How many calls bear the failure of a start that has just been taken off `starting`: one, or all that no
-    /// other start covers while no instance of this revision ever came up. So a thousand first calls of code
-    /// that cannot be loaded end with the first few failures instead of a thousand starts.
-    pub(crate) fn bearers(&self) -> usize {
-        if self.proven { self.uncovered().min(1) } else { self.uncovered() }
+    /// Whether one more instance is worth starting for the calls that wait.
+    pub(crate) fn wants_instance(&self, now: Moment) -> bool {
+        let uncovered = self.uncovered();
+        if uncovered == 0 || self.breaker.is_tripped() && self.starting > 0 {
+            return false;
+        }
+        let served = (self.running as u128 * u128::from(now.0)).saturating_sub(self.given_us);
+        let served_us = u64::try_from(served / (self.running.max(1) as u128)).unwrap_or(u64::MAX);
+        let crowd = Crowd {
+            waiting: self.waiting.len(),
+            uncovered,
+            serving: self.busy - self.closing,
+            served_us,
+            slots: (self.busy - self.closing + self.starting).saturating_mul(self.slots()),
+        };
+        self.pace.more_slots(crowd) > 0
+    }
+
+    /// How many calls bear the failure of a start that has just been taken off `starting`: those of one instance, or
+    /// all that no other start covers while no instance of this revision ever came up, or none is left and no start
+    /// will be tried for a while. So a thousand first calls of code that cannot be loaded end with the first few
+    /// failures instead of a thousand starts.
+    pub(crate) fn bearers(&self, now: Moment) -> usize {
+        let hopeless = self.working() == 0 && self.breaker.closed_until(now).is_some();
+        if self.proven && !hopeless { self.uncovered().min(1) } else { self.uncovered() }
     }
 
     /// Removes calls that no start covers and that arrived before `before`.
     pub(crate) fn expire(&mut self, before: Moment) -> Vec<RequestId> {
-        let mut expired = Vec::new();
+        let (mut expired, covered) = (Vec::new(), self.covered());
         while let Some(call) = self.first_uncovered()
             && call.since < before
         {
             expired.push(call.request);
-            self.waiting.remove(self.starting);
+            self.waiting.remove(covered);
         }
         expired
     }
@@ -118,6 +165,8 @@ pub(crate) fn version(function: &str, revision: &str, memory_mb: u32) -> Arc<Ver
         role: String::new(),
         log_group: format!("/aws/lambda/{function}"),
         concurrency: None,
+        instance_concurrency: 1,
+        weight: 1,
     })
 }
 
@@ -141,6 +190,9 @@ mod tests {
             assert_eq!(pool.uncovered(), uncovered);
             assert_eq!(pool.first_uncovered().map(|w| w.request.0), first);
         }
+        let mut shared = pool(7, 2);
+        Arc::get_mut(&mut shared.version).expect("nobody else has it").instance_concurrency = 3;
+        assert_eq!((shared.uncovered(), shared.first_uncovered().map(|w| w.request.0)), (1, Some(6)));
     }
 
     #[test]
@@ -150,8 +202,14 @@ mod tests {
         {
             let mut pool = pool(waiting, starting);
             pool.proven = proven;
-            assert_eq!(pool.bearers(), bearers);
+            assert_eq!(pool.bearers(Moment(0)), bearers);
         }
+        let mut pool = pool(5, 0);
+        pool.proven = true;
+        (0..3).for_each(|_| pool.breaker.failed(Moment(0)));
+        assert_eq!(pool.bearers(Moment(0)), 5, "nothing is left and nothing will be tried");
+        pool.busy = 1;
+        assert_eq!(pool.bearers(Moment(0)), 1, "the busy one will serve them");
     }
 
     #[test]

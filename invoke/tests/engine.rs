@@ -356,7 +356,8 @@ async fn memory_bounds_the_instances_and_idle_ones_give_way() {
         assert!(stage.nursery.most_alive.load(Ordering::SeqCst) <= 4);
     }
     let idle = stage.engine.instances();
-    assert!(idle.iter().all(|i| i.function == "b" && i.state == InstanceState::Idle), "{idle:?}");
+    assert!(idle.iter().all(|i| i.state == InstanceState::Idle), "{idle:?}");
+    assert!(idle.iter().filter(|i| i.function == "b").count() >= 2, "{idle:?}");
     stage.pass(BOUNDS.idle_timeout + Duration::from_secs(2)).await;
     assert!(stage.engine.instances().is_empty(), "scaled to zero");
     assert_eq!(stage.nursery.alive.load(Ordering::SeqCst), 0);

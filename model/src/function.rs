@@ -35,6 +35,11 @@ pub struct Version {
     pub log_group: String,
     /// At most this many instances at once (reserved concurrency); `None`: the account's limit alone.
     pub concurrency: Option<u32>,
+    /// Calls that one instance may serve at the same time; 1 unless the function asks for more.
+    pub instance_concurrency: u32,
+    /// What the function counts for when there is not enough for all, against the 1 of others. Not a part of the
+    /// revision: the latest call's counts.
+    pub weight: u32,
 }
 
 /// A runtime identifier as AWS writes it, such as `python3.12`, `nodejs22.x` or `provided.al2023`.

@@ -79,6 +79,8 @@ fn version(runtime: &str, code: &Path, handler: &str) -> Version {
         role: String::new(),
         log_group: "/aws/lambda/hello".into(),
         concurrency: None,
+        instance_concurrency: 1,
+        weight: 1,
     }
 }
 

@@ -158,6 +158,7 @@ impl Ground {
             queue_length: usize::try_from(model::limit("queue-length")).unwrap_or(usize::MAX),
             queue_wait: Duration::from_secs(model::limit("queue-wait")),
             idle_timeout: self.options.idle_timeout,
+            starts_in_all: starts_in_all(),
             ..Bounds::default()
         }
     }
@@ -287,6 +288,12 @@ impl Platform {
         });
         self.data.write_atomic(ENDPOINT_FILE, text.to_string().as_bytes(), 0o644).map(drop)
     }
+}
+
+/// How many starts this machine's processors work on at once.
+fn starts_in_all() -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    cores.saturating_mul(usize::try_from(model::limit("starts-per-core")).unwrap_or(usize::MAX))
 }
 
 /// The endpoint's port inside sandboxes: the same as outside, so that URLs hold on both sides, unless the Runtime

@@ -44,19 +44,24 @@ pub(super) async fn invoke(
         caller: cx.caller().arn.clone(),
         tail: input.log_type == Some(LogType::Tail),
     };
-    let done = functions.runner().invoke(&entry.version, call).await.map_err(refusal)?;
-    Ok(answer(done, executed_version))
+    let runner = functions.runner();
+    if !call.tail {
+        let outcome = runner.answer(&entry.version, call).await.map_err(refusal)?;
+        return Ok(answer(outcome, None, executed_version));
+    }
+    let Done { outcome, tail, .. } = runner.invoke(&entry.version, call).await.map_err(refusal)?;
+    Ok(answer(outcome, tail, executed_version))
 }
 
-fn answer(done: Done, executed_version: Option<String>) -> InvocationResponse {
-    let (function_error, payload) = match done.outcome {
+fn answer(outcome: Answer, tail: Option<Vec<u8>>, executed_version: Option<String>) -> InvocationResponse {
+    let (function_error, payload) = match outcome {
         Answer::Returned(payload) => (None, payload),
         Answer::Failed(payload) => (Some("Unhandled".to_owned()), payload),
     };
     InvocationResponse {
         status_code: Some(OK),
         function_error,
-        log_result: done.tail.map(|tail| BASE64_STANDARD.encode(tail)),
+        log_result: tail.map(|tail| BASE64_STANDARD.encode(tail)),
         payload: Some(payload),
         executed_version,
         durable_execution_arn: None,

@@ -6,7 +6,7 @@ use crate::{Functions, FunctionsError, rules};
 use std::sync::Arc;
 use wire::lambda::{FunctionConfiguration, UpdateFunctionCodeRequest};
 
-/// The same archive again changes nothing, so that warm instances stay. A dry run checks and answers as if done.
+/// The same archive again is a new revision too, as on AWS. A dry run checks and answers as if done.
 pub(super) async fn update(
     functions: &Functions,
     mut input: UpdateFunctionCodeRequest,
@@ -28,9 +28,6 @@ pub(super) async fn update(
         .change(name, |rows| {
             let row = rows.existing(functions, name)?;
             rules::revision(&row.revision, input.revision_id.as_deref())?;
-            if row.code == placed.code {
-                return Ok((Change::default(), ()));
-            }
             let (code, revision) = (placed.code.clone(), revision.clone());
             let row = FunctionRow { code, revision, modified_us, ..row.clone() };
             Ok((Change::default().put(Kind::Function, name.as_str(), &row), ()))

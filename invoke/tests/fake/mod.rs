@@ -23,6 +23,7 @@ pub const BOUNDS: Bounds = Bounds {
     queue_wait: Duration::from_secs(30),
     idle_timeout: Duration::from_secs(300),
     starts_at_once: 4,
+    starts_in_all: 8,
     instance_age: Duration::from_secs(7200),
     patience: Duration::from_secs(1),
 };
@@ -127,6 +128,8 @@ pub fn version(function: &str, revision: &str) -> Version {
         role: String::new(),
         log_group: format!("/aws/lambda/{function}"),
         concurrency: None,
+        instance_concurrency: 1,
+        weight: 1,
     }
 }
 

@@ -88,6 +88,8 @@ impl Ground {
             role: "arn:aws:iam::000000000000:role/test".into(),
             log_group: format!("/aws/lambda/{stem}"),
             concurrency: None,
+            instance_concurrency: 1,
+            weight: 1,
         }
     }
 

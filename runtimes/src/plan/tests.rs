@@ -18,6 +18,8 @@ fn version(runtime: &str, environment: &[(&str, &str)]) -> Version {
         role: "role".into(),
         log_group: "/aws/lambda/hello".into(),
         concurrency: None,
+        instance_concurrency: 1,
+        weight: 1,
     }
 }
 

@@ -1,0 +1,88 @@
+//! Who shares the machine: tenants, each an account with its own concurrency, and their functions. Pure.
+
+use crate::pool::{Pool, PoolId};
+use model::Version;
+use std::collections::HashMap;
+use world::Moment;
+
+/// A tenant inside the engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TenantId(usize);
+
+/// What one account has at this moment.
+#[derive(Debug, Default)]
+pub(crate) struct Tenant {
+    account: String,
+    /// Calls waiting and running.
+    pub(crate) in_flight: u32,
+    /// Mebibytes of its instances, but for those being ended.
+    pub(crate) held_mb: u64,
+}
+
+/// All tenants that ever called. An account is a few words, and who makes accounts is the owner of the machine.
+#[derive(Debug, Default)]
+pub(crate) struct Tenants(Vec<Tenant>);
+
+impl Tenants {
+    /// The tenant whose function it is.
+    pub(crate) fn of(&mut self, version: &Version) -> TenantId {
+        let account = version.arn.split(':').nth(4).unwrap_or_default();
+        let known = self.0.iter().position(|tenant| tenant.account == account);
+        TenantId(known.unwrap_or_else(|| {
+            self.0.push(Tenant { account: account.into(), ..Tenant::default() });
+            self.0.len() - 1
+        }))
+    }
+
+    pub(crate) fn get(&self, id: TenantId) -> &Tenant {
+        &self.0[id.0]
+    }
+
+    pub(crate) fn get_mut(&mut self, id: TenantId) -> &mut Tenant {
+        &mut self.0[id.0]
+    }
+
+    /// Calls of all tenants, waiting and running.
+    #[cfg(test)]
+    pub(crate) fn in_flight(&self) -> u32 {
+        self.0.iter().map(|tenant| tenant.in_flight).sum()
+    }
+}
+
+/// What is remembered of a function while it has instances, and for an hour after.
+#[derive(Debug)]
+pub(crate) struct Function {
+    pub(crate) tenant: TenantId,
+    /// What it counts for when there is not enough for all.
+    pub(crate) weight: u32,
+    /// Calls waiting and running.
+    pub(crate) in_flight: u32,
+    /// Mebibytes of its instances, but for those being ended.
+    pub(crate) held_mb: u64,
+    /// Pools that take calls.
+    pub(crate) open: Vec<PoolId>,
+    /// Why its last instance ended.
+    pub(crate) last_end: Option<&'static str>,
+    pub(crate) last_revision: Option<String>,
+    pub(crate) last_use: Option<Moment>,
+}
+
+impl Function {
+    pub(crate) fn new(tenant: TenantId, weight: u32) -> Self {
+        Self {
+            tenant,
+            weight,
+            in_flight: 0,
+            held_mb: 0,
+            open: Vec::new(),
+            last_end: None,
+            last_revision: None,
+            last_use: None,
+        }
+    }
+
+    /// The pool that takes calls of this revision.
+    pub(crate) fn pool_of(&self, pools: &HashMap<PoolId, Pool>, revision: &str) -> Option<PoolId> {
+        self.open.iter().copied().find(|id| pools[id].version.revision == revision)
+    }
+}
