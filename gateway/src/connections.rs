@@ -1,6 +1,6 @@
 //! Connections: accepted up to a limit, timed out while they send nothing, ended in order.
 
-use crate::{Gateway, flow};
+use crate::{Gateway, flow, lookout};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
@@ -43,6 +43,7 @@ impl Gateway {
     /// Accepts connections until `end`, then lets open ones finish their request. Returns when all are closed.
     pub async fn serve(self: Arc<Self>, listener: TcpListener, end: End) {
         let slots = Arc::clone(&self.slots);
+        tokio::spawn(lookout::watch(Arc::downgrade(&self), end.clone()));
         self.accept(listener, Side::Outside, end, slots).await;
     }
 

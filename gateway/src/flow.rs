@@ -2,6 +2,7 @@
 //!
 //! A service sees a request only with a [`Permit`], and only this file asks for one.
 
+use crate::lookout::Activity;
 use crate::{Gateway, body, refusal, resource, url};
 use access::policy::Context;
 use access::{Ask, Identity, Permit, RequestFacts};
@@ -11,7 +12,7 @@ use http::request::Parts;
 use http::{HeaderValue, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use wire::{Dialect, Error, Operation, Route, Routed, Value};
 
 /// Longest body of an operation that carries no code and no event.
@@ -152,11 +153,11 @@ fn facts(gateway: &Gateway, parts: &Parts, peer: SocketAddr) -> RequestFacts {
 }
 
 /// Counts a request as running until it is dropped.
-pub(crate) struct Running<'a>(&'a AtomicUsize);
+pub(crate) struct Running<'a>(&'a Activity);
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.end();
     }
 }
 
@@ -166,7 +167,7 @@ impl Gateway {
         if self.draining.load(Ordering::Relaxed) {
             return Err(Error::unavailable("Dayfly is stopping; try again when it is back.").retry_after(1));
         }
-        self.running.fetch_add(1, Ordering::Relaxed);
-        Ok(Running(&self.running))
+        self.activity.begin(|| self.world.moment());
+        Ok(Running(&self.activity))
     }
 }

@@ -8,6 +8,7 @@ mod connections;
 mod cors;
 mod event;
 mod flow;
+mod lookout;
 mod ports;
 mod refusal;
 mod resource;
@@ -22,7 +23,7 @@ use invoke::Engine;
 use model::Place;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use tokio::sync::Semaphore;
 use wire::Dispatch;
 use world::World;
@@ -43,6 +44,8 @@ pub struct Parts {
     pub world: World,
     /// Open client connections at most.
     pub connections: usize,
+    /// Counts the microseconds that were spent awake between requests.
+    pub lookout_us: Arc<AtomicU64>,
 }
 
 /// Accepts connections and walks each request through `flow`.
@@ -55,7 +58,8 @@ pub struct Gateway {
     world: World,
     slots: Arc<Semaphore>,
     draining: AtomicBool,
-    running: AtomicUsize,
+    activity: lookout::Activity,
+    lookout_us: Arc<AtomicU64>,
     room: body::Room,
     room_inside: body::Room,
 }
@@ -73,7 +77,8 @@ impl Gateway {
             world: parts.world,
             slots: Arc::new(Semaphore::new(parts.connections)),
             draining: AtomicBool::new(false),
-            running: AtomicUsize::new(0),
+            activity: lookout::Activity::default(),
+            lookout_us: parts.lookout_us,
             room: body::Room::new(model::limit("bodies-bytes")),
             room_inside: body::Room::new(model::limit("bodies-bytes")),
         })

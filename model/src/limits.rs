@@ -11,6 +11,8 @@ pub enum Unit {
     Seconds,
     /// Milliseconds.
     Milliseconds,
+    /// Microseconds.
+    Microseconds,
     /// A plain count.
     Count,
 }
@@ -57,6 +59,7 @@ pub const LIMITS: &[Limit] = &[
     row("head-timeout", 30, Unit::Seconds, "time to send a request's head", "fixed"),
     row("body-timeout", 300, Unit::Seconds, "time to send a request's body", "fixed"),
     row("answer-timeout", 60, Unit::Seconds, "a client takes nothing of its answer", "fixed"),
+    row("lookout", 100, Unit::Microseconds, "staying awake for the next request of a close row", "fixed"),
     row("connections", 4096, Unit::Count, "open client connections", "dayfly up --connections"),
     row("instance-connections", 128, Unit::Count, "connections from one instance", "fixed"),
     row("zip-bytes", 50 * 1024 * 1024, Unit::Bytes, "a package as uploaded", AWS),

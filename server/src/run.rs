@@ -111,7 +111,9 @@ impl Ground {
             observe: observe.clone(),
             functions: functions.clone(),
             world: world.clone(),
+            lookout_us: Arc::default(),
         };
+        let lookout_us = Arc::clone(&status.lookout_us);
         let gateway = Gateway::new(gateway::Parts {
             access,
             engine: Arc::clone(&engine),
@@ -125,6 +127,7 @@ impl Ground {
             place,
             world: world.clone(),
             connections: self.options.connections,
+            lookout_us,
         });
         door.set(Arc::downgrade(&gateway)).expect("the door is hung once");
         let banner = self.banner(address, &runtimes);

@@ -50,6 +50,7 @@ pub(crate) fn unit(unit: Unit) -> &'static str {
         Unit::Mebibytes => "mebibytes",
         Unit::Seconds => "seconds",
         Unit::Milliseconds => "milliseconds",
+        Unit::Microseconds => "microseconds",
         Unit::Count => "count",
     }
 }

@@ -7,6 +7,7 @@ use functions::Functions;
 use invoke::Engine;
 use model::{FunctionName, LIMITS};
 use observe::Observe;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use wire::Error;
 use wire::dayfly::{self as api, Dayfly};
@@ -21,6 +22,7 @@ pub(crate) struct Status {
     pub(crate) observe: Observe,
     pub(crate) functions: Functions,
     pub(crate) world: World,
+    pub(crate) lookout_us: Arc<AtomicU64>,
 }
 
 const RECORDS_DEFAULT: i32 = 20;
@@ -42,6 +44,7 @@ impl Dayfly for Status {
             region: self.options.place.region.clone(),
             data_directory: Some(ready.data.display().to_string()),
             started_us: Some(signed(self.started_us)),
+            lookout_us: Some(signed(self.lookout_us.load(Ordering::Relaxed))),
             protections: api::Protections {
                 level: i32::from(ready.level),
                 layers: ready.protections.iter().map(layer).collect(),

@@ -46,6 +46,7 @@ fn defaults() -> Vec<Limit> {
         Unit::Mebibytes => "mebibytes",
         Unit::Seconds => "seconds",
         Unit::Milliseconds => "milliseconds",
+        Unit::Microseconds => "microseconds",
         Unit::Count => "count",
     };
     let limit = |limit: &model::Limit| Limit {

@@ -4,9 +4,11 @@ use super::frame::{self, Frame, Parsed};
 use super::{ChannelError, Event};
 use bytes::BytesMut;
 use model::Call;
+use rustix::io::{Errno, writev};
 use std::io::{ErrorKind, IoSlice};
+use std::os::fd::{AsFd, OwnedFd};
 use tokio::io::AsyncReadExt;
-use tokio::net::UnixStream;
+use tokio::net::unix::pipe::{Receiver, Sender};
 
 const READ_BYTES: usize = 16 * 1024;
 /// Most that is read ahead while a call is being written: an instance that logs a lot cannot block it.
@@ -15,7 +17,9 @@ const READ_AHEAD_BYTES: usize = 1024 * 1024;
 /// The platform's end of descriptor 3.
 #[derive(Debug)]
 pub struct Framed {
-    stream: UnixStream,
+    /// Watched for reading only. Whoever watches a Unix socket for writing too is woken whenever the other end reads:
+    /// twice more between two processes for every call.
+    stream: Receiver,
     input: BytesMut,
     large: bool,
     hung_up: bool,
@@ -37,7 +41,7 @@ enum Phase {
 impl Framed {
     pub(super) fn new(control: std::os::unix::net::UnixStream) -> std::io::Result<Self> {
         control.set_nonblocking(true)?;
-        let stream = UnixStream::from_std(control)?;
+        let stream = Receiver::from_owned_fd_unchecked(OwnedFd::from(control))?;
         Ok(Self { stream, input: BytesMut::new(), large: false, hung_up: false, phase: Phase::Loading })
     }
 
@@ -61,11 +65,12 @@ impl Framed {
         let mut done = 0;
         while done < head.len() + event.len() {
             let parts = [&head[done.min(head.len())..], &event[done.saturating_sub(head.len())..]];
-            match self.stream.try_write_vectored(&parts.map(IoSlice::new)) {
+            match writev(&self.stream, &parts.map(IoSlice::new)) {
                 Ok(written) => done += written,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => self.wait_to_write().await?,
-                Err(error) if error.kind() == ErrorKind::BrokenPipe => return Err(ChannelError::Closed),
-                Err(error) => return Err(error.into()),
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => self.wait_to_write().await?,
+                Err(Errno::PIPE) => return Err(ChannelError::Closed),
+                Err(error) => return Err(std::io::Error::from(error).into()),
             }
         }
         Ok(())
@@ -75,8 +80,10 @@ impl Framed {
     /// would never read.
     async fn wait_to_write(&mut self) -> Result<(), ChannelError> {
         let may_read = self.input.len() < READ_AHEAD_BYTES && !self.hung_up;
+        let watched = self.stream.as_fd().try_clone_to_owned()?;
+        let watched = Sender::from_owned_fd_unchecked(watched)?;
         tokio::select! {
-            writable = self.stream.writable() => writable?,
+            writable = watched.writable() => writable?,
             readable = self.stream.readable(), if may_read => {
                 readable?;
                 self.read_ahead()?;

@@ -21,7 +21,9 @@ PAYLOAD_BYTES = 6 * 1024 * 1024 + 100
 DEPTH, VALUES = 500, 8_000_000
 TRACE = b"_X_AMZN_TRACE_ID"
 HERE = "/bootstrap.py"
-PLAIN = frozenset((dict, list, tuple, str, int, float, bool, type(None)))
+SCALARS = frozenset((str, int, float, bool, type(None)))
+STRING = frozenset((str,))
+PLAIN = SCALARS | {dict, list, tuple}
 
 
 class Fault(Exception):
@@ -54,13 +56,13 @@ class Channel:
 
     def next(self):
         """The next call: its header and its event. Ends the process when the platform hangs up."""
-        data = self.rest
+        data = self.rest or self.read(READ_BYTES)
         while len(data) < 5:
             data += self.read(READ_BYTES)
         end = 5 + int.from_bytes(data[:4], "little")
         if len(data) < end:
             data = self.fill(data, end)
-        self.rest = bytes(data[end:])
+        self.rest = data[end:] if len(data) > end else b""
         if data[4] != INVOKE:
             raise RuntimeError("unknown frame kind %d" % data[4])
         split = 9 + int.from_bytes(data[5:9], "little")
@@ -98,6 +100,20 @@ class Channel:
                     whole = memoryview(b"".join(parts))
                     while left:
                         left -= os.write(self.fd, whole[-left:])
+        except ConnectionError:
+            os._exit(0)
+
+    def answer(self, kind, name, body):
+        """Sends an answer. A usual one is one piece of memory and one write."""
+        if len(body) > READ_BYTES or self.fd < 0:
+            self.send(kind, bytes((len(name),)), name, body)
+            return
+        frame = b"%b%c%c%b%b" % ((1 + len(name) + len(body)).to_bytes(4, "little"), kind, len(name), name, body)
+        try:
+            with self.lock:
+                done = os.write(self.fd, frame)
+                while done < len(frame):
+                    done += os.write(self.fd, frame[done:])
         except ConnectionError:
             os._exit(0)
 
@@ -165,6 +181,9 @@ def make_encoder(ascii_only):
             return plain.iterencode(value)
 
     def encode(value):
+        # Most answers are flat.
+        if type(value) is dict and SCALARS.issuperset(map(type, value.values())) and STRING.issuperset(map(type, value)):
+            return "".join(fast(value, 0))
         # The encoder in C writes a named tuple as an array and never ends on a circle: look at every type first.
         level, seen = [value], 0
         for _ in range(DEPTH):
@@ -219,6 +238,10 @@ class CognitoIdentity(Slots):
 
     __slots__ = ("cognito_identity_id", "cognito_identity_pool_id")
 
+    def __init__(self, values):
+        self.cognito_identity_id = values.get("cognitoIdentityId") if values else None
+        self.cognito_identity_pool_id = values.get("cognitoIdentityPoolId") if values else None
+
 
 class LambdaContext:
     """The second argument of a handler."""
@@ -243,10 +266,7 @@ class LambdaContext:
             self.client_context = ClientContext(client_context)
             client = self.client_context.client
             self.client_context.client = None if client is None else Client(client)
-        self.identity = CognitoIdentity({
-            "cognito_identity_id": identity.get("cognitoIdentityId"),
-            "cognito_identity_pool_id": identity.get("cognitoIdentityPoolId"),
-        } if identity else {})
+        self.identity = CognitoIdentity(identity)
         self._epoch_deadline_time_in_ms = header["deadline_ms"]
 
     def get_remaining_time_in_millis(self):
@@ -355,16 +375,17 @@ class Runtime:
 
     def header_json(self, text, name):
         try:
-            return self.decode(text) if text else None
+            return self.decode(text)
         except Exception as error:
             raise Fault("Runtime.LambdaContextUnmarshalError", "Unable to parse %s JSON: %s" % (name, error))
 
     def call(self, handler, header, event):
         """Runs the handler on one event; the answer's bytes."""
+        client_context, identity = header.get("client_context"), header.get("cognito_identity")
         context = LambdaContext(
             header,
-            self.header_json(header.get("client_context"), "Client Context"),
-            self.header_json(header.get("cognito_identity"), "Cognito Identity"),
+            self.header_json(client_context, "Client Context") if client_context else None,
+            self.header_json(identity, "Cognito Identity") if identity else None,
         )
         try:
             # The codec "utf-8-sig" is written in Python and slower.
@@ -387,7 +408,7 @@ class Runtime:
         header = self.decode(text)
         self.request_id, self.tenant_id = header["id"], header.get("tenant_id")
         if header.get("trace"):
-            self.environ[TRACE] = os.fsencode(header["trace"])
+            self.environ[TRACE] = header["trace"].encode("utf-8", "surrogateescape")
         else:
             self.environ.pop(TRACE, None)
         try:
@@ -397,8 +418,7 @@ class Runtime:
         except Exception as error:
             kind, body = ERROR, self.report(*describe(error))
         flush()
-        name = header["id"].encode()
-        self.channel.send(kind, bytes((len(name),)), name, body)
+        self.channel.answer(kind, header["id"].encode(), body)
 
     def run(self):
         try:

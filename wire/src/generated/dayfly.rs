@@ -216,6 +216,7 @@ pub struct GetStatusResponse {
     pub region: String,
     pub data_directory: Option<String>,
     pub started_us: Option<i64>,
+    pub lookout_us: Option<i64>,
     pub protections: Protections,
     pub runtimes: Vec<Interpreter>,
     pub instances: Vec<Instance>,
@@ -223,7 +224,18 @@ pub struct GetStatusResponse {
 shaped!(
     GetStatusResponse,
     GET_STATUS_RESPONSE,
-    [endpoint, version, account, region, data_directory, started_us, protections, runtimes, instances]
+    [
+        endpoint,
+        version,
+        account,
+        region,
+        data_directory,
+        started_us,
+        lookout_us,
+        protections,
+        runtimes,
+        instances
+    ]
 );
 pub static GET_STATUS_RESPONSE: Shape = Shape::structure(
     "GetStatusResponse",
@@ -234,6 +246,7 @@ pub static GET_STATUS_RESPONSE: Shape = Shape::structure(
         Field::new("Region", &Shape::STRING).required(),
         Field::new("DataDirectory", &Shape::STRING),
         Field::new("StartedUs", &Shape::LONG),
+        Field::new("LookoutUs", &Shape::LONG),
         Field::new("Protections", &PROTECTIONS).required(),
         Field::new("Runtimes", &RUNTIME_LIST).required(),
         Field::new("Instances", &INSTANCE_LIST).required(),
