@@ -1,11 +1,21 @@
-//! The platform under test: the built binary on a fresh data directory, driven through its own CLI.
+//! The platform under test: the built binary on a fresh data directory, driven through its own CLI and API.
+#![allow(clippy::disallowed_methods, reason = "a benchmark reads the machine's clock")]
 
+use super::http::Connection;
+use super::processes::{self, Tree};
 use access::{Credentials, RootKey, Scope};
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use serde_json::Value;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 use world::World;
+
+/// A record is written beside the hot path and may come a moment after its answer.
+const RECORD_TRIES: u32 = 100;
+const RECORD_PAUSE: Duration = Duration::from_millis(10);
+const RETIRED_WITHIN: Duration = Duration::from_secs(10);
 
 /// A running `dayfly up`.
 pub(crate) struct Platform {
@@ -13,8 +23,18 @@ pub(crate) struct Platform {
     program: PathBuf,
     data: PathBuf,
     endpoint: String,
-    banner: serde_json::Value,
+    banner: Value,
+    key: Credentials,
     _output: BufReader<ChildStdout>,
+}
+
+/// A request of the platform's API before it is signed.
+pub(crate) struct Ask<'a> {
+    pub(crate) method: &'a str,
+    pub(crate) path: &'a str,
+    /// `lambda` or `dayfly`.
+    pub(crate) service: &'a str,
+    pub(crate) body: &'a [u8],
 }
 
 impl Platform {
@@ -32,60 +52,151 @@ impl Platform {
         let mut output = BufReader::new(child.stdout.take().expect("stdout is piped"));
         let mut banner = String::new();
         output.read_line(&mut banner).map_err(|e| e.to_string())?;
-        let banner: serde_json::Value =
+        let banner: Value =
             serde_json::from_str(&banner).map_err(|e| format!("the banner {banner:?} is not JSON: {e}"))?;
         let endpoint = banner["endpoint"].as_str().ok_or("the banner names no endpoint")?.to_owned();
-        Ok(Self { child, program, data: data.into(), endpoint, banner, _output: output })
+        let key = std::fs::read(data.join(RootKey::FILE)).map_err(|e| e.to_string())?;
+        let key = RootKey::parse(&key).ok_or("the root key file cannot be read")?;
+        let key = Credentials { access_key: key.access_key, secret_key: key.secret_key, token: None };
+        Ok(Self { child, program, data: data.into(), endpoint, banner, key, _output: output })
     }
 
-    /// Deploys `folder` with a public URL; returns the URL's path form.
-    pub(crate) fn deploy(&self, folder: &Path, name: &str) -> Result<String, String> {
-        let answer =
-            self.cli(&["deploy", &folder.to_string_lossy(), "--name", name, "--public", "--json"])?;
+    /// Deploys `package` with `flags` and a public URL; returns the URL's path form.
+    pub(crate) fn deploy(&self, package: &Path, name: &str, flags: &[&str]) -> Result<String, String> {
+        let package = package.to_string_lossy();
+        let mut arguments = vec!["deploy", &package, "--name", name, "--public", "--json"];
+        arguments.extend(flags);
+        let answer = self.cli(&arguments)?;
         answer["url"].as_str().map(str::to_owned).ok_or_else(|| format!("no url in {answer}"))
     }
 
-    /// Retires the function's instances, so that its next call is a cold one.
-    pub(crate) fn retire(&self, name: &str) -> Result<(), String> {
-        let host = self.endpoint.trim_start_matches("http://");
-        let path = format!("/_dayfly/v1/functions/{name}/instances");
-        let key = std::fs::read(self.data.join(RootKey::FILE)).map_err(|e| e.to_string())?;
-        let key = RootKey::parse(&key).ok_or("the root key file cannot be read")?;
-        let credentials = Credentials { access_key: key.access_key, secret_key: key.secret_key, token: None };
-        let request =
-            http::Request::delete(&path).header("host", host).body(()).map_err(|e| e.to_string())?;
-        let (mut parts, ()) = request.into_parts();
-        let now = World::real().now();
-        let scope = Scope { region: "us-east-1", service: "dayfly", now };
-        access::sign(&mut parts, b"", &credentials, scope).map_err(|e| e.to_string())?;
-        let mut head = format!("DELETE {path} HTTP/1.1\r\nconnection: close\r\n");
-        for (name, value) in &parts.headers {
-            head.push_str(&format!("{name}: {}\r\n", value.to_str().unwrap_or("")));
+    /// Retires the function's instances and waits until they are gone. The next call starts on `rung` (`spawn`,
+    /// `fork` or `spare`) at best; without one, on the best that there is.
+    pub(crate) fn cold(&self, name: &str, rung: Option<&str>) -> Result<(), String> {
+        let query = rung.map(|rung| format!("?Rung={rung}")).unwrap_or_default();
+        let path = format!("/_dayfly/v1/functions/{name}/instances{query}");
+        let ask = Ask { method: "DELETE", path: &path, service: "dayfly", body: b"" };
+        self.api(&ask)?;
+        let until = Instant::now() + RETIRED_WITHIN;
+        while self.instances()?.iter().any(|i| i["FunctionName"] == name && i["State"] != "spare") {
+            if Instant::now() > until {
+                return Err(format!(
+                    "instances of {name} are left {RETIRED_WITHIN:?} after they were retired"
+                ));
+            }
+            sleep(Duration::from_millis(1));
         }
-        head.push_str("\r\n");
-        let mut stream = TcpStream::connect(host).map_err(|e| e.to_string())?;
-        stream.write_all(head.as_bytes()).map_err(|e| e.to_string())?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).map_err(|e| e.to_string())?;
-        if answer.starts_with("HTTP/1.1 200 ") { Ok(()) } else { Err(format!("retire: {answer}")) }
+        Ok(())
+    }
+
+    /// Every instance that exists, as the platform's status says.
+    pub(crate) fn instances(&self) -> Result<Vec<Value>, String> {
+        let ask = Ask { method: "GET", path: "/_dayfly/v1/status", service: "dayfly", body: b"" };
+        Ok(self.api(&ask)?["Instances"].as_array().cloned().unwrap_or_default())
+    }
+
+    /// The record of one invocation.
+    pub(crate) fn record(&self, request_id: &str) -> Result<Value, String> {
+        let path = format!("/_dayfly/v1/invocations/{request_id}");
+        let ask = Ask { method: "GET", path: &path, service: "dayfly", body: b"" };
+        for _ in 0..RECORD_TRIES {
+            if let Ok(answer) = self.api(&ask) {
+                return Ok(answer["Invocation"].clone());
+            }
+            sleep(RECORD_PAUSE);
+        }
+        Err(format!("no record of invocation {request_id}"))
+    }
+
+    /// The records of a function, at most `limit` of them.
+    pub(crate) fn records(&self, name: &str, limit: usize) -> Result<Vec<Value>, String> {
+        let path = format!("/_dayfly/v1/functions/{name}/invocations?Limit={limit}");
+        let ask = Ask { method: "GET", path: &path, service: "dayfly", body: b"" };
+        Ok(self.api(&ask)?["Invocations"].as_array().cloned().unwrap_or_default())
+    }
+
+    /// Invokes a function through the API and gives its answer.
+    pub(crate) fn invoke(&self, name: &str, payload: &[u8]) -> Result<Value, String> {
+        let path = format!("/2015-03-31/functions/{name}/invocations");
+        self.api(&Ask { method: "POST", path: &path, service: "lambda", body: payload })
+    }
+
+    /// One signed request on a connection of its own; an answer of 2xx as JSON.
+    pub(crate) fn api(&self, ask: &Ask<'_>) -> Result<Value, String> {
+        let mut connection = Connection::open(&self.endpoint).map_err(|e| e.to_string())?;
+        let status = connection.exchange(&self.signed(ask)?).map_err(|e| format!("{}: {e}", ask.path))?;
+        if !(200..300).contains(&status) {
+            return Err(format!("{} {}: status {status}: {}", ask.method, ask.path, connection.body()));
+        }
+        if connection.header("x-amz-function-error").is_some() {
+            return Err(format!("{}: the function failed: {}", ask.path, connection.body()));
+        }
+        Ok(serde_json::from_str(connection.body()).unwrap_or(Value::Null))
+    }
+
+    /// The bytes of a signed request.
+    pub(crate) fn signed(&self, ask: &Ask<'_>) -> Result<Vec<u8>, String> {
+        sign(ask, self.host(), &self.key)
+    }
+
+    /// What signs requests to this platform in other threads and tasks.
+    pub(crate) fn signer(&self) -> Signer {
+        Signer { host: self.host().to_owned(), key: self.key.clone() }
+    }
+
+    pub(crate) fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    fn host(&self) -> &str {
+        self.endpoint.trim_start_matches("http://")
     }
 
     /// The newest interpreter of `language` that the platform found: the one it runs the function on.
     pub(crate) fn interpreter(&self, language: &str) -> Result<String, String> {
+        let path = self.runtime(language)?["executable"].as_str().map(str::to_owned);
+        path.ok_or_else(|| format!("no {language} on this machine"))
+    }
+
+    /// The newest runtime of `language` as CreateFunction names it, such as `python3.13`.
+    pub(crate) fn runtime_name(&self, language: &str) -> Result<String, String> {
+        let version = self.runtime(language)?["version"].as_str().unwrap_or("").to_owned();
+        let mut parts = version.trim_start_matches('v').split('.');
+        let (major, minor) = (parts.next().unwrap_or(""), parts.next().unwrap_or("0"));
+        match language {
+            "python" => Ok(format!("python{major}.{minor}")),
+            "node" => Ok(format!("nodejs{major}.x")),
+            other => Err(format!("no runtime name is known for {other}")),
+        }
+    }
+
+    fn runtime(&self, language: &str) -> Result<&Value, String> {
         let found = self.banner["runtimes"].as_array().ok_or("the banner names no runtimes")?;
         let first = found.iter().find(|r| r["language"] == language);
-        let path = first.and_then(|r| r["executable"].as_str());
-        path.map(str::to_owned).ok_or_else(|| format!("no {language} on this machine"))
+        first.ok_or_else(|| format!("the platform found no {language} on this machine"))
+    }
+
+    /// The server process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The server, its launcher and everything below them.
+    pub(crate) fn processes(&self) -> Tree {
+        Tree::below(self.child.id())
+    }
+
+    /// The launcher process.
+    pub(crate) fn launcher(&self) -> Result<u32, String> {
+        processes::children(self.child.id()).first().copied().ok_or_else(|| "no launcher".to_owned())
     }
 
     /// The resident memory of the server process and its launcher in MiB.
     pub(crate) fn resident_mb(&self) -> Result<f64, String> {
-        let server = self.child.id();
-        let launcher = child_pids(server).first().copied();
-        [Some(server), launcher].into_iter().flatten().map(resident_mb).sum()
+        Ok(processes::resident_mb(self.pid())? + processes::resident_mb(self.launcher()?)?)
     }
 
-    fn cli(&self, arguments: &[&str]) -> Result<serde_json::Value, String> {
+    fn cli(&self, arguments: &[&str]) -> Result<Value, String> {
         let output = Command::new(&self.program)
             .args(arguments)
             .env("DAYFLY_DATA", &self.data)
@@ -93,7 +204,8 @@ impl Platform {
             .output()
             .map_err(|e| e.to_string())?;
         if !output.status.success() {
-            return Err(format!("{arguments:?}: {}", String::from_utf8_lossy(&output.stderr)));
+            let said = String::from_utf8_lossy(&output.stderr);
+            return Err(format!("dayfly {}: {}", arguments.join(" "), said.replace('\n', "; ")));
         }
         serde_json::from_slice(&output.stdout).map_err(|e| format!("{arguments:?}: {e}"))
     }
@@ -107,14 +219,47 @@ impl Drop for Platform {
     }
 }
 
-fn child_pids(pid: u32) -> Vec<u32> {
-    let listed = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-    listed.split_whitespace().filter_map(|p| p.parse().ok()).collect()
+/// Signs requests to one platform.
+#[derive(Clone)]
+pub(crate) struct Signer {
+    host: String,
+    key: Credentials,
 }
 
-fn resident_mb(pid: u32) -> Result<f64, String> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).map_err(|e| e.to_string())?;
-    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
-    let kib: f64 = line.trim().trim_end_matches(" kB").parse().map_err(|_| "VmRSS is no number")?;
-    Ok(kib / 1024.0)
+impl Signer {
+    pub(crate) fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The bytes of a signed Invoke.
+    pub(crate) fn invoke(&self, name: &str, payload: &[u8]) -> Result<Vec<u8>, String> {
+        let path = format!("/2015-03-31/functions/{name}/invocations");
+        self.signed(&Ask { method: "POST", path: &path, service: "lambda", body: payload })
+    }
+
+    pub(crate) fn signed(&self, ask: &Ask<'_>) -> Result<Vec<u8>, String> {
+        sign(ask, &self.host, &self.key)
+    }
+}
+
+fn sign(ask: &Ask<'_>, host: &str, key: &Credentials) -> Result<Vec<u8>, String> {
+    let request = ::http::Request::builder()
+        .method(ask.method)
+        .uri(ask.path)
+        .header("host", host)
+        .header("content-length", ask.body.len())
+        .body(())
+        .map_err(|e| e.to_string())?;
+    let (mut parts, ()) = request.into_parts();
+    let now = World::real().now();
+    let scope = Scope { region: "us-east-1", service: ask.service, now };
+    access::sign(&mut parts, ask.body, key, scope).map_err(|e| e.to_string())?;
+    let mut bytes = format!("{} {} HTTP/1.1\r\n", ask.method, ask.path);
+    for (name, value) in &parts.headers {
+        bytes.push_str(&format!("{name}: {}\r\n", value.to_str().unwrap_or("")));
+    }
+    bytes.push_str("\r\n");
+    let mut bytes = bytes.into_bytes();
+    bytes.extend_from_slice(ask.body);
+    Ok(bytes)
 }

@@ -1,0 +1,199 @@
+//! `bench warm`: latency that a warm call adds, and calls a second, against a reverse proxy before a server.
+#![allow(clippy::disallowed_methods, reason = "a benchmark reads the machine's clock")]
+
+use super::bare::Bare;
+use super::figure::{Bound, Row, Samples, median};
+use super::http::Connection;
+use super::packages::{EVENT, Hello, node, python, wasm_variant};
+use super::peer::Peer;
+use super::platform::Platform;
+use super::starts::{PACES, Pace};
+use super::{Setting, hyper_peer, load, on_core_0, pinned, progress};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+const ROUNDS: usize = 150;
+const QUICK_ROUNDS: usize = 20;
+const BURST: usize = 100;
+const IDLE_ROUNDS: usize = 60;
+const QUICK_IDLE_ROUNDS: usize = 8;
+const CONNECTIONS: usize = 64;
+/// Windows of throughput, each of which every side has once.
+const WINDOWS: usize = 5;
+const QUICK_WINDOWS: usize = 2;
+const WINDOW: Duration = Duration::from_secs(2);
+
+/// The rows of `bench warm`.
+pub(crate) fn run(setting: &Setting) -> Result<Vec<Row>, String> {
+    let mut rows = against_the_peer(setting, Bound::AtMost(1.0 / 3.0), Some(1.0 / 8.0))?;
+    rows.extend(throughput(setting)?);
+    Ok(rows)
+}
+
+/// Added latency of a warm call against that of the reverse-proxy peer.
+pub(crate) fn against_the_peer(
+    setting: &Setting,
+    bound: Bound,
+    stretch: Option<f64>,
+) -> Result<Vec<Row>, String> {
+    on_core_0(|| {
+        let platform = platform(setting, "data-warm")?;
+        let peer = Peer::start(&setting.sources, &setting.folder)?;
+        let mut rows = Vec::new();
+        for hello in [python(setting)?, node(setting)?].iter().filter(|hello| setting.wants(hello.name)) {
+            let mut sides = Sides::open(&platform, &peer, hello)?;
+            for pace in PACES {
+                progress::say(&format!("warm latency: {}, {}", hello.name, pace.name));
+                let promise = format!(
+                    "warm {}, latency added at p50, {}, against {}",
+                    hello.name, pace.name, peer.name
+                );
+                let row = sides.sample(setting, *pace)?.row(promise, bound);
+                rows.push(row.with_stretch(stretch));
+            }
+        }
+        Ok(rows)
+    })
+}
+
+fn platform(setting: &Setting, data: &str) -> Result<Platform, String> {
+    Platform::start(pinned(&setting.program.to_string_lossy()), &setting.folder.join(data), &[])
+}
+
+/// The four things that are called in turn.
+struct Sides {
+    ours: Connection,
+    bare: Bare,
+    proxied: Connection,
+    direct: Connection,
+}
+
+impl Sides {
+    fn open(platform: &Platform, peer: &Peer, hello: &Hello) -> Result<Self, String> {
+        let url = platform.deploy(&hello.folder, &format!("warm-{}", hello.name), &[])?;
+        let open = |url: &str| Connection::open(url).map_err(|e| e.to_string());
+        let mut interpreter = pinned(&platform.interpreter(hello.name)?);
+        interpreter.arg(&hello.script);
+        Ok(Self {
+            ours: open(&url)?,
+            bare: Bare::spawn(interpreter, &hello.folder).map_err(|e| e.to_string())?,
+            proxied: open(&peer.proxied)?,
+            direct: open(&peer.direct)?,
+        })
+    }
+
+    fn sample(&mut self, setting: &Setting, pace: Pace) -> Result<Latencies, String> {
+        let (rounds, calls) = match pace.rest.is_zero() {
+            true => (setting.count(ROUNDS, QUICK_ROUNDS), BURST),
+            false => (setting.count(IDLE_ROUNDS, QUICK_IDLE_ROUNDS), 1),
+        };
+        let mut all = Latencies::default();
+        for round in 0..=rounds {
+            let ours = burst(calls, pace, || get(&mut self.ours))?;
+            let bare = burst(calls, pace, || self.bare.call(EVENT).map(drop).map_err(|e| e.to_string()))?;
+            let proxied = burst(calls, pace, || get(&mut self.proxied))?;
+            let direct = burst(calls, pace, || get(&mut self.direct))?;
+            if round > 0 {
+                all.ours.extend(ours);
+                all.bare.extend(bare);
+                all.proxied.extend(proxied);
+                all.direct.extend(direct);
+            }
+        }
+        Ok(all)
+    }
+}
+
+#[derive(Default)]
+struct Latencies {
+    ours: Samples,
+    bare: Samples,
+    proxied: Samples,
+    direct: Samples,
+}
+
+impl Latencies {
+    fn row(&self, promise: String, bound: Bound) -> Row {
+        let [a, b, c, d] = [&self.ours, &self.bare, &self.proxied, &self.direct].map(Samples::p50_us);
+        let (added, added_peer) = (a - b, c - d);
+        let measured = format!(
+            "URL {a:.0} - bare {b:.0} = {added:.0} us; peer {c:.0} - direct {d:.0} = {added_peer:.0} us; p99 {:.0} and {:.0} us; n = {}",
+            self.ours.p99_us(),
+            self.proxied.p99_us(),
+            self.ours.count()
+        );
+        let row = Row::new(promise, bound, added / added_peer, measured);
+        let noise = added <= 0.0 || added_peer <= 0.0;
+        row.with_doubt(noise.then(|| "a side with something between was the faster one: noise".to_owned()))
+    }
+}
+
+fn get(connection: &mut Connection) -> Result<(), String> {
+    match connection.get() {
+        Ok(200) => Ok(()),
+        Ok(status) => Err(format!("status {status}")),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn burst(calls: usize, pace: Pace, mut one: impl FnMut() -> Result<(), String>) -> Result<Samples, String> {
+    let mut samples = Samples::new();
+    for _ in 0..calls {
+        sleep(pace.rest);
+        let began = Instant::now();
+        one()?;
+        samples.push(began.elapsed());
+    }
+    Ok(samples)
+}
+
+/// Answers a second over 64 connections: Node behind the peer, and wasm beside a bare hyper server.
+fn throughput(setting: &Setting) -> Result<Vec<Row>, String> {
+    on_core_0(|| {
+        let platform = platform(setting, "data-throughput")?;
+        let mut rows = Vec::new();
+        if setting.wants("throughput of Node") {
+            let peer = Peer::start(&setting.sources, &setting.folder)?;
+            let ours = platform.deploy(&node(setting)?.folder, "throughput-node", &[]);
+            let sides = ours.map(|ours| (ours, peer.proxied.clone()));
+            let promise = format!("throughput of Node, 64 connections, no-op handler, against {}", peer.name);
+            rows.push(windows(setting, promise, Bound::AtLeast(2.0), sides));
+        }
+        if setting.wants("throughput of wasm") {
+            let (_server, bare) = hyper_peer::start()?;
+            let ours = setting.wasm_hello().and_then(|component| {
+                let path = wasm_variant(&setting.folder, &component, "throughput")?;
+                platform.deploy(&path, "throughput-wasm", &[])
+            });
+            let promise = "throughput of wasm, 64 connections, no-op handler, against a bare hyper server";
+            let sides = ours.map(|ours| (ours, bare));
+            rows.push(windows(setting, promise.to_owned(), Bound::AtLeast(0.5), sides));
+        }
+        Ok(rows)
+    })
+}
+
+fn windows(setting: &Setting, promise: String, bound: Bound, sides: Result<(String, String), String>) -> Row {
+    progress::say(&promise);
+    let measured = sides.and_then(|(ours, peer)| {
+        let count = setting.count(WINDOWS, QUICK_WINDOWS);
+        let (mut rates, mut peer_rates) = (Vec::new(), Vec::new());
+        for window in 0..=count {
+            let rate = load::closed(&ours, CONNECTIONS, WINDOW)?;
+            let peer_rate = load::closed(&peer, CONNECTIONS, WINDOW)?;
+            if window > 0 {
+                rates.push(rate);
+                peer_rates.push(peer_rate);
+            }
+        }
+        Ok((median(rates), median(peer_rates), count))
+    });
+    match measured {
+        Ok((rate, peer_rate, count)) => {
+            let words =
+                format!("{rate:.0} against {peer_rate:.0} answers a second; {count} windows of 2 s each");
+            Row::new(promise, bound, rate / peer_rate, words)
+        }
+        Err(why) => Row::unmeasured(promise, bound, &why),
+    }
+}
