@@ -27,6 +27,8 @@ const ALLOWED_MS: f64 = 20.0;
 struct Attack {
     name: &'static str,
     source: &'static str,
+    /// `/tmp` is memory: where it is to be full, there has to be more memory than it holds.
+    memory_mb: &'static str,
 }
 
 const ATTACKS: &[Attack] = &[
@@ -34,16 +36,19 @@ const ATTACKS: &[Attack] = &[
         name: "fork bomb",
         source: "import os\n\n\ndef handler(event, context):\n    while True:\n        try:\n            os.fork()\n        \
                  except OSError:\n            pass\n",
+        memory_mb: "128",
     },
     Attack {
         name: "memory hog",
         source: "def handler(event, context):\n    held = []\n    while True:\n        held.append(b\"x\" * 1048576)\n",
+        memory_mb: "128",
     },
     Attack {
         name: "disk fill",
         source: "import os\n\n\ndef handler(event, context):\n    block = b\"x\" * 1048576\n    while True:\n        try:\n            \
                  with open(\"/tmp/fill\", \"ab\", buffering=0) as file:\n                file.write(block)\n        \
                  except OSError:\n            os.truncate(\"/tmp/fill\", 0)\n",
+        memory_mb: "1024",
     },
 ];
 const COLD_STORM: &str = "cold storm";
@@ -62,7 +67,7 @@ pub(crate) fn run(setting: &Setting) -> Result<Vec<Row>, String> {
             let folder = setting.folder.join("bystander").join(attack.name.replace(' ', "-"));
             write_files(&folder, &[("handler.py", attack.source)])?;
             let name = attack.name.replace(' ', "-");
-            platform.deploy(&folder, &name, &["--timeout", "5"])?;
+            platform.deploy(&folder, &name, &["--timeout", "5", "--memory", attack.memory_mb])?;
             Ok(Box::new(move |over: &AtomicBool| repeat(&platform_call(&side, &name), over)))
         }));
     }

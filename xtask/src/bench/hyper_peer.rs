@@ -1,7 +1,7 @@
 //! A bare hyper server that says hello: the floor of wasm's throughput. Runs in a process of its own.
 
 use super::bare::Ended;
-use super::pinned;
+use super::{Setting, pinned};
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::server::conn::http1;
@@ -15,8 +15,8 @@ use tokio::net::TcpListener;
 pub(crate) const VERB: &str = "__hyper";
 
 /// Starts the server on core 1 and gives its URL.
-pub(crate) fn start() -> Result<(Ended, String), String> {
-    let own = std::env::current_exe().map_err(|e| e.to_string())?;
+pub(crate) fn start(setting: &Setting) -> Result<(Ended, String), String> {
+    let own = setting.own();
     let port = super::peer::free_port()?;
     let mut command = pinned(&own.to_string_lossy());
     command.args(["bench", VERB, &port.to_string()]);

@@ -7,7 +7,7 @@ use std::process::Command;
 const BOTO3: &str = "boto3";
 const AWS_SDK: &str = "@aws-sdk/client-s3@3";
 const ESBUILD: &str = "esbuild@0.28";
-const WASMTIME: &str = "48";
+const WASMTIME: &str = "^48";
 const WASM_TARGET: &str = "wasm32-wasip2";
 
 impl Setting {

@@ -105,15 +105,7 @@ async fn one(
     idle: Rc<RefCell<Vec<Line>>>,
 ) -> Outcome {
     let kept = idle.borrow_mut().pop();
-    let answered = async {
-        let mut line = match kept {
-            Some(line) => line,
-            None => Line::open(&host).await?,
-        };
-        let status = line.exchange(&bytes).await?;
-        Ok::<(u16, Line), io::Error>((status, line))
-    };
-    match answered.await {
+    match answered(kept, &host, &bytes).await {
         Ok((status, line)) => {
             let latency = due.elapsed();
             let failed = header(&line.answer, "x-amz-function-error").map(str::to_owned);
@@ -123,6 +115,19 @@ async fn one(
         }
         Err(why) => missing(index, why.to_string()),
     }
+}
+
+/// Asks on a kept connection, and on a new one where the server had closed that while it was idle.
+async fn answered(kept: Option<Line>, host: &str, bytes: &[u8]) -> io::Result<(u16, Line)> {
+    if let Some(mut line) = kept
+        && let answer = line.exchange(bytes).await
+        && (answer.is_ok() || !line.answer.is_empty())
+    {
+        return Ok((answer?, line));
+    }
+    let mut line = Line::open(host).await?;
+    let status = line.exchange(bytes).await?;
+    Ok((status, line))
 }
 
 const fn missing(index: usize, error: String) -> Outcome {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 /// Measures all of them; the clean build only where it is asked for, since it takes minutes.
 pub(crate) fn run(setting: &Setting) -> Result<Vec<Row>, String> {
-    let mut rows = warm::against_the_peer(setting, Bound::AtMost(1.0), None)?;
+    let mut rows = warm::main_rows(setting)?;
     rows.extend(starts::cold(setting)?);
     rows.extend(server(setting)?);
     rows.push(commits(setting, &setting.root)?);

@@ -59,6 +59,11 @@ impl Setting {
         if self.quick { quick } else { full }
     }
 
+    /// The release build of this program.
+    pub(crate) fn own(&self) -> PathBuf {
+        self.program.with_file_name("xtask")
+    }
+
     /// Whether a case of this name is asked for.
     pub(crate) fn wants(&self, name: &str) -> bool {
         self.only.as_deref().is_none_or(|only| name.contains(only))
@@ -160,7 +165,7 @@ fn into_release(setting: &Setting, arguments: &[String]) -> Result<(), String> {
     if !cfg!(debug_assertions) {
         return Ok(());
     }
-    let own = setting.program.with_file_name("xtask");
+    let own = setting.own();
     let status = Command::new(&own).arg("bench").args(arguments).status();
     let status = status.map_err(|e| format!("{}: {e}", own.display()))?;
     std::process::exit(status.code().unwrap_or(1))

@@ -204,8 +204,7 @@ impl Platform {
             .output()
             .map_err(|e| e.to_string())?;
         if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr);
-            return Err(format!("dayfly {}: {}", arguments.join(" "), said.replace('\n', "; ")));
+            return Err(format!("dayfly {}: {}", arguments[0], refusal(&output.stderr)));
         }
         serde_json::from_slice(&output.stdout).map_err(|e| format!("{arguments:?}: {e}"))
     }
@@ -239,6 +238,17 @@ impl Signer {
 
     pub(crate) fn signed(&self, ask: &Ask<'_>) -> Result<Vec<u8>, String> {
         sign(ask, &self.host, &self.key)
+    }
+}
+
+/// What the CLI said of a failure: one JSON document among lines of progress.
+fn refusal(said: &[u8]) -> String {
+    let said = String::from_utf8_lossy(said);
+    let document = said.lines().rev().find_map(|line| serde_json::from_str::<Value>(line).ok());
+    let error = document.as_ref().map(|document| &document["error"]);
+    match error.and_then(|error| Some((error["what"].as_str()?, error["why"].as_str()?))) {
+        Some((what, why)) => format!("{what}: {why}"),
+        None => said.trim().replace('\n', "; "),
     }
 }
 

@@ -20,9 +20,9 @@ pub(crate) fn done() {
     }
 }
 
-/// Says `what` at every tenth of `total`.
+/// Says `what` at every tenth of `total`, where that is worth it.
 pub(crate) fn part(what: &str, done: usize, total: usize) {
-    let step = (total / 10).max(1);
+    let step = (total / 10).max(10);
     if done.is_multiple_of(step) && done > 0 {
         say(&format!("{what}: {done} of {total}"));
     }

@@ -25,35 +25,41 @@ const WINDOW: Duration = Duration::from_secs(2);
 
 /// The rows of `bench warm`.
 pub(crate) fn run(setting: &Setting) -> Result<Vec<Row>, String> {
-    let mut rows = against_the_peer(setting, Bound::AtMost(1.0 / 3.0), Some(1.0 / 8.0))?;
-    rows.extend(throughput(setting)?);
-    Ok(rows)
+    on_core_0(|| {
+        let peer = Peer::start(&setting.sources, &setting.folder)?;
+        let mut rows = latencies(setting, &peer, (Bound::AtMost(1.0 / 3.0), Some(1.0 / 8.0)))?;
+        rows.extend(throughput(setting, &peer)?);
+        Ok(rows)
+    })
+}
+
+/// The warm rows of `bench main`.
+pub(crate) fn main_rows(setting: &Setting) -> Result<Vec<Row>, String> {
+    on_core_0(|| {
+        let peer = Peer::start(&setting.sources, &setting.folder)?;
+        latencies(setting, &peer, (Bound::AtMost(1.0), None))
+    })
 }
 
 /// Added latency of a warm call against that of the reverse-proxy peer.
-pub(crate) fn against_the_peer(
+fn latencies(
     setting: &Setting,
-    bound: Bound,
-    stretch: Option<f64>,
+    peer: &Peer,
+    (bound, stretch): (Bound, Option<f64>),
 ) -> Result<Vec<Row>, String> {
-    on_core_0(|| {
-        let platform = platform(setting, "data-warm")?;
-        let peer = Peer::start(&setting.sources, &setting.folder)?;
-        let mut rows = Vec::new();
-        for hello in [python(setting)?, node(setting)?].iter().filter(|hello| setting.wants(hello.name)) {
-            let mut sides = Sides::open(&platform, &peer, hello)?;
-            for pace in PACES {
-                progress::say(&format!("warm latency: {}, {}", hello.name, pace.name));
-                let promise = format!(
-                    "warm {}, latency added at p50, {}, against {}",
-                    hello.name, pace.name, peer.name
-                );
-                let row = sides.sample(setting, *pace)?.row(promise, bound);
-                rows.push(row.with_stretch(stretch));
-            }
+    let platform = platform(setting, "data-warm")?;
+    let mut rows = Vec::new();
+    for hello in [python(setting)?, node(setting)?].iter().filter(|hello| setting.wants(hello.name)) {
+        let mut sides = Sides::open(&platform, peer, hello)?;
+        for pace in PACES {
+            progress::say(&format!("warm latency: {}, {}", hello.name, pace.name));
+            let promise =
+                format!("warm {}, latency added at p50, {}, against {}", hello.name, pace.name, peer.name);
+            let row = sides.sample(setting, *pace)?.row(promise, bound);
+            rows.push(row.with_stretch(stretch));
         }
-        Ok(rows)
-    })
+    }
+    Ok(rows)
 }
 
 fn platform(setting: &Setting, data: &str) -> Result<Platform, String> {
@@ -148,29 +154,26 @@ fn burst(calls: usize, pace: Pace, mut one: impl FnMut() -> Result<(), String>) 
 }
 
 /// Answers a second over 64 connections: Node behind the peer, and wasm beside a bare hyper server.
-fn throughput(setting: &Setting) -> Result<Vec<Row>, String> {
-    on_core_0(|| {
-        let platform = platform(setting, "data-throughput")?;
-        let mut rows = Vec::new();
-        if setting.wants("throughput of Node") {
-            let peer = Peer::start(&setting.sources, &setting.folder)?;
-            let ours = platform.deploy(&node(setting)?.folder, "throughput-node", &[]);
-            let sides = ours.map(|ours| (ours, peer.proxied.clone()));
-            let promise = format!("throughput of Node, 64 connections, no-op handler, against {}", peer.name);
-            rows.push(windows(setting, promise, Bound::AtLeast(2.0), sides));
-        }
-        if setting.wants("throughput of wasm") {
-            let (_server, bare) = hyper_peer::start()?;
-            let ours = setting.wasm_hello().and_then(|component| {
-                let path = wasm_variant(&setting.folder, &component, "throughput")?;
-                platform.deploy(&path, "throughput-wasm", &[])
-            });
-            let promise = "throughput of wasm, 64 connections, no-op handler, against a bare hyper server";
-            let sides = ours.map(|ours| (ours, bare));
-            rows.push(windows(setting, promise.to_owned(), Bound::AtLeast(0.5), sides));
-        }
-        Ok(rows)
-    })
+fn throughput(setting: &Setting, peer: &Peer) -> Result<Vec<Row>, String> {
+    let platform = platform(setting, "data-throughput")?;
+    let mut rows = Vec::new();
+    if setting.wants("throughput of Node") {
+        let ours = platform.deploy(&node(setting)?.folder, "throughput-node", &[]);
+        let sides = ours.map(|ours| (ours, peer.proxied.clone()));
+        let promise = format!("throughput of Node, 64 connections, no-op handler, against {}", peer.name);
+        rows.push(windows(setting, promise, Bound::AtLeast(2.0), sides));
+    }
+    if setting.wants("throughput of wasm") {
+        let (_server, bare) = hyper_peer::start(setting)?;
+        let ours = setting.wasm_hello().and_then(|component| {
+            let path = wasm_variant(&setting.folder, &component, "throughput")?;
+            platform.deploy(&path, "throughput-wasm", &[])
+        });
+        let promise = "throughput of wasm, 64 connections, no-op handler, against a bare hyper server";
+        let sides = ours.map(|ours| (ours, bare));
+        rows.push(windows(setting, promise.to_owned(), Bound::AtLeast(0.5), sides));
+    }
+    Ok(rows)
 }
 
 fn windows(setting: &Setting, promise: String, bound: Bound, sides: Result<(String, String), String>) -> Row {
