@@ -24,6 +24,8 @@ pub(crate) enum Failure {
     Init(Bytes),
     /// The package has no program that can be executed.
     Entrypoint(String),
+    /// Its program is one of another kind of machine.
+    BadArch(String),
     /// The platform stopped while it ran.
     Stopped,
 }
@@ -44,17 +46,18 @@ impl Failure {
             (Self::TimedOut(_), _) => Outcome::Timeout,
             (Self::OutOfMemory, _) => Outcome::OutOfMemory,
             (Self::TooLarge(_), _) => Outcome::Error,
-            (Self::Init(_) | Self::Entrypoint(_), _)
+            (Self::Init(_) | Self::Entrypoint(_) | Self::BadArch(_), _)
             | (Self::Exited(_) | Self::Violation(_), Stage::Init) => Outcome::InitError,
             (Self::Exited(_) | Self::Violation(_) | Self::Stopped, _) => Outcome::Crash,
         }
     }
 
     /// The `Error Type` of the REPORT line and the record. Unlike the answer, it tells want of memory from
-    /// other ends, as AWS does.
+    /// other ends, as AWS does, and programs of other machines from broken ones.
     pub(crate) fn error_type(&self) -> String {
         match self {
             Self::OutOfMemory => "Runtime.OutOfMemory".into(),
+            Self::BadArch(_) => "Runtime.BadArch".into(),
             other => other.answered_type(),
         }
     }
@@ -83,7 +86,7 @@ impl Failure {
             Self::Violation(_) => "Runtime.ProtocolError".into(),
             Self::TooLarge(_) => "Function.ResponseSizeTooLarge".into(),
             Self::Init(json) => error_type(json).unwrap_or_else(|| "Runtime.Unknown".into()),
-            Self::Entrypoint(_) => "Runtime.InvalidEntrypoint".into(),
+            Self::Entrypoint(_) | Self::BadArch(_) => "Runtime.InvalidEntrypoint".into(),
             Self::Stopped => "Sandbox.Failure".into(),
         }
     }
@@ -104,7 +107,7 @@ impl Failure {
                 );
             }
             Self::Init(_) => "Runtime failed to initialize".into(),
-            Self::Entrypoint(why) => why.clone(),
+            Self::Entrypoint(why) | Self::BadArch(why) => why.clone(),
             Self::Stopped => "The platform was stopped while the function ran".into(),
         };
         format!("RequestId: {request_id} Error: {what}")
@@ -178,6 +181,12 @@ mod tests {
         }
         let killed = exit("Runtime exited with error: signal: killed");
         check(Failure::OutOfMemory, Stage::Handler, Outcome::OutOfMemory, "Runtime.OutOfMemory", &killed);
+        let foreign = "fork/exec /var/task/bootstrap: exec format error";
+        let refused = format!(
+            r#"{{"errorType":"Runtime.InvalidEntrypoint","errorMessage":"RequestId: 7 Error: {foreign}"}}"#
+        );
+        let kind = "Runtime.BadArch";
+        check(Failure::BadArch(foreign.into()), Stage::Init, Outcome::InitError, kind, &refused);
         let table = [
             (
                 Failure::TimedOut(3),

@@ -83,6 +83,7 @@ impl Owner {
             started = self.engine.start().start(&self.version, &self.tag) => started.map_err(|error| match error {
                 StartError::MissingRuntime(why) => StartFailure::Refused(Refused::MissingRuntime(why)),
                 StartError::Entrypoint(why) => StartFailure::Failed(Failure::Entrypoint(why)),
+                StartError::BadArch(why) => StartFailure::Failed(Failure::BadArch(why)),
                 StartError::Sandbox(why) => refused(why),
             }),
             () = world.sleep(INIT_TIMEOUT) => Err(refused("it took longer than the init timeout".into())),

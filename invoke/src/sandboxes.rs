@@ -129,6 +129,7 @@ fn no_plan(error: PlanError) -> StartError {
     match error {
         PlanError::MissingRuntime { .. } => StartError::MissingRuntime(error.to_string()),
         PlanError::InvalidEntrypoint(why) => StartError::Entrypoint(why),
+        PlanError::BadArch(why) => StartError::BadArch(why),
     }
 }
 

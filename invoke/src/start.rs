@@ -71,6 +71,8 @@ pub enum StartError {
     MissingRuntime(String),
     /// The package has no program that can be executed; the function's fault.
     Entrypoint(String),
+    /// The package's program is one of another kind of machine; the function's fault.
+    BadArch(String),
     /// No sandbox could be made; the platform's fault.
     Sandbox(String),
 }

@@ -17,4 +17,8 @@ pub enum PlanError {
     /// such as `fork/exec /var/task/bootstrap: permission denied`; its error type is `Runtime.InvalidEntrypoint`.
     #[error("{0}")]
     InvalidEntrypoint(String),
+    /// The package's program is one of another kind of machine. Answered like [`PlanError::InvalidEntrypoint`], as AWS
+    /// does, but known by a type of its own in the record.
+    #[error("{0}")]
+    BadArch(String),
 }

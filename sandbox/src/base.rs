@@ -2,7 +2,9 @@
 //! and empty directories to mount on. Built once in the launcher's own mount namespace; every sandbox gets a private,
 //! read-only copy of the mounts.
 
+use crate::Bind;
 use crate::kernel::{self, ATTR_NODEV, ATTR_NOEXEC, ATTR_NOSUID, ATTR_RDONLY};
+use crate::veil::veiled;
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, mkdirat, openat, openat2, symlinkat};
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, FsPickFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create,
@@ -58,6 +60,7 @@ pub(crate) struct Base {
     stand: &'static str,
     added: usize,
     readable: Vec<PathBuf>,
+    veils: bool,
 }
 
 impl Base {
@@ -68,7 +71,8 @@ impl Base {
         let tmpfs = new_filesystem("tmpfs", &[("mode", "0755"), ("size", "4m"), ("nr_inodes", "4096")], &[])?;
         let mount = fsmount(tmpfs, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::MOUNT_ATTR_NOSUID)?;
         move_mount(&mount, c"", CWD, stand, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?;
-        let mut base = Self { root: mount, stand, added: 0, readable: vec![PathBuf::from("/etc")] };
+        let mut base =
+            Self { root: mount, stand, added: 0, readable: vec![PathBuf::from("/etc")], veils: false };
         for path in EMPTY {
             base.folder(Path::new(path))?;
         }
@@ -84,6 +88,7 @@ impl Base {
             base.mount(&path, ATTR_RDONLY | ATTR_NOSUID | ATTR_NOEXEC)?;
         }
         base.seal(true)?;
+        base.veils = veiled(&Path::new(stand).join("opt"), base.root.as_fd()).is_ok();
         Ok(base)
     }
 
@@ -104,6 +109,21 @@ impl Base {
         let copy = open_tree(CWD, self.stand, flags)?;
         kernel::set_mount_attributes(copy.as_fd(), ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV, false)?;
         Ok(copy)
+    }
+
+    /// Whether mounts can hide where on the host they come from.
+    pub(crate) fn veils(&self) -> bool {
+        self.veils
+    }
+
+    /// What a bind shows of the host, read-only, not attached anywhere. Folders do not tell where they lie, unless they
+    /// have the same name inside.
+    pub(crate) fn bind(&self, bind: &Bind) -> io::Result<OwnedFd> {
+        if self.veils && bind.host != bind.guest && bind.host.is_dir() {
+            veiled(&bind.host, self.root.as_fd())
+        } else {
+            detached(&bind.host, ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV)
+        }
     }
 
     /// Makes sure that there is something to mount on at `guest`.
@@ -222,7 +242,7 @@ impl Base {
 }
 
 /// A copy of the mount tree at a path of the host, read-only and private, not attached anywhere.
-pub(crate) fn detached(path: &Path, attributes: u64) -> io::Result<OwnedFd> {
+fn detached(path: &Path, attributes: u64) -> io::Result<OwnedFd> {
     let flags =
         OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_RECURSIVE;
     let tree = open_tree(CWD, path, flags)?;

@@ -27,6 +27,7 @@ mod service;
 mod spec;
 mod step;
 mod unpack;
+mod veil;
 
 pub use error::SandboxError;
 pub use launcher::{Command, Launcher, LauncherOptions, Ran, Sandbox, Template};

@@ -176,7 +176,7 @@ impl Default for Layers {
 pub struct Fault {
     /// The step that fails.
     pub step: String,
-    /// The error number it fails with.
+    /// The error number it fails with; 0 for none, but three seconds' hesitation.
     pub errno: i32,
 }
 

@@ -2,6 +2,7 @@
 
 mod bench;
 mod codegen;
+mod secure;
 mod tidy;
 
 use std::process::ExitCode;
@@ -12,7 +13,8 @@ fn main() -> ExitCode {
         Some("codegen") => codegen::run(&arguments[1..]),
         Some("tidy") => tidy::run(),
         Some("bench") => bench::run(&arguments[1..]),
-        other => Err(format!("unknown verb {:?}; verbs: bench, codegen, tidy", other.unwrap_or(""))),
+        Some("secure") => secure::run(&arguments[1..]),
+        other => Err(format!("unknown verb {:?}; verbs: bench, codegen, secure, tidy", other.unwrap_or(""))),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

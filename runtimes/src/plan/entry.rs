@@ -30,8 +30,9 @@ pub(crate) fn find(code_dir: &Path) -> Result<&'static str, PlanError> {
     let got = got.map_err(|error| wrong(&error.to_string()))?;
     match Program::of(&head[..got]) {
         Program::Script => Ok(GUEST),
-        Program::Elf { machine } if Some(machine) == host_machine() => Ok(GUEST),
-        Program::Elf { .. } | Program::Other => Err(wrong("exec format error")),
+        Program::Native => Ok(GUEST),
+        Program::Foreign => Err(PlanError::BadArch(format!("fork/exec {GUEST}: exec format error"))),
+        Program::Other => Err(wrong("exec format error")),
     }
 }
 
@@ -39,19 +40,16 @@ pub(crate) fn find(code_dir: &Path) -> Result<&'static str, PlanError> {
 pub(crate) fn is_native(path: &Path) -> bool {
     let mut head = [0; HEAD_BYTES];
     let got = File::open(path).and_then(|mut file| read_up_to(&mut file, &mut head));
-    got.is_ok_and(|got| match Program::of(&head[..got]) {
-        Program::Elf { machine } => Some(machine) == host_machine(),
-        Program::Script | Program::Other => false,
-    })
+    got.is_ok_and(|got| Program::of(&head[..got]) == Program::Native)
 }
 
 /// What the kernel makes of a file's first bytes.
 #[derive(Debug, PartialEq, Eq)]
 enum Program {
-    /// For this machine number.
-    Elf {
-        machine: u16,
-    },
+    /// For this machine.
+    Native,
+    /// For another machine, or for this one's 32-bit mode.
+    Foreign,
     Script,
     Other,
 }
@@ -59,13 +57,11 @@ enum Program {
 impl Program {
     fn of(head: &[u8]) -> Self {
         match head {
-            [0x7f, b'E', b'L', b'F', class @ (1 | 2), order, ..]
-                if head.len() == HEAD_BYTES && *class == 2 =>
-            {
+            [0x7f, b'E', b'L', b'F', class @ (1 | 2), order, ..] if head.len() == HEAD_BYTES => {
                 let machine = [head[18], head[19]];
                 let machine =
                     if *order == 2 { u16::from_be_bytes(machine) } else { u16::from_le_bytes(machine) };
-                Self::Elf { machine }
+                if *class == 2 && Some(machine) == host_machine() { Self::Native } else { Self::Foreign }
             }
             [b'#', b'!', ..] => Self::Script,
             _ => Self::Other,
@@ -104,6 +100,12 @@ mod tests {
     /// A name, the file's bytes and mode where there is one, and the error.
     type Row = (&'static str, Option<(Vec<u8>, u32)>, &'static str);
 
+    fn narrow(machine: u16) -> Vec<u8> {
+        let mut bytes = elf(machine);
+        bytes[4] = 1;
+        bytes
+    }
+
     fn elf(machine: u16) -> Vec<u8> {
         let mut bytes = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0".to_vec();
         bytes.extend_from_slice(&machine.to_le_bytes());
@@ -123,6 +125,12 @@ mod tests {
                 "fork/exec /var/task/bootstrap: permission denied",
             ),
             ("foreign", Some((elf(other), 0o755)), "fork/exec /var/task/bootstrap: exec format error"),
+            ("32 bits", Some((narrow(3), 0o755)), "fork/exec /var/task/bootstrap: exec format error"),
+            (
+                "32 bits of ours",
+                Some((narrow(host_machine().unwrap()), 0o755)),
+                "fork/exec /var/task/bootstrap: exec format error",
+            ),
             ("text", Some((b"hello".to_vec(), 0o755)), "fork/exec /var/task/bootstrap: exec format error"),
             ("empty", Some((Vec::new(), 0o755)), "fork/exec /var/task/bootstrap: exec format error"),
             (
@@ -137,7 +145,10 @@ mod tests {
                 fs::write(dir.path().join("bootstrap"), bytes).unwrap();
                 fs::set_permissions(dir.path().join("bootstrap"), Permissions::from_mode(*mode)).unwrap();
             }
-            let said = find(dir.path()).map_or_else(|error| error.to_string(), |_| String::new());
+            let found = find(dir.path());
+            let foreign = matches!(&found, Err(PlanError::BadArch(_)));
+            assert_eq!(foreign, name.starts_with("32 bits") || *name == "foreign", "{name}");
+            let said = found.map_or_else(|error| error.to_string(), |_| String::new());
             assert_eq!(said, *expected, "{name}");
         }
     }

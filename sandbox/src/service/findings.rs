@@ -52,6 +52,12 @@ pub(super) fn protections(maker: &Maker, view: &View) -> Protections {
             "use Linux 5.8 or newer; in a container, one whose /proc is not masked",
         ),
     ];
+    layers.push(layer(
+        "neutral mount names",
+        maker.base.veils(),
+        "the kernel cannot overlay folders here, so a function can read where its package lies on the host",
+        "use Linux 5.11 or newer with CONFIG_OVERLAY_FS",
+    ));
     layers.extend(limits(&maker.unlimited()));
     let sound = |name: &str| layers.iter().any(|layer| layer.name == name && layer.on);
     let basic = ["namespaces", "own root file system", "no capabilities", "no new privileges"];

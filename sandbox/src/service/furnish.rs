@@ -2,9 +2,8 @@
 
 use super::maker::{Maker, limits_of};
 use super::member::{Inmate, Role};
-use crate::base::{attach, detached};
+use crate::base::attach;
 use crate::inside::MOUNTS;
-use crate::kernel::{ATTR_NODEV, ATTR_NOSUID, ATTR_RDONLY};
 use crate::protocol::Furniture;
 use crate::step::Failure;
 use rustix::fs::{CWD, Mode, OFlags, open};
@@ -27,11 +26,10 @@ pub(super) fn furnish(maker: &mut Maker, inmate: &mut Inmate, furniture: &Furnit
     if !maker.bounds_memory() {
         bound(pid, furniture.memory_bytes).map_err(failed("rlimits"))?;
     }
-    let attributes = ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV;
     let trees = furniture.binds.iter().map(|bind| {
         let folder = bind.host.metadata()?.is_dir();
         maker.base.ensure(&bind.guest, folder)?;
-        Ok((detached(&bind.host, attributes)?, bind.guest.as_path()))
+        Ok((maker.base.bind(bind)?, bind.guest.as_path()))
     });
     let trees = trees.collect::<io::Result<Vec<_>>>().map_err(failed("bind"))?;
     let mounts = tenant.namespaces.get(MOUNTS).ok_or_else(gone)?;

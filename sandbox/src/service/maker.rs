@@ -1,6 +1,6 @@
 //! How the launcher makes a sandbox.
 
-use crate::base::{self, Base};
+use crate::base::Base;
 use crate::cgroup::{self, Entry, Group, Hierarchy};
 use crate::gauge::{Gauge, Meter};
 use crate::identity::{Identities, Identity};
@@ -234,9 +234,8 @@ impl Maker {
             true => self.root(request).map(Some),
             false => Ok(None),
         })?;
-        let attributes = kernel::ATTR_RDONLY | kernel::ATTR_NOSUID | kernel::ATTR_NODEV;
         let binds = steps.take("bind", || match layers.root {
-            true => request.binds.iter().map(|bind| base::detached(&bind.host, attributes)).collect(),
+            true => request.binds.iter().map(|bind| self.base.bind(bind)).collect(),
             false => Ok(Vec::new()),
         })?;
         let (line, far_line) = steps.take("clone", crate::channel::pair)?;

@@ -226,6 +226,19 @@ pub fn children(process: u32) -> usize {
     list.split_whitespace().count()
 }
 
+/// Living processes below a process.
+pub fn descendants(process: u32) -> Vec<u32> {
+    let list = fs::read_to_string(format!("/proc/{process}/task/{process}/children")).unwrap_or_default();
+    let children = list.split_whitespace().filter_map(|pid| pid.parse().ok());
+    children.flat_map(|child| std::iter::once(child).chain(descendants(child))).collect()
+}
+
+/// Whether a process lives and is no zombie.
+pub fn lives(process: u32) -> bool {
+    let status = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    status.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
+}
+
 /// Directories of control groups that a launcher has made.
 pub fn cgroups(launcher: u32) -> Vec<PathBuf> {
     let wanted = format!("dayfly-{launcher}");

@@ -141,6 +141,80 @@ fn io_uring_looks_unimplemented() {
     ]);
 }
 
+/// Check 19: a ring that was made outside. Its memory can be mapped, but nothing that is put into it is ever taken up:
+/// neither a socket of a refused family nor a file.
+#[test]
+fn an_inherited_ring_is_of_no_use() {
+    let Some(ring) = Ring::make() else {
+        eprintln!("not run: this kernel makes no ring even without the filter");
+        return;
+    };
+    assert!(ring.submit_socket() && ring.answered() == 1, "without the filter the ring works");
+    let (answers, ended) = confined(function(), 5, |i| match i {
+        0 => i64::from(ring.submit_socket()),
+        1 => call(libc::SYS_io_uring_enter, [ring.fd, 1, 1, 1, 0, 0]),
+        2 => call(libc::SYS_io_uring_register, [ring.fd, 12, 0, 0, 0, 0]),
+        3 => call(libc::SYS_mmap, [0, 4096, 3, libc::MAP_SHARED as usize, ring.fd, 0]).min(0),
+        _ => i64::from(ring.answered()),
+    });
+    assert_eq!(ended, Ended::Exited(0));
+    assert_eq!(answers, [0, -i64::from(ENOSYS), -i64::from(ENOSYS), 0, 1], "nothing was answered");
+}
+
+/// A ring of io_uring (io_uring(7)), by hand, mapped by this process and by the children that it forks.
+struct Ring {
+    fd: usize,
+    rings: usize,
+    entries: usize,
+    offsets: [u32; 30],
+}
+
+impl Ring {
+    const SQ_TAIL: usize = 11;
+    const SQ_ARRAY: usize = 16;
+    const CQ_TAIL: usize = 21;
+
+    /// `None` where the kernel or the machine's settings have none.
+    fn make() -> Option<Ring> {
+        let mut offsets = [0_u32; 30];
+        let fd = call(libc::SYS_io_uring_setup, [4, offsets.as_mut_ptr() as usize, 0, 0, 0, 0]);
+        let fd = usize::try_from(fd).ok()?;
+        let map = |offset| {
+            let shared = (libc::MAP_SHARED | libc::MAP_POPULATE) as usize;
+            usize::try_from(call(libc::SYS_mmap, [0, 4096, 3, shared, fd, offset])).ok()
+        };
+        Some(Ring { fd, rings: map(0)?, entries: map(0x1000_0000)?, offsets })
+    }
+
+    /// A word of the rings' shared page.
+    fn word(&self, offset: u32) -> &std::sync::atomic::AtomicU32 {
+        // SAFETY: the kernel has said that this word lies there, in a mapping that is never given back.
+        unsafe { &*((self.rings + offset as usize) as *const std::sync::atomic::AtomicU32) }
+    }
+
+    /// Asks for a socket; whether that was taken up.
+    fn submit_socket(&self) -> bool {
+        const IORING_OP_SOCKET: u8 = 45;
+        let mut entry = [0_u8; 64];
+        (entry[0], entry[4]) = (IORING_OP_SOCKET, libc::AF_INET as u8);
+        entry[8] = libc::SOCK_STREAM as u8;
+        let tail = self.word(self.offsets[Self::SQ_TAIL]);
+        let next = tail.load(std::sync::atomic::Ordering::Acquire);
+        let slot = (next % 4) as usize;
+        // SAFETY: four entries of 64 bytes lie in the mapping, which is never given back.
+        unsafe { ((self.entries + slot * 64) as *mut [u8; 64]).write_volatile(entry) };
+        self.word(self.offsets[Self::SQ_ARRAY] + 4 * slot as u32)
+            .store(slot as u32, std::sync::atomic::Ordering::Release);
+        tail.store(next + 1, std::sync::atomic::Ordering::Release);
+        call(libc::SYS_io_uring_enter, [self.fd, 1, 1, 1, 0, 0]) == 1
+    }
+
+    /// How many answers there are.
+    fn answered(&self) -> u32 {
+        self.word(self.offsets[Self::CQ_TAIL]).load(std::sync::atomic::Ordering::Acquire)
+    }
+}
+
 #[test]
 fn namespaces_are_out_of_reach() {
     let new = [
