@@ -232,6 +232,16 @@ impl Engine {
         self.apply(&mut state, actions);
     }
 
+    /// An instance that serves other calls takes no more: this one, which it was given and did not take, waits again.
+    pub(crate) fn hand_back(&self, instance: InstanceId, job: Job) {
+        let now = self.parts.world.moment();
+        let mut state = self.lock();
+        let call = Waiting { request: job.request, since: job.arrived };
+        state.jobs.insert(job.request, job);
+        let actions = state.fleet.handed_back(instance, call, now);
+        self.apply(&mut state, actions);
+    }
+
     /// Nothing is left of an instance.
     pub(crate) fn gone(&self, instance: InstanceId) {
         let now = self.parts.world.moment();

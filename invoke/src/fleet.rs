@@ -235,6 +235,20 @@ impl Fleet {
         actions
     }
 
+    /// An instance gave a call back that it was assigned; it serves what else it has and gets no more. Its owner ends
+    /// it after the last.
+    pub(crate) fn handed_back(&mut self, instance: InstanceId, call: Waiting, now: Moment) -> Vec<Action> {
+        const END: &str = "the last instance took no more calls";
+        let mut actions = Vec::new();
+        self.close_member(instance, END);
+        let id = self.release(instance, now);
+        if self.members[&instance].calls.is_empty() {
+            self.ending(instance, END, now);
+        }
+        self.place(id, call, now, &mut actions);
+        actions
+    }
+
     /// Nothing is left of an instance.
     pub(crate) fn gone(&mut self, instance: InstanceId, now: Moment) -> Vec<Action> {
         let member = self.members.remove(&instance).expect("instances report while they exist");

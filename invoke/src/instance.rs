@@ -47,7 +47,7 @@ pub(crate) enum StartFailure {
 }
 
 /// How often a call may meet an instance that ends before it takes it.
-const TRIES: u8 = 3;
+pub(crate) const TRIES: u8 = 3;
 
 /// After this time without calls, what was used meanwhile (by processes that a handler left behind) is not put
 /// down to the next one. Reading it costs microseconds, so it is not done between calls in close succession.
@@ -104,7 +104,11 @@ impl Owner {
                 alive.log.close_span();
                 alive.note_usage();
                 self.engine.started(self.id);
-                self.work(start, &mut alive).await;
+                if self.version.instance_concurrency > 1 {
+                    self.work_together(start, &mut alive).await;
+                } else {
+                    self.work(start, &mut alive).await;
+                }
             }
             Err(failure) => self.init_failed(failure, start, &mut alive),
         }
@@ -183,6 +187,7 @@ impl Owner {
                     ..start
                 },
                 usage,
+                others: 0,
             };
             let ending = Ending::Failed(failure, Stage::Init);
             let done = conclude(&job.call, job.started, ending, &facts, log);
@@ -256,6 +261,7 @@ impl Owner {
             source,
             phases: Phases { queue_us, handler_us, ..start },
             usage: spent(before, alive.used),
+            others: 0,
         };
         let done = conclude(&call, started, ending, &facts, &mut alive.log);
         if let Some(waiting) = waiting {
@@ -295,7 +301,7 @@ impl Owner {
 
 /// Lets those run who are ready now: above all the one who was just given the answer. Unlike tokio's `yield_now`, it
 /// comes back before new events are looked for, so that none of them finds the call's record missing.
-async fn let_others_run() {
+pub(crate) async fn let_others_run() {
     let mut yielded = false;
     poll_fn(|context| {
         if std::mem::replace(&mut yielded, true) {
@@ -307,7 +313,7 @@ async fn let_others_run() {
     .await;
 }
 
-fn spent(before: Usage, after: Usage) -> Usage {
+pub(crate) fn spent(before: Usage, after: Usage) -> Usage {
     Usage {
         user_us: after.user_us.saturating_sub(before.user_us),
         system_us: after.system_us.saturating_sub(before.system_us),
@@ -315,6 +321,6 @@ fn spent(before: Usage, after: Usage) -> Usage {
     }
 }
 
-fn micros(duration: Duration) -> u64 {
+pub(crate) fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }

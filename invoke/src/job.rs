@@ -76,6 +76,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) source: Source,
     pub(crate) phases: Phases,
     pub(crate) usage: Usage,
+    /// The most other calls that its instance served at the same time.
+    pub(crate) others: u32,
 }
 
 impl Ending {
@@ -132,11 +134,11 @@ pub(crate) fn conclude(
     log.platform(&meter::end_line(id));
     log.platform(&meter::report_line(&record));
     log.journal_record(record.clone());
-    Done { outcome, record, tail: log.end() }
+    Done { outcome, record, tail: log.end_of(id) }
 }
 
 fn record(call: &Call, started: Stamp, ending: &Ending, facts: &Facts<'_>) -> InvocationRecord {
-    let Facts { version, tag, source, phases, usage } = facts;
+    let Facts { version, tag, source, phases, usage, others } = facts;
     let (rung, reason) = match source {
         Source::Idle => (Rung::Idle, "idle instance"),
         Source::Spare => (Rung::Idle, "spare instance"),
@@ -155,7 +157,10 @@ fn record(call: &Call, started: Stamp, ending: &Ending, facts: &Facts<'_>) -> In
         outcome: ending.outcome(),
         error_type: ending.error_type(),
         rung,
-        reason: reason.into(),
+        reason: match others {
+            0 => reason.into(),
+            others => format!("{reason}, its processor time divided among up to {} calls", others + 1),
+        },
         phases: *phases,
         usage: *usage,
         memory_mb: version.memory_mb,

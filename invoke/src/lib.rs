@@ -9,6 +9,7 @@ mod admission;
 mod alive;
 mod answer;
 mod assign;
+mod crowd;
 mod date;
 mod deal;
 mod engine;

@@ -27,7 +27,15 @@ pub(crate) struct Log {
     /// Bytes that may still be written before the next call begins or this one ends.
     left_bytes: usize,
     dropped_bytes: usize,
-    tail: Option<Vec<u8>>,
+    tails: Vec<Tail>,
+}
+
+/// The last bytes that a caller asked for.
+#[derive(Debug)]
+struct Tail {
+    /// Only lines that name this call, where the instance serves several; `None`: all lines.
+    of: Option<String>,
+    bytes: Vec<u8>,
 }
 
 /// A line that has not ended yet.
@@ -42,7 +50,7 @@ impl Log {
     pub(crate) fn new(journal: Arc<dyn Journal>, world: World, group: String, stream: String) -> Self {
         let (stdout, stderr) = (Line::default(), Line::default());
         // The tail is on during init: the call that has waited for it gets its last words.
-        let tail = Some(Vec::new());
+        let tails = vec![Tail { of: None, bytes: Vec::new() }];
         Self {
             journal,
             world,
@@ -52,22 +60,41 @@ impl Log {
             stderr,
             left_bytes: CALL_MAX_BYTES,
             dropped_bytes: 0,
-            tail,
+            tails,
         }
     }
 
     /// A call begins. `keep_tail`: what is in the tail is the init that the call waited for.
     pub(crate) fn begin(&mut self, tail: bool, keep_tail: bool) {
         self.close_span();
-        self.tail = match self.tail.take() {
-            Some(kept) if tail && keep_tail => Some(kept),
-            _ => tail.then(Vec::new),
-        };
+        let kept = self.tails.pop();
+        if tail {
+            let bytes = kept.filter(|_| keep_tail).map(|kept| kept.bytes).unwrap_or_default();
+            self.tails.push(Tail { of: None, bytes });
+        }
+    }
+
+    /// A call begins beside others. Nobody can tell whose a line is that does not name its call, so its tail has those
+    /// lines that name it; and the init that it waited for, if `keep_tail`.
+    pub(crate) fn begin_among(&mut self, id: &str, tail: bool, keep_tail: bool) {
+        self.reopen();
+        let init = self.tails.iter().position(|tail| tail.of.is_none());
+        let init = init.map(|index| self.tails.swap_remove(index).bytes);
+        if tail {
+            let bytes = init.filter(|_| keep_tail).unwrap_or_default();
+            self.tails.push(Tail { of: Some(id.into()), bytes });
+        }
+    }
+
+    /// A call that is not told about ends.
+    pub(crate) fn end(&mut self) {
+        self.tails.pop();
     }
 
     /// A call ends. Returns its tail.
-    pub(crate) fn end(&mut self) -> Option<Vec<u8>> {
-        self.tail.take()
+    pub(crate) fn end_of(&mut self, id: &str) -> Option<Vec<u8>> {
+        let index = self.tails.iter().position(|tail| tail.of.as_ref().is_none_or(|of| of == id))?;
+        Some(self.tails.swap_remove(index).bytes)
     }
 
     /// Writes unfinished lines and the marker of what was dropped, and opens a new allowance.
@@ -78,6 +105,11 @@ impl Log {
                 self.write_counted(self.world.now().0, line);
             }
         }
+        self.reopen();
+    }
+
+    /// Writes the marker of what was dropped, and opens a new allowance.
+    fn reopen(&mut self) {
         if self.dropped_bytes > 0 {
             let dropped = self.dropped_bytes;
             self.platform(&format!(
@@ -155,13 +187,24 @@ impl Log {
 
     fn write(&mut self, stamp_us: u64, message: &[u8]) {
         self.journal.line(&self.group, &self.stream, stamp_us, message);
-        if let Some(tail) = &mut self.tail {
-            let start = message.len().saturating_sub(TAIL_BYTES);
-            tail.extend_from_slice(&message[start..]);
-            tail.push(b'\n');
-            let over = tail.len().saturating_sub(TAIL_BYTES);
-            tail.drain(..over);
+        for tail in &mut self.tails {
+            tail.take(message);
         }
+    }
+}
+
+impl Tail {
+    fn take(&mut self, message: &[u8]) {
+        if let Some(of) = &self.of
+            && !String::from_utf8_lossy(message).contains(of)
+        {
+            return;
+        }
+        let start = message.len().saturating_sub(TAIL_BYTES);
+        self.bytes.extend_from_slice(&message[start..]);
+        self.bytes.push(b'\n');
+        let over = self.bytes.len().saturating_sub(TAIL_BYTES);
+        self.bytes.drain(..over);
     }
 }
 
@@ -226,7 +269,7 @@ mod tests {
             "{:?}",
             written.last()
         );
-        assert_eq!(log.end().unwrap().len(), TAIL_BYTES);
+        assert_eq!(log.end_of("1").unwrap().len(), TAIL_BYTES);
         log.printed(Pipe::Stdout, b"the next one writes again\n");
         assert_eq!(lines(&kept).last().unwrap(), "the next one writes again");
     }
@@ -262,20 +305,35 @@ mod tests {
     }
 
     #[test]
+    fn a_tail_among_others_holds_what_names_its_call() {
+        let (mut log, _) = log();
+        log.printed(Pipe::Stdout, b"init\n");
+        log.begin_among("a", true, true);
+        log.begin_among("b", true, false);
+        log.record(0, b"a: one");
+        log.record(0, b"b: two");
+        log.printed(Pipe::Stdout, b"whose?\n");
+        assert_eq!(log.end_of("b").as_deref(), Some(&b"b: two\n"[..]));
+        log.record(0, b"a: three");
+        assert_eq!(log.end_of("a").as_deref(), Some(&b"init\na: one\na: three\n"[..]));
+        assert_eq!(log.end_of("a"), None);
+    }
+
+    #[test]
     fn a_tail_holds_its_call_only() {
         let (mut log, _) = log();
         log.printed(Pipe::Stdout, b"init\n");
         log.begin(true, true);
         log.printed(Pipe::Stdout, b"first\n");
         log.close_span();
-        assert_eq!(log.end().as_deref(), Some(&b"init\nfirst\n"[..]));
+        assert_eq!(log.end_of("1").as_deref(), Some(&b"init\nfirst\n"[..]));
         log.printed(Pipe::Stdout, b"late, and unfinis");
         log.begin(true, false);
         log.printed(Pipe::Stdout, b"second\n");
         log.close_span();
-        assert_eq!(log.end().as_deref(), Some(&b"second\n"[..]));
+        assert_eq!(log.end_of("1").as_deref(), Some(&b"second\n"[..]));
         log.begin(false, false);
         log.printed(Pipe::Stdout, b"third\n");
-        assert_eq!(log.end(), None);
+        assert_eq!(log.end_of("1"), None);
     }
 }

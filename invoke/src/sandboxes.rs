@@ -72,18 +72,24 @@ impl Sandboxes {
             (Some(endpoint), 1..) => sandbox.listeners.pop().map(|listener| (endpoint.attach)(listener, tag)),
             _ => None,
         };
-        assemble(sandbox, protocol, guard).map_err(|error| StartError::Sandbox(error.to_string()))
+        assemble(sandbox, protocol, version.instance_concurrency, guard)
+            .map_err(|error| StartError::Sandbox(error.to_string()))
     }
 }
 
-fn assemble(mut sandbox: Sandbox, protocol: Protocol, guard: Option<Guard>) -> std::io::Result<Started> {
+fn assemble(
+    mut sandbox: Sandbox,
+    protocol: Protocol,
+    at_once: u32,
+    guard: Option<Guard>,
+) -> std::io::Result<Started> {
     let missing = |what| std::io::Error::other(format!("the sandbox came without its {what}"));
     let voice = match protocol {
         Protocol::Framed => {
-            Channel::framed(sandbox.control.take().ok_or_else(|| missing("control socket"))?)?
+            Channel::framed(sandbox.control.take().ok_or_else(|| missing("control socket"))?, at_once)?
         }
         Protocol::RuntimeApi => {
-            Channel::runtime_api(sandbox.listeners.pop().ok_or_else(|| missing("listener"))?)?
+            Channel::runtime_api(sandbox.listeners.pop().ok_or_else(|| missing("listener"))?, at_once)?
         }
     };
     let (stdout, stderr) = (sandbox.stdout.try_clone()?, sandbox.stderr.try_clone()?);

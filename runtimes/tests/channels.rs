@@ -55,7 +55,7 @@ fn answer(kind: u8, id: &str, body: &str) -> Vec<u8> {
 
 fn framed() -> (Channel, UnixStream) {
     let (ours, theirs) = UnixStream::pair().unwrap();
-    (Channel::framed(ours).unwrap(), theirs)
+    (Channel::framed(ours, 1).unwrap(), theirs)
 }
 
 fn write(stream: &UnixStream, bytes: &[u8]) {
@@ -167,7 +167,7 @@ async fn an_instance_that_only_writes_does_not_block_a_large_event() {
 fn runtime_api() -> (Channel, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    (Channel::runtime_api(listener).unwrap(), address)
+    (Channel::runtime_api(listener, 1).unwrap(), address)
 }
 
 /// Sends raw bytes on a connection of its own; status and body of the reply.

@@ -190,8 +190,8 @@ async fn start(launcher: &Launcher, plan: StartPlan, name: &str) -> (Sandbox, Ch
     };
     let mut sandbox = launcher.create(spec).await.unwrap();
     let channel = match plan.protocol {
-        Protocol::Framed => Channel::framed(sandbox.control.take().unwrap()),
-        Protocol::RuntimeApi => Channel::runtime_api(sandbox.listeners.remove(0)),
+        Protocol::Framed => Channel::framed(sandbox.control.take().unwrap(), 1),
+        Protocol::RuntimeApi => Channel::runtime_api(sandbox.listeners.remove(0), 1),
     };
     (sandbox, channel.unwrap())
 }

@@ -10,7 +10,7 @@ use sandbox::Exit;
 use std::collections::{BTreeMap, VecDeque};
 use std::io::PipeWriter;
 use std::io::Write;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -50,6 +50,8 @@ pub struct Nursery {
     pub made: AtomicUsize,
     pub alive: Arc<AtomicUsize>,
     pub most_alive: AtomicUsize,
+    /// Microseconds of processor time that all instances have used.
+    pub used: Arc<AtomicU64>,
 }
 
 /// An engine over fake instances.
@@ -69,6 +71,7 @@ impl Stage {
             made: AtomicUsize::new(0),
             alive: Arc::default(),
             most_alive: AtomicUsize::new(0),
+            used: Arc::default(),
         });
         let book = Arc::new(Book::default());
         let (start, journal) = (nursery.clone(), book.clone());
@@ -133,7 +136,7 @@ pub fn version(function: &str, revision: &str) -> Version {
     }
 }
 
-/// A call whose payload is a script: steps split by spaces. See [`Fake::next`].
+/// A call whose payload is a script: steps split by spaces. See [`Fake::act`].
 pub fn call(id: impl Into<String>, script: &str) -> Call {
     Call { request_id: id.into(), payload: script.into(), caller: "*".into(), ..Call::default() }
 }
@@ -161,16 +164,15 @@ impl Start for Nursery {
             let ((out, to_out), (err, to_err)) = (std::io::pipe().unwrap(), std::io::pipe().unwrap());
             let mut fake = Fake {
                 world: self.world.clone(),
-                steps: VecDeque::new(),
-                id: String::new(),
+                lanes: Vec::new(),
                 deaf: false,
-                wake: self.world.moment(),
                 exit: exit.clone(),
                 stdout: to_out,
                 stderr: to_err,
             };
             fake.be_born(&birth);
-            let cell = Arc::new(FakeCell { exit, exited, alive: self.alive.clone() });
+            let used = self.used.clone();
+            let cell = Arc::new(FakeCell { exit, exited, alive: self.alive.clone(), used });
             Ok(Started { voice: Box::new(fake), output: Output::new(out.into(), err.into()).unwrap(), cell })
         })
     }
@@ -180,6 +182,7 @@ struct FakeCell {
     exit: Arc<watch::Sender<Option<Exit>>>,
     exited: watch::Receiver<Option<Exit>>,
     alive: Arc<AtomicUsize>,
+    used: Arc<AtomicU64>,
 }
 
 impl Drop for FakeCell {
@@ -189,8 +192,10 @@ impl Drop for FakeCell {
 }
 
 impl Cell for FakeCell {
+    /// Whoever looks finds that it has used more.
     fn usage(&self) -> Usage {
-        Usage { user_us: 1000, system_us: 500, peak_bytes: 1 << 20 }
+        let user_us = self.used.fetch_add(101, Ordering::SeqCst) + 101;
+        Usage { user_us, system_us: 500, peak_bytes: 1 << 20 }
     }
 
     fn oom_killed(&self) -> bool {
@@ -215,47 +220,71 @@ impl Cell for FakeCell {
     }
 }
 
-/// A fake runtime: a queue of steps.
+/// A fake runtime: for each call, what it still does.
 struct Fake {
     world: World,
-    /// Each with the call that it belongs to.
-    steps: VecDeque<(String, String)>,
-    id: String,
+    lanes: Vec<Lane>,
     deaf: bool,
-    wake: Moment,
     exit: Arc<watch::Sender<Option<Exit>>>,
     stdout: PipeWriter,
     stderr: PipeWriter,
 }
 
+/// The steps of one call, or of the init.
+struct Lane {
+    id: String,
+    steps: VecDeque<String>,
+    wake: Moment,
+}
+
 impl Fake {
     fn be_born(&mut self, birth: &Birth) {
         match birth {
-            Birth::Well { init_ms, .. } => self.script(&format!("sleep:{init_ms} ready")),
-            Birth::InitError(kind) => self.script(&format!("print:loading initerror:{kind}")),
-            Birth::ExitInInit(Exit::Code(code)) => self.script(&format!("exit:{code}")),
-            Birth::ExitInInit(Exit::Signal(signal)) => self.script(&format!("signal:{signal}")),
+            Birth::Well { init_ms, .. } => self.script("", &format!("sleep:{init_ms} ready")),
+            Birth::InitError(kind) => self.script("", &format!("print:loading initerror:{kind}")),
+            Birth::ExitInInit(Exit::Code(code)) => self.script("", &format!("exit:{code}")),
+            Birth::ExitInInit(Exit::Signal(signal)) => self.script("", &format!("signal:{signal}")),
             Birth::Deaf => {
                 self.deaf = true;
-                self.script("ready");
+                self.script("", "ready");
             }
             Birth::NoSandbox | Birth::NoRuntime => {}
         }
     }
 
-    fn script(&mut self, script: &str) {
-        let id = &self.id;
-        self.steps.extend(script.split_whitespace().map(|step| (id.clone(), step.into())));
+    fn script(&mut self, id: &str, script: &str) {
+        let steps = script.split_whitespace().map(Into::into).collect();
+        self.lanes.push(Lane { id: id.into(), steps, wake: self.world.moment() });
     }
 
-    /// Does one step. `sleep:MS`, `print:TEXT`, `warn:TEXT`, `answer:TEXT`, `answer-as:ID`, `raise:TYPE`, `exit:CODE`,
-    /// `signal:N`, `garbage`, `hang`, `big`, `ready`, `initerror:TYPE`.
+    /// Does the next step that can be done now; `Err`: how long there is none.
+    fn step(&mut self) -> Result<Option<Event>, Duration> {
+        let now = self.world.moment();
+        self.lanes.retain(|lane| !lane.steps.is_empty());
+        let ready = |lane: &&mut Lane| lane.wake <= now && lane.steps[0] != "hang";
+        let Some(lane) = self.lanes.iter_mut().find(ready) else {
+            let wakes = self.lanes.iter().filter(|lane| lane.steps[0] != "hang").map(|lane| lane.wake);
+            return Err(wakes.min().map_or(Duration::from_secs(1 << 30), |wake| wake - now));
+        };
+        let (id, step) = (lane.id.clone(), lane.steps.pop_front().expect("it is not empty"));
+        if let Some(ms) = step.strip_prefix("sleep:") {
+            lane.wake = now + Duration::from_millis(ms.parse().unwrap());
+            return Ok(None);
+        }
+        Ok(self.act(id, &step))
+    }
+
+    /// Does one step. `sleep:MS`, `print:TEXT`, `warn:TEXT`, `log:TEXT`, `answer:TEXT`, `answer-as:ID`, `raise:TYPE`,
+    /// `exit:CODE`, `signal:N`, `garbage`, `hang`, `big`, `ready`, `initerror:TYPE`.
     fn act(&mut self, id: String, step: &str) -> Option<Event> {
         let (verb, what) = step.split_once(':').unwrap_or((step, ""));
         let error = |kind: &str| Bytes::from(format!(r#"{{"errorMessage":"m","errorType":"{kind}"}}"#));
         match verb {
             "print" => writeln!(self.stdout, "{what}").map(|()| None).unwrap(),
             "warn" => writeln!(self.stderr, "{what}").map(|()| None).unwrap(),
+            "log" => {
+                Some(Event::Log { stamp_us: self.world.now().0, message: format!("{id} {what}").into() })
+            }
             "answer" => Some(Event::Response { id, body: Bytes::copy_from_slice(what.as_bytes()) }),
             "answer-as" => Some(Event::Response { id: what.into(), body: Bytes::from_static(b"stolen") }),
             "big" => Some(Event::Response { id, body: Bytes::from(vec![b'x'; 7 << 20]) }),
@@ -285,8 +314,7 @@ impl Voice for Fake {
             if self.exit.borrow().is_some() {
                 return Err(ChannelError::Closed);
             }
-            self.id.clone_from(&call.request_id);
-            self.script(std::str::from_utf8(&call.payload).unwrap());
+            self.script(&call.request_id, std::str::from_utf8(&call.payload).unwrap());
             Ok(())
         })
     }
@@ -302,23 +330,20 @@ impl Voice for Fake {
     fn next(&mut self) -> BoxFuture<'_, Event> {
         Box::pin(async move {
             loop {
-                let now = self.world.moment();
-                if now < self.wake {
-                    self.world.sleep(self.wake - now).await;
-                }
-                let Some((id, step)) = self.steps.front().cloned() else {
-                    let mut exited = self.exit.subscribe();
-                    let _ = exited.wait_for(Option::is_some).await;
+                if !self.lanes.is_empty() && self.exit.borrow().is_some() {
                     return Event::Closed;
-                };
-                if step == "hang" {
-                    std::future::pending::<()>().await;
                 }
-                self.steps.pop_front();
-                if let Some(ms) = step.strip_prefix("sleep:") {
-                    self.wake = self.world.moment() + Duration::from_millis(ms.parse().unwrap());
-                } else if let Some(event) = self.act(id, &step) {
-                    return event;
+                match self.step() {
+                    Ok(Some(event)) => return event,
+                    Ok(None) => {}
+                    Err(pause) => {
+                        let mut exited = self.exit.subscribe();
+                        tokio::select! {
+                            biased;
+                            _ = exited.wait_for(Option::is_some) => return Event::Closed,
+                            () = self.world.sleep(pause) => {}
+                        }
+                    }
                 }
             }
         })

@@ -24,40 +24,46 @@ pub struct Framed {
     large: bool,
     hung_up: bool,
     phase: Phase,
+    /// The calls that it works on.
+    running: Vec<String>,
+    /// How many it may work on at once.
+    most: usize,
 }
 
 #[derive(Debug, PartialEq, Eq)]
 enum Phase {
     /// The code is being loaded.
     Loading,
-    /// Ready for a call.
-    Idle,
-    /// Works on the call with this id.
-    Busy(String),
-    /// Nothing can be sent any more: it said goodbye, broke the protocol, or a write was cut short.
+    /// Serves calls.
+    Open,
+    /// Nothing can be sent any more: it said goodbye, broke the protocol, or a write was cut short. Calls that it
+    /// works on may still be answered.
     Over,
 }
 
 impl Framed {
-    pub(super) fn new(control: std::os::unix::net::UnixStream) -> std::io::Result<Self> {
+    pub(super) fn new(control: std::os::unix::net::UnixStream, most: usize) -> std::io::Result<Self> {
         control.set_nonblocking(true)?;
         let stream = Receiver::from_owned_fd_unchecked(OwnedFd::from(control))?;
-        Ok(Self { stream, input: BytesMut::new(), large: false, hung_up: false, phase: Phase::Loading })
+        let (input, running) = (BytesMut::new(), Vec::with_capacity(1));
+        Ok(Self { stream, input, large: false, hung_up: false, phase: Phase::Loading, running, most })
     }
 
     pub(super) fn is_idle(&self) -> bool {
-        self.phase == Phase::Idle && !self.hung_up
+        self.phase == Phase::Open && self.running.len() < self.most && !self.hung_up
     }
 
     pub(super) async fn send(&mut self, call: &Call, deadline_ms: u64) -> Result<(), ChannelError> {
         match self.phase {
-            Phase::Idle if !self.hung_up => {}
-            Phase::Loading | Phase::Busy(_) => return Err(ChannelError::Busy),
-            Phase::Idle | Phase::Over => return Err(ChannelError::Closed),
+            Phase::Open if self.hung_up => return Err(ChannelError::Closed),
+            Phase::Open if self.running.len() < self.most => {}
+            Phase::Loading | Phase::Open => return Err(ChannelError::Busy),
+            Phase::Over => return Err(ChannelError::Closed),
         }
         self.phase = Phase::Over;
         self.write(&frame::invoke_head(call, deadline_ms), &call.payload).await?;
-        self.phase = Phase::Busy(call.request_id.clone());
+        self.phase = Phase::Open;
+        self.running.push(call.request_id.clone());
         Ok(())
     }
 
@@ -137,54 +143,54 @@ impl Framed {
 
     /// Whether the frame may come now, and what it means.
     fn accept(&mut self, frame: Frame) -> Event {
-        let current = |id: &str| matches!(&self.phase, Phase::Busy(now) if now == id);
         match frame {
             Frame::Log { stamp_us, message } => Event::Log { stamp_us, message },
             Frame::Ready if self.phase == Phase::Loading => {
-                self.phase = Phase::Idle;
+                self.phase = Phase::Open;
                 Event::Ready
             }
             Frame::InitError(json) if self.phase == Phase::Loading => {
                 self.phase = Phase::Over;
                 Event::InitError(json)
             }
-            Frame::Response { id, body } if current(&id) => {
-                self.phase = Phase::Idle;
-                Event::Response { id, body }
-            }
-            Frame::Error { id, json } if current(&id) => {
-                self.phase = Phase::Idle;
-                Event::Error { id, json }
-            }
-            Frame::LastError { id, json } if current(&id) => {
+            Frame::Response { id, body } if self.ends(&id) => Event::Response { id, body },
+            Frame::Error { id, json } if self.ends(&id) => Event::Error { id, json },
+            Frame::LastError { id, json } if self.ends(&id) => {
                 self.phase = Phase::Over;
                 Event::Error { id, json }
             }
-            other => self.violation(unexpected(&other, &self.phase)),
+            other => self.violation(self.unexpected(&other)),
         }
+    }
+
+    /// Whether it works on the call, which is over then.
+    fn ends(&mut self, id: &str) -> bool {
+        let found = self.running.iter().position(|running| running == id);
+        found.map(|index| self.running.swap_remove(index)).is_some()
     }
 
     fn violation(&mut self, problem: String) -> Event {
         self.phase = Phase::Over;
         self.hung_up = true;
         self.input.clear();
+        self.running.clear();
         Event::Violation(problem)
     }
-}
 
-fn unexpected(frame: &Frame, phase: &Phase) -> String {
-    let said = match frame {
-        Frame::Ready => "ready".to_owned(),
-        Frame::InitError(_) => "an init error".to_owned(),
-        Frame::Response { id, .. } => format!("a response to {id:?}"),
-        Frame::Error { id, .. } | Frame::LastError { id, .. } => format!("an error for {id:?}"),
-        Frame::Log { .. } => "a log record".to_owned(),
-    };
-    let doing = match phase {
-        Phase::Loading => "loading its code".to_owned(),
-        Phase::Idle => "idle".to_owned(),
-        Phase::Busy(id) => format!("busy with {id:?}"),
-        Phase::Over => "over".to_owned(),
-    };
-    format!("{said} from an instance that is {doing}")
+    fn unexpected(&self, frame: &Frame) -> String {
+        let said = match frame {
+            Frame::Ready => "ready".to_owned(),
+            Frame::InitError(_) => "an init error".to_owned(),
+            Frame::Response { id, .. } => format!("a response to {id:?}"),
+            Frame::Error { id, .. } | Frame::LastError { id, .. } => format!("an error for {id:?}"),
+            Frame::Log { .. } => "a log record".to_owned(),
+        };
+        let doing = match self.phase {
+            Phase::Loading => "loading its code".to_owned(),
+            Phase::Open if self.running.is_empty() => "idle".to_owned(),
+            Phase::Open => format!("busy with {:?}", self.running.join(", ")),
+            Phase::Over => "over".to_owned(),
+        };
+        format!("{said} from an instance that is {doing}")
+    }
 }

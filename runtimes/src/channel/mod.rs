@@ -50,7 +50,7 @@ pub enum ChannelError {
     /// The instance has hung up or has said that it will.
     #[error("the instance has closed its channel")]
     Closed,
-    /// It has not answered the call before this one, or is not ready yet.
+    /// It works on as many calls as it may, or is not ready yet.
     #[error("the instance is not waiting for a call")]
     Busy,
     /// The operating system refused.
@@ -58,7 +58,7 @@ pub enum ChannelError {
     Io(#[from] std::io::Error),
 }
 
-/// One instance's channel. An answer to any call but the current one never becomes an event.
+/// One instance's channel. An answer to any call but those that it works on never becomes an event.
 #[derive(Debug)]
 pub enum Channel {
     /// Frames on a socket pair.
@@ -68,14 +68,15 @@ pub enum Channel {
 }
 
 impl Channel {
-    /// Frames over the server's end of the control socket. Needs a tokio runtime.
-    pub fn framed(control: std::os::unix::net::UnixStream) -> std::io::Result<Self> {
-        Framed::new(control).map(Self::Framed)
+    /// Frames over the server's end of the control socket, with at most `most` calls at once. Needs a tokio runtime.
+    pub fn framed(control: std::os::unix::net::UnixStream, most: u32) -> std::io::Result<Self> {
+        Framed::new(control, at_once(most)).map(Self::Framed)
     }
 
-    /// Serves the HTTP Runtime API on a listener inside the sandbox. Needs a tokio runtime.
-    pub fn runtime_api(listener: std::net::TcpListener) -> std::io::Result<Self> {
-        RuntimeApi::new(listener).map(Self::RuntimeApi)
+    /// Serves the HTTP Runtime API on a listener inside the sandbox, with at most `most` calls at once. Needs a tokio
+    /// runtime.
+    pub fn runtime_api(listener: std::net::TcpListener, most: u32) -> std::io::Result<Self> {
+        RuntimeApi::new(listener, at_once(most)).map(Self::RuntimeApi)
     }
 
     /// Hands over a call to an instance that is ready. `deadline_ms`: milliseconds since 1970 UTC.
@@ -95,7 +96,7 @@ impl Channel {
         }
     }
 
-    /// Whether the instance waits for a call, as far as is known without asking it.
+    /// Whether the instance waits for a call, or for one more, as far as is known without asking it.
     pub fn is_idle(&self) -> bool {
         match self {
             Self::Framed(framed) => framed.is_idle(),
@@ -103,13 +104,17 @@ impl Channel {
         }
     }
 
-    /// Whether the instance may have begun the call that was sent last. If it ends before, the call can go elsewhere.
+    /// Whether the instance may have begun the calls that were sent. If it ends before, the call can go elsewhere.
     pub fn has_taken(&self) -> bool {
         match self {
             Self::Framed(_) => true,
             Self::RuntimeApi(api) => api.has_taken(),
         }
     }
+}
+
+fn at_once(most: u32) -> usize {
+    usize::try_from(most.max(1)).unwrap_or(usize::MAX)
 }
 
 /// The error for an answer of more than 6 MiB, as AWS words it.

@@ -71,6 +71,8 @@ fn reserved(
     ];
     let endpoint = facts.endpoint_port.map(|port| format!("http://127.0.0.1:{port}"));
     env.extend(endpoint.as_deref().map(|url| ("AWS_ENDPOINT_URL", url)));
+    let at_once = (version.instance_concurrency > 1).then(|| version.instance_concurrency.to_string());
+    env.extend(at_once.as_deref().map(|most| ("AWS_LAMBDA_MAX_CONCURRENCY", most)));
     let language = language_variables(version);
     env.extend(language.iter().map(|(name, value)| (*name, value.as_str())));
     env.into_iter().map(|(name, value)| (name.into(), value.into())).collect()

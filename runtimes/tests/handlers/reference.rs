@@ -26,7 +26,7 @@ impl Subject for Reference {
                 case.env.iter().find(|(given, _)| given == name).map(|(_, given)| format!(":{given}"));
             command.env(name, format!("{value}{}", given.unwrap_or_default()));
         }
-        (command.spawn().unwrap(), Channel::runtime_api(listener).unwrap())
+        (command.spawn().unwrap(), Channel::runtime_api(listener, 1).unwrap())
     }
 }
 

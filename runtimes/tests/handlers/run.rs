@@ -45,7 +45,7 @@ pub fn framed(argv: &[&str], case: &Case, task: &Path) -> (Child, Channel) {
     command.args(["-c", r#"exec "$@" 3<&0 0</dev/null"#, "sh"]).args(argv);
     environment(&mut command, case, task);
     let child = command.stdin(Stdio::from(OwnedFd::from(theirs))).spawn().unwrap();
-    (child, Channel::framed(ours).unwrap())
+    (child, Channel::framed(ours, 1).unwrap())
 }
 
 /// Writes the case's files and runs it.

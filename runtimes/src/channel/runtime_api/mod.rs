@@ -3,12 +3,14 @@
 
 mod body;
 mod conversation;
+mod desk;
 mod reply;
 
 use super::{ChannelError, Event, answer_too_large};
 use body::Posted;
 use bytes::Bytes;
-use conversation::{Asked, Conversation, Refusal, State};
+use conversation::{Asked, Refusal, State};
+use desk::Talk;
 use http::{HeaderValue, Method, Request};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -39,18 +41,20 @@ pub struct RuntimeApi {
 
 #[derive(Debug)]
 struct Shared {
-    conversation: Mutex<Conversation>,
+    conversation: Mutex<Talk>,
+    most: usize,
     offered: Notify,
     events: mpsc::Sender<Event>,
 }
 
 impl RuntimeApi {
-    pub(super) fn new(listener: std::net::TcpListener) -> std::io::Result<Self> {
+    pub(super) fn new(listener: std::net::TcpListener, most: usize) -> std::io::Result<Self> {
         listener.set_nonblocking(true)?;
         let listener = TcpListener::from_std(listener)?;
-        let (sender, events) = mpsc::channel(MAX_EVENTS);
+        let (sender, events) = mpsc::channel(MAX_EVENTS + most);
         let shared = Arc::new(Shared {
-            conversation: Mutex::new(Conversation::new()),
+            conversation: Mutex::new(Talk::new(most)),
+            most,
             offered: Notify::new(),
             events: sender,
         });
@@ -67,7 +71,11 @@ impl RuntimeApi {
             return Err(ChannelError::Busy);
         }
         drop(conversation);
-        self.shared.offered.notify_waiters();
+        if self.shared.most > 1 {
+            self.shared.offered.notify_one();
+        } else {
+            self.shared.offered.notify_waiters();
+        }
         Ok(())
     }
 
@@ -93,7 +101,7 @@ impl Drop for RuntimeApi {
 /// Owns every connection: when it is aborted, they end.
 async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     let mut connections = JoinSet::new();
-    let free = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let free = Arc::new(Semaphore::new(MAX_CONNECTIONS + 2 * shared.most));
     loop {
         let Ok(permit) = Arc::clone(&free).acquire_owned().await else { return };
         let stream = tokio::select! {
@@ -124,7 +132,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
 }
 
 impl Shared {
-    fn conversation(&self) -> MutexGuard<'_, Conversation> {
+    fn conversation(&self) -> MutexGuard<'_, Talk> {
         self.conversation.lock().expect("no holder of this lock can panic")
     }
 
@@ -231,7 +239,7 @@ impl<'a> Answering<'a> {
 
 impl Drop for Answering<'_> {
     fn drop(&mut self) {
-        self.shared.conversation().end_answer();
+        self.shared.conversation().end_answer(self.id);
         let id = self.id.to_owned();
         self.shared.tell(match self.outcome.clone() {
             Ok(body) => Event::Response { id, body },
