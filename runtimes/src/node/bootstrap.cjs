@@ -1,7 +1,8 @@
 // Loads one Node.js handler and serves calls over the framed socket on descriptor 3.
 //
 // The socket is read in blocking mode: an instance without work uses no processor, and everything that a handler left
-// behind stands still until the next call. Frames are [u32 LE length][u8 kind][payload]; `runtimes/src/frame.rs` is
+// behind stands still until the next call. Where the function asks for several calls at once (AWS_LAMBDA_MAX_CONCURRENCY)
+// the event loop reads it, and calls are told apart by what they wait for. Frames are [u32 LE length][u8 kind][payload]; `runtimes/src/frame.rs` is
 // the other end. What a handler sees follows AWS's client for Node.js (`aws-lambda-ric` 3), the reference in the tests.
 'use strict'
 
@@ -22,6 +23,7 @@ const EMPTY = Buffer.alloc(0)
 const chunk = Buffer.alloc(READ_BYTES)
 const outgoing = Buffer.alloc(READ_BYTES)
 let input = EMPTY
+let stream // the channel, where several calls are served at once
 
 // Ends the process quietly when the platform has hung up.
 function unlessHungUp(action) {
@@ -64,6 +66,10 @@ function send(kind, ...parts) {
   head.writeUInt32LE(length, 0)
   head[4] = kind
   const whole = [head, ...parts]
+  if (stream) {
+    stream.write(Buffer.concat(whole))
+    return
+  }
   unlessHungUp(() => {
     let done = fs.writevSync(CHANNEL_FD, whole)
     if (done === length + 5) return
@@ -79,7 +85,7 @@ function log(date, text) {
 }
 
 function answer(kind, id, text) {
-  if (3 * (id.length + text.length) + 6 > outgoing.length) {
+  if (stream || 3 * (id.length + text.length) + 6 > outgoing.length) {
     const name = Buffer.from(id)
     send(kind, Buffer.from([name.length]), name, Buffer.from(text, 'utf8'))
     return
@@ -163,13 +169,14 @@ const JSON_LOGS = process.env.AWS_LAMBDA_LOG_FORMAT?.toUpperCase() === 'JSON'
 const LEVELS = ['TRACE', 'DEBUG', 'INFO', 'WARN', 'ERROR', 'FATAL']
 let requestId
 let tenantId
+let whose = () => requestId
 
 function textLine(date, level, params) {
-  return `${date.toISOString()}\t${requestId}\t${level}\t${format(...params)}`
+  return `${date.toISOString()}\t${whose()}\t${level}\t${format(...params)}`
 }
 
 function jsonLine(date, level, params) {
-  const line = { timestamp: date.toISOString(), level, requestId, tenantId: tenantId ?? undefined }
+  const line = { timestamp: date.toISOString(), level, requestId: whose(), tenantId: tenantId ?? undefined }
   if (params.length === 1) {
     try {
       return JSON.stringify({ ...line, message: params[0] }, inJson)
@@ -258,7 +265,7 @@ const SAME = {
   logStreamName: process.env.AWS_LAMBDA_LOG_STREAM_NAME,
 }
 
-const scheduleNext = () => setImmediate(serveOne)
+let scheduleNext = () => setImmediate(serveOne)
 
 // One call: its context, its callback, and the promise that it is answered at most once.
 class Invocation {
@@ -317,7 +324,7 @@ class Invocation {
   callback(error, result) {
     if (!this.answered) atEmptyLoop = () => {}
     if (error !== undefined && error !== null) this.fail(error)
-    else if (!this.waits || this.answered) this.respond(result)
+    else if (!this.waits || this.answered || stream) this.respond(result)
     else atEmptyLoop = () => setImmediate(() => this.respond(result))
   }
 
@@ -379,6 +386,52 @@ function serveOne() {
   new Invocation(header).run(event)
 }
 
+// Several calls at once. A rejection or an exception that nobody catches ends the process, as always, but only after
+// the other calls have ended, if it can be told whose it was.
+function serveTogether() {
+  const { AsyncLocalStorage } = require('node:async_hooks')
+  const { Socket } = require('node:net')
+  const calls = new AsyncLocalStorage()
+  const running = new Set()
+  let lastCode
+  const settle = () => {
+    for (const call of running) call.answered && running.delete(call)
+    if (lastCode !== undefined && running.size === 0) stream.end(() => process.exit(lastCode))
+  }
+  const failLast = (call, error) => {
+    if (!call.answered) answer(KIND.LAST_ERROR, call.header.id, JSON.stringify(describe(error)))
+    call.answered = true
+  }
+  stream = new Socket({ fd: CHANNEL_FD, readable: true, writable: true })
+  whose = () => calls.getStore()?.header.id
+  scheduleNext = settle
+  const begin = (frame) => {
+    const split = 9 + frame.readUInt32LE(5)
+    const call = new Invocation(JSON.parse(frame.toString('utf8', 9, split)))
+    running.add(call)
+    calls.run(call, () => call.run(frame.toString('utf8', split)))
+    atEmptyLoop = () => {}
+    reportLast = (error, code) => {
+      const mine = calls.getStore()
+      for (const call of mine ? [mine] : running) failLast(call, error)
+      lastCode = code
+      settle()
+    }
+  }
+  stream.on('data', (data) => {
+    input = input.length === 0 ? data : Buffer.concat([input, data])
+    while (input.length >= 5) {
+      const end = 5 + input.readUInt32LE(0)
+      if (input.length < end) break
+      const frame = input.subarray(0, end)
+      input = input.subarray(end)
+      begin(frame)
+    }
+  })
+  stream.on('end', () => process.exit(0))
+  stream.on('error', () => process.exit(0))
+}
+
 async function main() {
   patchConsole()
   process.on('beforeExit', () => atEmptyLoop())
@@ -403,8 +456,10 @@ async function main() {
     return
   }
   setImmediate(() => { // after the rejections that loading left behind
+    const together = Number(process.env.AWS_LAMBDA_MAX_CONCURRENCY) > 1
+    if (together) serveTogether()
     send(KIND.READY)
-    serveOne()
+    if (!together) serveOne()
   })
 }
 
