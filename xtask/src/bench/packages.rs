@@ -63,15 +63,16 @@ pub(crate) fn node_sdk(setting: &Setting) -> Result<Hello, String> {
     Ok(Hello { name: "node", script: setting.sources.join("bare.cjs"), folder })
 }
 
-/// A jar with the Java hello in a folder of its own. `serial` makes its bytes different from every other.
+/// A jar with the Java hello. `serial` makes its bytes different from every other.
 pub(crate) fn java_jar(scratch: &Path, classes: &Path, serial: &str) -> Result<PathBuf, String> {
     let folder = scratch.join("java").join(serial);
     write_files(&folder, &[("serial.txt", serial)])?;
     let mut jar = Command::new("jar");
-    jar.arg("--create").arg("--file").arg(folder.join("hello.jar"));
+    let path = folder.join("hello.jar");
+    jar.arg("--create").arg("--file").arg(&path);
     jar.arg("-C").arg(classes).arg("hello/Hello.class").arg("-C").arg(&folder).arg("serial.txt");
     run(jar)?;
-    Ok(folder)
+    Ok(path)
 }
 
 /// `component` with a custom section that holds `serial`: code never seen before that does the same.

@@ -73,7 +73,7 @@ impl Platform {
     /// Retires the function's instances and waits until they are gone. The next call starts on `rung` (`spawn`,
     /// `fork` or `spare`) at best; without one, on the best that there is.
     pub(crate) fn cold(&self, name: &str, rung: Option<&str>) -> Result<(), String> {
-        let query = rung.map(|rung| format!("?Rung={rung}")).unwrap_or_default();
+        let query = rung.map(|rung| format!("?NextRung={rung}")).unwrap_or_default();
         let path = format!("/_dayfly/v1/functions/{name}/instances{query}");
         let ask = Ask { method: "DELETE", path: &path, service: "dayfly", body: b"" };
         self.api(&ask)?;

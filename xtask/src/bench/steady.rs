@@ -4,11 +4,12 @@ use super::bare::Ended;
 use super::figure::{Bound, Row, median, ratio};
 use super::http::{get_request, split};
 use super::load::{self, Outcome};
-use super::platform::Platform;
+use super::platform::{Ask, Platform};
 use super::processes::Tree;
 use super::trace::arrivals::poisson;
 use super::{Setting, progress, write_files};
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
@@ -19,8 +20,8 @@ const WINDOW_S: u64 = 10;
 const QUICK_WINDOW_S: u64 = 5;
 const WINDOWS: usize = 3;
 const SEED: u64 = 0x0da7_f1e5;
-/// What asks for several calls at once in one instance.
-const SEVERAL: &[&str] = &["--instance-concurrency", "64"];
+/// Calls at once in one instance: what AWS gives Node on one processor.
+const CALLS_AT_ONCE: u32 = 64;
 const RECORDS: usize = 1000;
 const CPU: &str = "steady load, CPU per million invocations, against the same handler as a plain server";
 const FEWER: &str = "steady load, instances used with one call each, against instances used";
@@ -44,8 +45,7 @@ pub(crate) fn run(setting: &Setting) -> Result<Vec<Row>, String> {
     write_files(&folder, &[("handler.js", HANDLER), ("package.json", package)])?;
     let (server, direct) = plain_server(setting, &platform)?;
     let single = platform.deploy(&folder, "steady-single", &["--timeout", "30"])?;
-    let flags = [&["--timeout", "30"], SEVERAL].concat();
-    let several = platform.deploy(&folder, "steady", &flags);
+    let several = several(&platform, &folder);
     let doubt = several.as_ref().err().map(|why| format!("one call at a time in each instance: {why}"));
     let (name, url) = several.map_or(("steady-single", single.clone()), |url| ("steady", url));
     let windows = setting.count(WINDOWS, 1);
@@ -73,6 +73,22 @@ pub(crate) fn run(setting: &Setting) -> Result<Vec<Row>, String> {
     );
     let fewer = instances(setting, &platform, (name, &url), &single)?;
     Ok(vec![cpu.with_doubt(doubt.clone()), fewer.with_doubt(doubt)])
+}
+
+/// Deploys the handler so that each instance serves several calls at once; gives its URL.
+fn several(platform: &Platform, folder: &Path) -> Result<String, String> {
+    let url = platform.deploy(folder, "steady", &["--timeout", "30"])?;
+    let body = serde_json::json!({ "CapacityProviderConfig": { "LambdaManagedInstancesCapacityProviderConfig": {
+        "CapacityProviderArn": "arn:aws:lambda:us-east-1:000000000000:capacity-provider:dayfly",
+        "PerExecutionEnvironmentMaxConcurrency": CALLS_AT_ONCE,
+    } } });
+    platform.api(&Ask {
+        method: "PUT",
+        path: "/2015-03-31/functions/steady/configuration",
+        service: "lambda",
+        body: body.to_string().as_bytes(),
+    })?;
+    Ok(url)
 }
 
 /// CPU seconds of an invocation of `url`, by what the processes used over a window of load.

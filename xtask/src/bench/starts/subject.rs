@@ -78,10 +78,9 @@ impl Subject {
             )?);
         }
         let deploy = move |platform: &Platform| {
-            let folder = made.pop().ok_or("no jar is left that was never seen")?;
+            let jar = made.pop().ok_or("no jar is left that was never seen")?;
             let name = format!("start-java-{}", made.len());
-            let flags = ["--runtime", "java17", "--handler", "hello.Hello::handleRequest"];
-            let url = platform.deploy(&folder, &name, &flags)?;
+            let url = platform.deploy(&jar, &name, &["--handler", "hello.Hello::handleRequest"])?;
             Ok((name, open(&url)?))
         };
         Self::deployed_anew(platform, Box::new(deploy), Peer::Jvm { java, classes })
