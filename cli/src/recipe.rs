@@ -78,6 +78,7 @@ const LANGUAGES: &[(&str, Language)] = &[
     ("python", Language::Python),
     ("node", Language::Node),
     ("nodejs", Language::Node),
+    ("java", Language::Java),
     ("provided", Language::Provided),
 ];
 
@@ -108,6 +109,7 @@ pub fn recognise(path: &Path, wishes: &Wishes) -> Result<Recipe, Failure> {
     match wishes.runtime.as_ref().map(RuntimeWish::language) {
         Some(Language::Python) => python::recognise(path, wishes)?.ok_or_else(|| unknown(path)),
         Some(Language::Node) => node::recognise(path, wishes)?.ok_or_else(|| unknown(path)),
+        Some(Language::Java) => Err(unknown(path)),
         Some(Language::Provided) => compiled::recognise(path)?.ok_or_else(|| unknown(path)),
         None => first(path, wishes),
     }

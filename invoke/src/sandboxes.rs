@@ -64,6 +64,7 @@ impl Sandboxes {
             credentials: (self.credentials)(version, tag),
             place: self.place.clone(),
         };
+        self.runtimes.prepare(&self.launcher, &version.runtime);
         let plan = self.runtimes.plan(version, &facts).map_err(no_plan)?;
         let protocol = plan.protocol;
         let made = self.launcher.create(spec(version, tag, plan)).await;

@@ -42,12 +42,12 @@ pub struct Version {
     pub weight: u32,
 }
 
-/// A runtime identifier as AWS writes it, such as `python3.12`, `nodejs22.x` or `provided.al2023`.
+/// A runtime identifier as AWS writes it, such as `python3.12`, `nodejs22.x`, `java21` or `provided.al2023`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Runtime {
     /// The language the identifier stands for.
     pub language: Language,
-    /// Major and minor; Node has minor 0. `(0, 0)` for compiled programs.
+    /// Major and minor; Node and Java have minor 0. `(0, 0)` for compiled programs.
     pub version: (u16, u16),
     /// The identifier itself.
     pub identifier: String,
@@ -60,14 +60,21 @@ pub enum Language {
     Python,
     /// Node.js.
     Node,
+    /// A Java virtual machine, HotSpot.
+    Java,
     /// A program named `bootstrap` that speaks the HTTP Runtime API.
     Provided,
 }
 
 /// A runtime identifier that this platform does not run.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("runtime {0:?} is not served; use python3.9 or newer, nodejs18.x or newer, or provided.al2023")]
+#[error(
+    "runtime {0:?} is not served; use python3.9 or newer, nodejs18.x or newer, java17, java21, java25, or provided.al2023"
+)]
 pub struct UnknownRuntime(pub String);
+
+/// The versions of Java that AWS has runtimes for and our bootstrap runs on.
+const JAVA: [u16; 3] = [17, 21, 25];
 
 impl Runtime {
     /// Reads an identifier.
@@ -77,6 +84,9 @@ impl Runtime {
             (Language::Python, (3, rest.parse::<u16>().map_err(|_| unknown())?))
         } else if let Some(rest) = identifier.strip_prefix("nodejs").and_then(|r| r.strip_suffix(".x")) {
             (Language::Node, (rest.parse::<u16>().map_err(|_| unknown())?, 0))
+        } else if let Some(rest) = identifier.strip_prefix("java") {
+            let rest = rest.strip_suffix(".al2023").unwrap_or(rest);
+            (Language::Java, (rest.parse::<u16>().map_err(|_| unknown())?, 0))
         } else if matches!(identifier, "provided" | "provided.al2" | "provided.al2023") {
             (Language::Provided, (0, 0))
         } else {
@@ -85,6 +95,7 @@ impl Runtime {
         let served = match language {
             Language::Python => version.1 >= 9,
             Language::Node => version.0 >= 18,
+            Language::Java => JAVA.contains(&version.0),
             Language::Provided => true,
         };
         if served { Ok(Self { language, version, identifier: identifier.into() }) } else { Err(unknown()) }
@@ -100,8 +111,12 @@ mod tests {
         let check = |text: &str| Runtime::parse(text).map(|r| (r.language, r.version)).ok();
         assert_eq!(check("python3.12"), Some((Language::Python, (3, 12))));
         assert_eq!(check("nodejs22.x"), Some((Language::Node, (22, 0))));
+        assert_eq!(check("java21"), Some((Language::Java, (21, 0))));
+        assert_eq!(check("java17.al2023"), Some((Language::Java, (17, 0))));
         assert_eq!(check("provided.al2023"), Some((Language::Provided, (0, 0))));
-        for bad in ["python3.8", "python2.7", "nodejs22", "nodejs16.x", "java17", "", "python3."] {
+        for bad in
+            ["python3.8", "python2.7", "nodejs22", "nodejs16.x", "java11", "java18", "java", "", "python3."]
+        {
             assert_eq!(check(bad), None, "{bad}");
         }
     }

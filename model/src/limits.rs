@@ -109,6 +109,8 @@ pub const LIMITS: &[Limit] = &[
         "an instance serves calls",
         "fixed: its credentials end an hour later",
     ),
+    row("class-archive-bytes", 64 * 1024 * 1024, Unit::Bytes, "a JDK's class archive", "fixed"),
+    row("class-archive-time", 120, Unit::Seconds, "making a JDK's class archive", "fixed"),
     row("log-line-bytes", 256 * 1024, Unit::Bytes, "one log line", AWS),
     row("log-invocation-bytes", 8 * 1024 * 1024, Unit::Bytes, "log output of one invocation", "fixed"),
     row(

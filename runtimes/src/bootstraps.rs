@@ -12,6 +12,11 @@ pub(crate) const GUEST: &str = "/var/runtime";
 
 pub(crate) const PYTHON: &str = include_str!("python/bootstrap.py");
 pub(crate) const NODE: &str = "bootstrap.cjs";
+pub(crate) const JAVA: &str = "bootstrap.jar";
+const JAVA_JAR: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/bootstrap.jar"));
+/// A task root of our own, which a JVM practises on.
+const REHEARSAL: &str = "rehearsal/lib";
+const REHEARSAL_JAR: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/rehearsal.jar"));
 
 const FILES: &[(&str, &str)] = &[
     ("bootstrap.py", PYTHON),
@@ -20,6 +25,11 @@ const FILES: &[(&str, &str)] = &[
     (NODE, include_str!("node/bootstrap.cjs")),
 ];
 
+/// Whether this program was built where Java could be compiled.
+pub(crate) fn has_java() -> bool {
+    !JAVA_JAR.is_empty()
+}
+
 /// Writes what is missing or of another version; the folder.
 pub(crate) fn install(data: &DataDir) -> std::io::Result<PathBuf> {
     let folder = data.dir(FOLDER)?;
@@ -27,6 +37,14 @@ pub(crate) fn install(data: &DataDir) -> std::io::Result<PathBuf> {
     std::fs::set_permissions(&folder, Permissions::from_mode(0o755))?;
     for (name, text) in FILES {
         write(data, name, text.as_bytes())?;
+    }
+    if has_java() {
+        write(data, JAVA, JAVA_JAR)?;
+        data.dir(&format!("{FOLDER}/{REHEARSAL}"))?;
+        for part in [REHEARSAL, "rehearsal"] {
+            std::fs::set_permissions(folder.join(part), Permissions::from_mode(0o755))?;
+        }
+        write(data, &format!("{REHEARSAL}/rehearsal.jar"), REHEARSAL_JAR)?;
     }
     Ok(folder)
 }

@@ -21,12 +21,13 @@ pub struct Interpreter {
 }
 
 impl Interpreter {
-    /// The identifier of the runtimes it serves, such as `python3.12` or `nodejs22.x`.
+    /// The identifier of the runtimes it serves, such as `python3.12`, `nodejs22.x` or `java21`.
     pub fn identifier(&self) -> String {
         let (major, minor, _) = self.version;
         match self.language {
             Language::Python => format!("python{major}.{minor}"),
             Language::Node => format!("nodejs{major}.x"),
+            Language::Java => format!("java{major}"),
             Language::Provided => "provided.al2023".into(),
         }
     }

@@ -2,8 +2,9 @@
 //!
 //! * [`Runtimes`]: what was found, and [`Runtimes::plan`]: how an instance of a function version starts.
 //! * [`Channel`]: the conversation with one instance, over framed messages or the HTTP Runtime API.
-//! * `python/` and `node/`: the bootstraps, which load a handler and hold the other end of the framed channel.
+//! * `python/`, `node/` and `java/`: the bootstraps, which load a handler and hold the other end of the framed channel.
 
+mod archive;
 mod bootstraps;
 mod channel;
 mod discover;

@@ -1,10 +1,12 @@
 //! All interpreters of this machine, and the plans that follow from them.
 
+use crate::archive::Archives;
 use crate::plan::{self, entry};
 use crate::{InstanceFacts, Interpreter, PlanError, Protocol, StartPlan, bootstraps, discover};
 use model::{Language, Runtime, Version};
 use sandbox::Launcher;
 use std::path::PathBuf;
+use std::sync::Arc;
 use store::DataDir;
 
 /// What this machine can run.
@@ -13,6 +15,9 @@ pub struct Runtimes {
     found: Vec<Interpreter>,
     /// Holds our bootstraps; `/var/runtime` inside.
     folder: PathBuf,
+    /// Where to keep what is made on the way; `None`: nothing is made.
+    data: Option<DataDir>,
+    archives: Archives,
 }
 
 impl Runtimes {
@@ -25,7 +30,12 @@ impl Runtimes {
         let folder = bootstraps::install(data)?;
         let places = discover::Places::of_this_process();
         let found = discover::discover(&places, launcher, data).await?;
-        Ok(Self { found, folder })
+        Ok(Self { found, folder, data: Some(data.clone()), archives: Archives::default() })
+    }
+
+    /// Whether this build has what Java functions need: it was compiled where a `javac` was.
+    pub fn has_java() -> bool {
+        bootstraps::has_java()
     }
 
     /// The interpreters, newest first within a language.
@@ -40,10 +50,19 @@ impl Runtimes {
                 let program = entry::find(&version.code_dir)?;
                 Ok(plan::provided(version, facts, program))
             }
-            Language::Python | Language::Node => {
+            Language::Python | Language::Node | Language::Java => {
                 let interpreter = self.interpreter(&version.runtime)?;
                 Ok(plan::interpreted(version, facts, interpreter, &self.folder))
             }
+        }
+    }
+
+    /// Begins to make what later instances of `runtime` start faster with. Needs a tokio runtime.
+    pub fn prepare(&self, launcher: &Arc<Launcher>, runtime: &Runtime) {
+        if let (Language::Java, Some(data)) = (runtime.language, &self.data)
+            && let Ok(interpreter) = self.interpreter(runtime)
+        {
+            self.archives.prepare(launcher, data, interpreter);
         }
     }
 
@@ -51,7 +70,7 @@ impl Runtimes {
     pub fn serves(&self, runtime: &Runtime) -> Result<(), PlanError> {
         match runtime.language {
             Language::Provided => Ok(()),
-            Language::Python | Language::Node => self.interpreter(runtime).map(|_| ()),
+            Language::Python | Language::Node | Language::Java => self.interpreter(runtime).map(|_| ()),
         }
     }
 
@@ -60,7 +79,7 @@ impl Runtimes {
             let (major, minor, _) = found.version;
             found.language == asked.language
                 && major == asked.version.0
-                && (asked.language == Language::Node || minor == asked.version.1)
+                && (asked.language != Language::Python || minor == asked.version.1)
         };
         self.found.iter().find(fits).ok_or_else(|| self.missing(asked))
     }
@@ -71,6 +90,16 @@ impl Runtimes {
         let (major, minor) = asked.version;
         let how = match asked.language {
             Language::Node => format!("`nvm install {major}` or `n {major}`"),
+            Language::Java if !bootstraps::has_java() => {
+                return PlanError::MissingRuntime {
+                    asked: asked.identifier.clone(),
+                    found: "no Java in this build of dayfly".into(),
+                    hint:
+                        "build dayfly where javac 17 or newer is installed (apt install default-jdk-headless)"
+                            .into(),
+                };
+            }
+            Language::Java => format!("`apt install openjdk-{major}-jre-headless` or `sdk install java`"),
             _ => format!("`apt install python{major}.{minor}` or `uv python install {major}.{minor}`"),
         };
         PlanError::MissingRuntime {
@@ -82,7 +111,7 @@ impl Runtimes {
 
     #[cfg(test)]
     pub(crate) fn of(found: Vec<Interpreter>, folder: PathBuf) -> Self {
-        Self { found, folder }
+        Self { found, folder, data: None, archives: Archives::default() }
     }
 }
 
@@ -90,6 +119,6 @@ impl Runtimes {
 pub(crate) fn protocol(language: Language) -> Protocol {
     match language {
         Language::Provided => Protocol::RuntimeApi,
-        Language::Python | Language::Node => Protocol::Framed,
+        Language::Python | Language::Node | Language::Java => Protocol::Framed,
     }
 }

@@ -193,6 +193,7 @@ impl Interpreter {
     pub fn language(&self) -> Option<Language> {
         match self.language.to_ascii_lowercase().as_str() {
             "python" => Some(Language::Python),
+            "java" => Some(Language::Java),
             "node" | "nodejs" | "node.js" => Some(Language::Node),
             _ => None,
         }
@@ -207,12 +208,13 @@ impl Interpreter {
         Some((parts.next()??, parts.next().flatten().unwrap_or(0), parts.next().flatten().unwrap_or(0)))
     }
 
-    /// As `Runtime` is written: `python3.12`, `nodejs22.x`.
+    /// As `Runtime` is written: `python3.12`, `nodejs22.x`, `java21`.
     pub fn identifier(&self) -> Option<String> {
         let (major, minor, _) = self.number()?;
         match self.language()? {
             Language::Python => Some(format!("python{major}.{minor}")),
             Language::Node => Some(format!("nodejs{major}.x")),
+            Language::Java => Some(format!("java{major}")),
             Language::Provided => None,
         }
     }

@@ -123,6 +123,7 @@ fn language(recipe: &Recipe) -> &'static str {
     match recipe.language {
         model::Language::Python => "a Python",
         model::Language::Node => "a Node",
+        model::Language::Java => "a Java",
         model::Language::Provided => "a compiled",
     }
 }

@@ -10,6 +10,8 @@ use std::path::PathBuf;
 use store::DataDir;
 
 const FILE: &str = "interpreters.json";
+const LANGUAGES: [(Language, &str); 3] =
+    [(Language::Python, "python"), (Language::Node, "node"), (Language::Java, "java")];
 
 /// By path.
 #[derive(Debug, Default)]
@@ -33,7 +35,7 @@ struct Row {
 
 #[derive(Serialize, Deserialize)]
 struct Found {
-    node: bool,
+    language: String,
     version: (u16, u16, u16),
     prefix: PathBuf,
     needs: Vec<PathBuf>,
@@ -90,7 +92,10 @@ fn key() -> String {
 
 fn entry(row: Row) -> (PathBuf, Entry) {
     let interpreter = row.found.map(|found| Interpreter {
-        language: if found.node { Language::Node } else { Language::Python },
+        language: LANGUAGES
+            .iter()
+            .find(|(_, name)| *name == found.language)
+            .map_or(Language::Python, |(l, _)| *l),
         version: found.version,
         executable: row.path.clone(),
         prefix: found.prefix,
@@ -102,7 +107,11 @@ fn entry(row: Row) -> (PathBuf, Entry) {
 
 fn row((path, entry): (&PathBuf, &Entry)) -> Row {
     let found = entry.interpreter.as_ref().map(|interpreter| Found {
-        node: interpreter.language == Language::Node,
+        language: LANGUAGES
+            .iter()
+            .find(|(language, _)| *language == interpreter.language)
+            .map_or("python", |(_, name)| *name)
+            .into(),
         version: interpreter.version,
         prefix: interpreter.prefix.clone(),
         needs: interpreter.needs.clone(),

@@ -1,5 +1,6 @@
 //! Finds interpreters: where people install them, what each one is, and what it needs to run.
 
+mod java;
 mod known;
 mod places;
 mod probe;
@@ -9,6 +10,7 @@ pub(crate) use places::Places;
 use crate::{Interpreter, bootstraps};
 use futures_util::future::join_all;
 use known::Known;
+use model::Language;
 use probe::Answer;
 use sandbox::Launcher;
 use std::path::Path;
@@ -24,7 +26,8 @@ pub(crate) async fn discover(
     data: &DataDir,
 ) -> std::io::Result<Vec<Interpreter>> {
     let mut known = Known::read(data)?;
-    let candidates = places.candidates();
+    let mut candidates = places.candidates();
+    candidates.retain(|candidate| candidate.language != Language::Java || bootstraps::has_java());
     let new: Vec<_> = candidates.iter().filter(|candidate| known.get(candidate).is_none()).collect();
     for group in new.chunks(AT_ONCE) {
         let answers = join_all(group.iter().map(|candidate| probe::ask(candidate, launcher))).await;

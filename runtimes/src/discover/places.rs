@@ -33,6 +33,12 @@ const FOLDERS: &[(&str, &str, &str)] = &[
     ("NODENV_ROOT", ".nodenv", "versions/*/bin"),
     ("N_PREFIX", "n", "n/versions/node/*/bin"),
     ("", "", "usr/local/n/versions/node/*/bin"),
+    ("", "", "usr/lib/jvm/*/bin"),
+    ("JAVA_HOME", ".sdkman/candidates/java/current", "bin"),
+    ("SDKMAN_DIR", ".sdkman", "candidates/java/*/bin"),
+    ("HOME", "", ".jdks/*/bin"),
+    ("ASDF_DATA_DIR", ".asdf", "installs/java/*/bin"),
+    ("MISE_DATA_DIR", ".local/share/mise", "installs/java/*/bin"),
 ];
 /// Most names that one `*` is tried with.
 const MAX_NAMES: usize = 256;
@@ -112,10 +118,13 @@ fn interpreters_in(folder: &Path) -> Vec<(Language, PathBuf)> {
     named.take(MAX_NAMES).collect()
 }
 
-/// By name: `python`, `python3`, `python3.9` and newer, `node`, `nodejs`.
+/// By name: `python`, `python3`, `python3.9` and newer, `node`, `nodejs`, `java`.
 fn language_of(name: &str) -> Option<Language> {
     if matches!(name, "node" | "nodejs") {
         return Some(Language::Node);
+    }
+    if name == "java" {
+        return Some(Language::Java);
     }
     let version = name.strip_prefix("python")?;
     let served = match version.strip_prefix("3.") {

@@ -1,7 +1,7 @@
 //! Asks one executable what it is.
 
-use super::is_system;
 use super::places::Candidate;
+use super::{is_system, java};
 use crate::{Interpreter, bootstraps};
 use model::Language;
 use sandbox::{Command, Exit, Launcher};
@@ -53,6 +53,7 @@ pub(super) async fn ask(candidate: &Candidate, launcher: &Launcher) -> Answer {
     let Some(executable) = candidate.path.to_str().map(str::to_owned) else { return Answer::Other };
     let (arguments, stdin) = match candidate.language {
         Language::Python => (vec!["-I", "-S", "-B", "-c", PYTHON], bootstraps::PYTHON.as_bytes().to_vec()),
+        Language::Java => (java::QUESTION.to_vec(), Vec::new()),
         _ => (vec!["-e", NODE], Vec::new()),
     };
     let command = Command {
@@ -63,6 +64,10 @@ pub(super) async fn ask(candidate: &Candidate, launcher: &Launcher) -> Answer {
         max_output: MAX_OUTPUT_BYTES,
     };
     match launcher.run(command).await {
+        Ok(ran) if ran.status == Exit::Code(0) && candidate.language == Language::Java => {
+            let said = String::from_utf8_lossy(&ran.stderr);
+            java::read(candidate, &said).unwrap_or(Answer::Other)
+        }
         Ok(ran) if ran.status == Exit::Code(0) => {
             let said = String::from_utf8_lossy(&ran.stdout);
             read(candidate, &said).unwrap_or(Answer::Other)
@@ -112,7 +117,7 @@ fn read(candidate: &Candidate, said: &str) -> Option<Answer> {
 }
 
 /// The executable and the libraries that no sandbox has by itself; nothing that lies in another of them.
-fn needs(executable: &Path, libraries: impl Iterator<Item = PathBuf>) -> Vec<PathBuf> {
+pub(super) fn needs(executable: &Path, libraries: impl Iterator<Item = PathBuf>) -> Vec<PathBuf> {
     let all: BTreeSet<PathBuf> = libraries
         .chain([executable.to_owned()])
         .filter(|path| path.is_absolute())

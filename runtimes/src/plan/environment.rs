@@ -83,7 +83,7 @@ fn language_variables(version: &Version) -> Vec<(&'static str, String)> {
     let runtime = &version.runtime;
     let execution = ("AWS_EXECUTION_ENV", format!("AWS_Lambda_{}", runtime.identifier));
     match runtime.language {
-        Language::Python => vec![execution],
+        Language::Python | Language::Java => vec![execution],
         Language::Node => {
             let layers = format!("/opt/nodejs/node{}/node_modules", runtime.version.0);
             let path = format!("{layers}:/opt/nodejs/node_modules:/var/runtime/node_modules");

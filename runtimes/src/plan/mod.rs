@@ -2,6 +2,7 @@
 
 pub(crate) mod entry;
 mod environment;
+pub(crate) mod java;
 
 use crate::runtimes::protocol;
 use crate::{Interpreter, bootstraps};
@@ -85,9 +86,15 @@ pub(crate) fn interpreted(
     interpreter: &Interpreter,
     bootstraps: &Path,
 ) -> StartPlan {
-    let mut argv = vec![interpreter.executable.to_string_lossy().into_owned()];
-    argv.extend(flags(interpreter.language, version.memory_mb));
-    argv.push(format!("{}/{}", bootstraps::GUEST, interpreter.bootstrap));
+    let argv = match interpreter.language {
+        Language::Java => java::arguments(interpreter, bootstraps, version.memory_mb),
+        language => {
+            let mut argv = vec![interpreter.executable.to_string_lossy().into_owned()];
+            argv.extend(flags(language, version.memory_mb));
+            argv.push(format!("{}/{}", bootstraps::GUEST, interpreter.bootstrap));
+            argv
+        }
+    };
     let mut binds = vec![at(&version.code_dir, TASK), at(bootstraps, bootstraps::GUEST)];
     binds.extend(interpreter.needs.iter().map(|path| Bind { host: path.clone(), guest: path.clone() }));
     assemble(version, facts, argv, binds, Some(interpreter))
@@ -126,7 +133,7 @@ fn flags(language: Language, memory_mb: u32) -> Vec<String> {
             format!("--max-old-space-size={}", memory_mb * 90 / 100),
             format!("--max-semi-space-size={}", (memory_mb * 5 / 100).max(1)),
         ],
-        Language::Provided => Vec::new(),
+        Language::Java | Language::Provided => Vec::new(),
     }
 }
 

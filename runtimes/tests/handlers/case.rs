@@ -19,6 +19,7 @@ pub struct Case {
 impl Case {
     pub const PYTHON: Self =
         Self { name: "", files: &[], handler: "app.handler", env: &[], calls: &[], log: &[], differs: None };
+    pub const JAVA: Self = Self { handler: "", ..Self::PYTHON };
     pub const NODE: Self = Self { handler: "index.handler", ..Self::PYTHON };
 }
 
@@ -31,8 +32,8 @@ pub enum Want {
     ReturnsText(&'static str),
     /// A JSON string of so many letters.
     ReturnsLetters(usize),
-    /// An error: type, message (`<task>` stands for the task root), and the user's own stack, outermost first for
-    /// Python and innermost first for Node, as `file:line`.
+    /// An error: type (empty: none), message (`<task>` stands for the task root), and the user's own stack, outermost first for
+    /// Python and innermost first for Node and Java, as `file:line`.
     Fails(&'static str, &'static str, &'static [&'static str]),
     /// The same, while loading.
     InitFails(&'static str, &'static str, &'static [&'static str]),
@@ -85,7 +86,7 @@ fn matches(want: Want, got: &Got, task: &str, ascii: bool) -> bool {
         (Want::Fails(kind, message, stack), Got::Failed(json))
         | (Want::InitFails(kind, message, stack), Got::InitFailed(json)) => {
             let Ok(error) = serde_json::from_str::<serde_json::Value>(json) else { return false };
-            error["errorType"] == kind
+            error["errorType"].as_str().unwrap_or_default() == kind
                 && error["errorMessage"]
                     .as_str()
                     .is_some_and(|got| without_bootstrap(got) == message.replace("<task>", task))
@@ -127,10 +128,16 @@ fn user_frames(error: &serde_json::Value, task: &str) -> Vec<String> {
     entries.filter_map(|entry| frame(entry, task)).collect()
 }
 
+/// `cases.Deeds.fails(Deeds.java:40)`.
+fn java_frame(entry: &str) -> Option<String> {
+    let (_, place) = entry.strip_prefix("cases.")?.split_once('(')?;
+    Some(place.trim_end_matches(')').to_owned())
+}
+
 fn frame(entry: &str, task: &str) -> Option<String> {
     let python = entry.trim_start().starts_with("File ");
     if !python && !entry.trim_start().starts_with("at ") {
-        return None;
+        return java_frame(entry);
     }
     let rest = entry.split_once(&format!("{task}/"))?.1;
     let (file, rest) = rest.split_once(if python { '"' } else { ':' })?;

@@ -1,10 +1,12 @@
 //! Handlers on every interpreter of this machine: our bootstraps, and AWS's clients as references.
 
 mod case;
+mod java;
 mod node;
 mod python;
 mod reference;
 mod run;
+mod waiting;
 
 use case::{Case, complaint};
 use reference::Reference;
@@ -148,5 +150,122 @@ fn awss_node_client() {
             env: vec![("AWS_EXECUTION_ENV".into(), "AWS_Lambda_nodejs20.x".into())],
         };
         check(&client, node::CASES, false, |case| case.differs.is_some());
+    }
+}
+
+/// The JDK's tool, where this machine has it.
+fn jdk(tool: &str) -> Option<PathBuf> {
+    let home = std::env::var_os("JAVA_HOME").map(|home| PathBuf::from(home).join("bin"));
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    home.into_iter().chain(std::env::split_paths(&path)).map(|dir| dir.join(tool)).find(|tool| tool.is_file())
+}
+
+/// Java that can run the cases: the JDK's own, and those that `DAYFLY_TEST_JAVAS` names, separated by colons.
+fn javas() -> Vec<PathBuf> {
+    let more = std::env::var_os("DAYFLY_TEST_JAVAS").unwrap_or_default();
+    jdk("java").into_iter().chain(std::env::split_paths(&more)).filter(|path| path.is_file()).collect()
+}
+
+const BOOTSTRAP_JAR: &str = concat!(env!("OUT_DIR"), "/bootstrap.jar");
+
+/// The handlers' classes, compiled against our own interfaces, or `None` where there is no compiler.
+fn classes() -> Option<&'static Path> {
+    static CLASSES: std::sync::OnceLock<Option<PathBuf>> = std::sync::OnceLock::new();
+    let compile = || {
+        let javac =
+            jdk("javac").filter(|_| std::fs::metadata(BOOTSTRAP_JAR).is_ok_and(|jar| jar.len() > 0))?;
+        let out = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("java-cases");
+        let cases = format!("{}/tests/handlers/java/cases", env!("CARGO_MANIFEST_DIR"));
+        let sources = std::fs::read_dir(cases).unwrap().map(|entry| entry.unwrap().path());
+        let ran = std::process::Command::new(javac)
+            .args(["--release", "17", "-nowarn", "-encoding", "UTF-8", "-cp", BOOTSTRAP_JAR, "-d"])
+            .arg(&out)
+            .args(sources)
+            .output()
+            .unwrap();
+        assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+        Some(out)
+    };
+    CLASSES.get_or_init(compile).as_deref()
+}
+
+/// A subject whose task root holds the handlers' classes, too.
+struct WithClasses<S>(S);
+
+impl<S: Subject> Subject for WithClasses<S> {
+    fn start(&self, case: &Case, task: &Path) -> (Child, Channel) {
+        let classes = classes().expect("asked before").join("cases");
+        std::os::unix::fs::symlink(classes, task.join("cases")).unwrap();
+        self.0.start(case, task)
+    }
+}
+
+#[test]
+fn our_java_bootstrap() {
+    if classes().is_none() || javas().is_empty() {
+        println!("skipped: no JDK here, or this build is without Java");
+        return;
+    }
+    for path in javas() {
+        println!("{}", path.display());
+        let argv = [path.to_str().unwrap(), "-Xshare:auto", "-XX:TieredStopAtLevel=1", "-cp", BOOTSTRAP_JAR];
+        let mut argv: Vec<String> = argv.map(String::from).into();
+        argv.push("dayfly.runtime.Main".into());
+        check(&WithClasses(Ours { argv }), java::CASES, false, |_| false);
+    }
+}
+
+#[test]
+fn awss_java_client() {
+    let (Some(_), Some(java)) = (classes(), jdk("java")) else {
+        println!("skipped: no JDK here");
+        return;
+    };
+    let folder =
+        match jdk("mvn").ok_or("no Maven here".into()).and_then(|mvn| reference::install("java", &mvn)) {
+            Ok(folder) => folder,
+            Err(why) => {
+                println!("skipped: aws-lambda-java-runtime-interface-client cannot be installed: {why}");
+                return;
+            }
+        };
+    let path = format!("{}/lib/*", folder.display());
+    let main = "com.amazonaws.services.lambda.runtime.api.client.AWSLambda";
+    let client = Reference {
+        program: java,
+        arguments: ["-Dfile.encoding=UTF-8", "-cp", &path, main].map(String::from).into(),
+        env: vec![("AWS_EXECUTION_ENV".into(), "AWS_Lambda_java17".into())],
+    };
+    check(&WithClasses(client), java::CASES, false, |case| case.differs.is_some());
+}
+
+#[test]
+fn a_waiting_jvm_becomes_what_it_is_told() {
+    let Some(classes) = classes() else {
+        println!("skipped: no JDK here, or this build is without Java");
+        return;
+    };
+    for java in javas() {
+        let home = tempfile::tempdir().unwrap();
+        let runtime = home.path().join("runtime");
+        std::fs::create_dir_all(runtime.join("rehearsal/lib")).unwrap();
+        let jar = runtime.join("bootstrap.jar");
+        std::fs::copy(BOOTSTRAP_JAR, &jar).unwrap();
+        let rehearsal = concat!(env!("OUT_DIR"), "/rehearsal.jar");
+        std::fs::copy(rehearsal, runtime.join("rehearsal/lib/rehearsal.jar")).unwrap();
+        let task = home.path().join("task");
+        let appear = || {
+            std::fs::create_dir(&task).unwrap();
+            std::os::unix::fs::symlink(classes.join("cases"), task.join("cases")).unwrap();
+        };
+        let env = serde_json::json!({
+            "LAMBDA_TASK_ROOT": &task, "_HANDLER": "cases.Deeds::environment", "MINE": "ü", "TZ": "Europe/Berlin",
+            "PATH": "/usr/bin:/bin",
+        });
+        let argv = [java.to_str().unwrap(), "-Dfile.encoding=UTF-8", "-cp", jar.to_str().unwrap()];
+        let mut argv: Vec<String> = argv.map(String::from).into();
+        argv.push("dayfly.runtime.Main".into());
+        let got = waiting::load_and_call(&argv, appear, &env, "\"\"");
+        assert_eq!(got, serde_json::json!(["ü", null, "ü", "Europe/Berlin", true]), "{}", java.display());
     }
 }

@@ -77,7 +77,11 @@ fn parse(identifier: &str) -> Result<Runtime, Failure> {
 }
 
 fn missing(recipe: &Recipe, what: String, able: &[(Runtime, &Interpreter)]) -> Failure {
-    let name = if recipe.language == Language::Python { "Python" } else { "Node" };
+    let name = match recipe.language {
+        Language::Python => "Python",
+        Language::Java => "Java",
+        _ => "Node",
+    };
     let found: Vec<&str> = able.iter().map(|(_, interpreter)| interpreter.version.as_str()).collect();
     let why = if found.is_empty() {
         format!("no {name} was found on the platform's machine when it started")
