@@ -126,7 +126,7 @@ fn spec(folder: &Path, interpreter: &Interpreter) -> Spec {
     Spec {
         id: format!("class-archive-{}", interpreter.identifier()),
         argv: argv.into(),
-        env: vec![("LANG".into(), "en_US.UTF-8".into()), ("PATH".into(), "/usr/bin:/bin".into())],
+        env: vec![("LC_ALL".into(), "C.UTF-8".into()), ("PATH".into(), "/usr/bin:/bin".into())],
         workdir: "/tmp".into(),
         binds: [own].into_iter().chain(needs).collect(),
         tmp_bytes: 4 * MOST_BYTES,

@@ -106,6 +106,9 @@ exports.handler = async (event) => [event, process.env.MINE, process.cwd(), __fi
 
 async fn serves(launcher: &Launcher, runtimes: &Runtimes, interpreter: &Interpreter, home: &Path) {
     let name = interpreter.identifier();
+    if interpreter.language == Language::Java {
+        return java(launcher, runtimes, &name, home).await;
+    }
     let (file, text) = match interpreter.language {
         Language::Python => ("app.py", PYTHON),
         _ => ("app.js", NODE),
@@ -118,6 +121,18 @@ async fn serves(launcher: &Launcher, runtimes: &Runtimes, interpreter: &Interpre
         serde_json::json!([{"k": 1}, "1", "/var/task", format!("/var/task/{file}"), got[4].clone()]);
     assert_eq!(got, expected, "{name}");
     assert!(got[4].as_array().unwrap().contains(&"runtime".into()), "{name}: {got}");
+}
+
+/// A jar in `lib` that comes with the bootstrap.
+async fn java(launcher: &Launcher, runtimes: &Runtimes, name: &str, home: &Path) {
+    let task = code(home, name, "data", "");
+    let lib = task.join("lib");
+    std::fs::create_dir_all(&lib).unwrap();
+    std::fs::copy(concat!(env!("OUT_DIR"), "/rehearsal.jar"), lib.join("rehearsal.jar")).unwrap();
+    std::fs::set_permissions(&lib, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let version = version(name, &task, "dayfly.rehearsal.Echo");
+    let plan = runtimes.plan(&version, &InstanceFacts::default()).unwrap();
+    assert_eq!(converse(launcher, plan, name).await, r#"{"k": 1}"#);
 }
 
 /// A custom runtime in forty lines of anything.

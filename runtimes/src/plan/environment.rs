@@ -9,6 +9,7 @@ const YIELDING: &[&str] = &[
     "PATH",
     "LD_LIBRARY_PATH",
     "LANG",
+    "LC_ALL",
     "TZ",
     "AWS_LAMBDA_LOG_FORMAT",
     "AWS_LAMBDA_LOG_LEVEL",
@@ -83,7 +84,9 @@ fn language_variables(version: &Version) -> Vec<(&'static str, String)> {
     let runtime = &version.runtime;
     let execution = ("AWS_EXECUTION_ENV", format!("AWS_Lambda_{}", runtime.identifier));
     match runtime.language {
-        Language::Python | Language::Java => vec![execution],
+        Language::Python => vec![execution],
+        // Java reads its environment and names of files by the locale; that of AWS's `LANG` is seldom installed.
+        Language::Java => vec![execution, ("LC_ALL", "C.UTF-8".into())],
         Language::Node => {
             let layers = format!("/opt/nodejs/node{}/node_modules", runtime.version.0);
             let path = format!("{layers}:/opt/nodejs/node_modules:/var/runtime/node_modules");

@@ -27,7 +27,7 @@ pub(crate) fn arguments(interpreter: &Interpreter, folder: &Path, memory_mb: u32
 
 /// The executable, and flags that an archive and the JVMs that use it have in common: one compiler, the collector
 /// that starts fastest, no performance counters in `/tmp`, no word in the function's log on an archive that does not
-/// fit any more.
+/// fit any more; the encoding and the language of AWS's `LANG`.
 pub(crate) fn machine(interpreter: &Interpreter) -> Vec<String> {
     let major = interpreter.version.0;
     let mut arguments = vec![
@@ -39,7 +39,8 @@ pub(crate) fn machine(interpreter: &Interpreter) -> Vec<String> {
         "-Xlog:disable".into(),
         "-Xlog:all=error:stderr".into(),
         "-Dfile.encoding=UTF-8".into(),
-        "-Dsun.jnu.encoding=UTF-8".into(),
+        "-Duser.language=en".into(),
+        "-Duser.country=US".into(),
     ];
     if major >= WARNS {
         arguments.push("--sun-misc-unsafe-memory-access=allow".into());
