@@ -6,6 +6,7 @@ use crate::tree::Found;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::{Cursor, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
@@ -26,9 +27,15 @@ pub struct Package {
 
 #[derive(Debug, Clone)]
 struct Entry {
-    path: PathBuf,
+    content: Content,
     bytes: u64,
     executable: bool,
+}
+
+#[derive(Debug, Clone)]
+enum Content {
+    File(PathBuf),
+    Bytes(Vec<u8>),
 }
 
 /// A finished package.
@@ -46,9 +53,18 @@ impl Package {
         for file in files {
             let meta = std::fs::metadata(&file.path).map_err(|error| unreadable(&file.path, &error))?;
             let executable = meta.permissions().mode() & 0o111 != 0;
-            self.entries.insert(file.name, Entry { path: file.path, bytes: meta.len(), executable });
+            self.entries.insert(
+                file.name,
+                Entry { content: Content::File(file.path), bytes: meta.len(), executable },
+            );
         }
         Ok(())
+    }
+
+    /// Adds a file that is not on this disk, replacing one of the same name.
+    pub fn add_bytes(&mut self, name: String, bytes: Vec<u8>) {
+        let entry = Entry { bytes: bytes.len() as u64, content: Content::Bytes(bytes), executable: false };
+        self.entries.insert(name, entry);
     }
 
     /// Marks a file as a program, whatever its mode on this disk.
@@ -109,14 +125,19 @@ impl Package {
         };
         let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
         for (name, entry) in &self.entries {
-            let bytes = std::fs::read(&entry.path).map_err(|error| unreadable(&entry.path, &error))?;
+            let bytes = match &entry.content {
+                Content::File(path) => {
+                    Cow::Owned(std::fs::read(path).map_err(|error| unreadable(path, &error))?)
+                }
+                Content::Bytes(bytes) => Cow::Borrowed(bytes.as_slice()),
+            };
             let options = SimpleFileOptions::default()
                 .compression_method(CompressionMethod::Deflated)
                 .compression_level(Some(6))
                 .last_modified_time(DateTime::default())
                 .unix_permissions(if entry.executable { 0o755 } else { 0o644 });
             writer.start_file(name.as_str(), options).map_err(broken)?;
-            writer.write_all(&bytes).map_err(|error| unreadable(&entry.path, &error))?;
+            writer.write_all(&bytes).map_err(|error| broken(error.into()))?;
         }
         let bytes = writer.finish().map_err(broken)?.into_inner();
         let (size, allowed) = (bytes.len() as u64, model::limit("zip-bytes"));

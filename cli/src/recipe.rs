@@ -1,6 +1,7 @@
 //! What a project is, and how it becomes a package.
 
 pub mod compiled;
+pub mod java;
 pub mod node;
 pub mod python;
 pub mod requirements;
@@ -55,6 +56,8 @@ pub enum Kind {
     Python(python::Python),
     /// JavaScript and its modules.
     Node(node::Node),
+    /// Classes.
+    Java(java::Java),
     /// A program named `bootstrap`.
     Compiled(compiled::Compiled),
 }
@@ -83,7 +86,7 @@ const LANGUAGES: &[(&str, Language)] = &[
 ];
 
 impl RuntimeWish {
-    /// Reads `python`, `nodejs`, `provided`, or a full identifier.
+    /// Reads `python`, `nodejs`, `java`, or a full identifier.
     pub fn parse(text: &str) -> Result<Self, Failure> {
         if let Some((_, language)) = LANGUAGES.iter().find(|(name, _)| *name == text && *name != "provided") {
             return Ok(Self::Language(*language));
@@ -103,13 +106,16 @@ impl RuntimeWish {
 
 /// Recognises the project at `path`: a directory, or a program named `bootstrap`.
 pub fn recognise(path: &Path, wishes: &Wishes) -> Result<Recipe, Failure> {
+    if path.is_file() && java::is_archive(path) {
+        return java::from_file(path, wishes);
+    }
     if path.is_file() {
         return compiled::from_file(path);
     }
     match wishes.runtime.as_ref().map(RuntimeWish::language) {
         Some(Language::Python) => python::recognise(path, wishes)?.ok_or_else(|| unknown(path)),
         Some(Language::Node) => node::recognise(path, wishes)?.ok_or_else(|| unknown(path)),
-        Some(Language::Java) => Err(unknown(path)),
+        Some(Language::Java) => java::recognise(path, wishes)?.ok_or_else(|| unknown(path)),
         Some(Language::Provided) => compiled::recognise(path)?.ok_or_else(|| unknown(path)),
         None => first(path, wishes),
     }
@@ -117,6 +123,9 @@ pub fn recognise(path: &Path, wishes: &Wishes) -> Result<Recipe, Failure> {
 
 fn first(path: &Path, wishes: &Wishes) -> Result<Recipe, Failure> {
     if let Some(recipe) = compiled::recognise(path)? {
+        return Ok(recipe);
+    }
+    if let Some(recipe) = java::recognise(path, wishes)? {
         return Ok(recipe);
     }
     let is_python = python::looks_like(path, wishes);
@@ -139,7 +148,7 @@ fn first(path: &Path, wishes: &Wishes) -> Result<Recipe, Failure> {
 fn unknown(path: &Path) -> Failure {
     Failure::usage(
         format!("no function is recognised in {}", path.display()),
-        "looked for an executable bootstrap, Cargo.toml, package.json, index.js or .mjs, and app.py, main.py, \
+        "looked for an executable bootstrap, Cargo.toml, pom.xml, package.json, index.js or .mjs, and app.py, main.py, \
          lambda_function.py, handler.py, index.py or pyproject.toml",
         format!("ls -la {}", path.display()),
     )
@@ -151,17 +160,22 @@ impl Recipe {
         match &self.kind {
             Kind::Python(python) => python.build(bench),
             Kind::Node(node) => node.build(bench),
+            Kind::Java(java) => java.build(bench),
             Kind::Compiled(compiled) => compiled.build(bench),
         }
     }
 }
 
-/// The directory's own name, fit for a function: letters, digits, `-` and `_`.
+/// The directory's or the jar's own name, fit for a function: letters, digits, `-` and `_`.
 pub fn default_name(path: &Path) -> Option<String> {
     let real = path.canonicalize().ok()?;
-    let directory = if real.is_file() { real.parent()? } else { &real };
+    let name = match real.is_file() {
+        true if java::is_archive(&real) => real.file_stem()?,
+        true => real.parent()?.file_name()?,
+        false => real.file_name()?,
+    };
     let fit = |c: char| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' };
-    let name: String = directory.file_name()?.to_string_lossy().chars().map(fit).take(64).collect();
+    let name: String = name.to_string_lossy().chars().map(fit).take(64).collect();
     let name = name.trim_matches('-').to_owned();
     (!name.is_empty()).then_some(name)
 }

@@ -15,7 +15,7 @@ pub const FILE: &str = "dayfly.toml";
 pub struct Settings {
     /// Function name.
     pub name: Option<String>,
-    /// A runtime such as `python3.12`, or a language: `python`, `nodejs`, `provided`.
+    /// A runtime such as `python3.12`, or a language: `python`, `nodejs`, `java`.
     pub runtime: Option<String>,
     /// Such as `app.handler`.
     pub handler: Option<String>,
@@ -38,7 +38,11 @@ pub struct Settings {
 /// Every key, its form, and what it means. The README of `examples/` and `dayfly deploy --help` show them.
 pub const KEYS: &[(&str, &str, &str)] = &[
     ("name", "string", "function name; default: the directory's name"),
-    ("runtime", "string", "\"python3.12\", \"nodejs22.x\", \"provided.al2023\", or just the language"),
+    (
+        "runtime",
+        "string",
+        "\"python3.12\", \"nodejs22.x\", \"java21\", \"provided.al2023\", or just the language",
+    ),
     ("handler", "string", "what to call, such as \"app.handler\""),
     ("description", "string", "free text"),
     ("role", "string", "ARN of the execution role"),

@@ -29,7 +29,7 @@ use std::path::{Path, PathBuf};
 /// present value. Files that .gitignore or .dayflyignore name are not packed.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The function's directory, or a program named bootstrap.
+    /// The function's directory, a program named bootstrap, or a jar.
     #[arg(default_value = ".", value_name = "DIR")]
     path: PathBuf,
     /// Function name [default: the directory's name].
@@ -53,7 +53,7 @@ pub struct Args {
     /// What to call, such as app.handler.
     #[arg(long)]
     handler: Option<String>,
-    /// A runtime such as python3.12 or nodejs22.x, or just the language [default: the newest that fits].
+    /// A runtime such as python3.12, nodejs22.x or java21, or just the language [default: the newest that fits].
     #[arg(long)]
     runtime: Option<String>,
     /// ARN of the execution role.

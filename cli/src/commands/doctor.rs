@@ -138,6 +138,9 @@ fn protection(name: &str, on: bool, why: Option<&str>, fix: Option<&str>) -> Che
     }
 }
 
+/// Said where this program was built without a `javac`.
+const NO_JAVA: &str = "no Java: this dayfly was built where no javac 17 or newer is (default-jdk-headless)";
+
 fn interpreters(found: Vec<(String, String)>) -> Check {
     let names: Vec<String> = found.iter().map(|(name, path)| format!("{name} ({path})")).collect();
     let has = |language: &str| found.iter().any(|(name, _)| name.to_lowercase().starts_with(language));
@@ -148,6 +151,7 @@ fn interpreters(found: Vec<(String, String)>) -> Check {
         .collect();
     let state = if missing.is_empty() { State::Good } else { State::Weak };
     let words = if names.is_empty() { "none; compiled programs run".to_owned() } else { names.join(", ") };
+    let words = if Runtimes::has_java() { words } else { format!("{words}; {NO_JAVA}") };
     let check = Check::new("interpreters", state, words);
     if missing.is_empty() {
         check

@@ -54,7 +54,7 @@ pub fn from_file(path: &Path) -> Result<Recipe, Failure> {
     if path.file_name().is_none_or(|name| name != BOOTSTRAP) {
         return Err(Failure::usage(
             format!("{} is a file", path.display()),
-            "a file can be deployed if it is a program named bootstrap; else name its directory",
+            "a file can be deployed if it is a program named bootstrap, a jar or a zip of classes; else name its directory",
             format!(
                 "dayfly deploy {}",
                 path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")).display()

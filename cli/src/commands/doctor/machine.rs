@@ -155,10 +155,10 @@ fn builders(context: &Context) -> Check {
     let pip = tool::find("python3").is_some_and(|python| has_pip(&python, &phase));
     drop(phase);
     let on_path = |name: &'static str| (name, tool::find(name).is_some());
-    let all = [on_path("uv"), ("pip", pip), on_path("npm"), on_path("cargo")];
+    let all = [on_path("uv"), ("pip", pip), on_path("npm"), on_path("cargo"), on_path("mvn")];
     let found: Vec<&str> = all.iter().filter(|(_, is_there)| *is_there).map(|(name, _)| *name).collect();
     let words = match found.as_slice() {
-        [] => "none of uv, pip, npm, cargo".to_owned(),
+        [] => "none of uv, pip, npm, cargo, mvn".to_owned(),
         found => format!("{} (for dayfly deploy)", found.join(", ")),
     };
     let has = |name: &str| found.contains(&name);
