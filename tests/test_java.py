@@ -1,0 +1,186 @@
+"""Java: jars that Maven built, deployed through the binary and called with boto3."""
+
+import json
+import shutil
+import subprocess
+import uuid
+
+import pytest
+
+from conftest import ROOT, Functions, until, zipped_files
+
+MAVEN = shutil.which("mvn")
+PATIENCE_S = 300
+
+
+@pytest.fixture(scope="module")
+def java(platform):
+    """The runtimes for Java that the platform has, newest first."""
+    found = {r["version"].split(".")[0] for r in platform.banner["runtimes"] if r["language"] == "java"}
+    if not found:
+        pytest.skip("no Java on this machine, or this build is without Java")
+    return [f"java{major}" for major in sorted(found, key=int, reverse=True) if f"java{major}" in ("java17", "java21", "java25")]
+
+
+@pytest.fixture(scope="module")
+def project(workspace):
+    """A copy of the example, built; skips where Maven or its registry is not to be had."""
+    if not MAVEN:
+        pytest.skip("no Maven on this machine")
+    folder = workspace / "java-hello"
+    shutil.copytree(ROOT / "examples/java-hello", folder, ignore=shutil.ignore_patterns("target"))
+    built = subprocess.run([MAVEN, "--batch-mode", "--quiet", "package"], cwd=folder, capture_output=True, text=True, timeout=PATIENCE_S)
+    if built.returncode and "Could not transfer artifact" in built.stdout:
+        pytest.skip("Maven Central cannot be reached")
+    assert built.returncode == 0, built.stdout
+    return folder
+
+
+def built_jar(project):
+    return next(path for path in (project / "target").glob("*.jar"))
+
+
+def compiled(workspace, **sources):
+    """A package of classes; the names are those of the classes, the sources may use the JDK alone."""
+    javac = shutil.which("javac")
+    if not javac:
+        pytest.skip("no javac on this machine")
+    folder = workspace / uuid.uuid4().hex
+    out = folder / "classes"
+    folder.mkdir()
+    for name, text in sources.items():
+        (folder / f"{name}.java").write_text(text)
+    subprocess.run([javac, "--release", "17", "-d", out, *folder.glob("*.java")], check=True, timeout=PATIENCE_S)
+    return zipped_files({str(path.relative_to(out)): path.read_bytes() for path in out.rglob("*.class")})
+
+
+def test_a_maven_project_is_built_deployed_and_called(platform, project, java):
+    name = f"t-{uuid.uuid4().hex[:12]}"
+    deployed = json.loads(platform.cli("deploy", project, "--name", name, "--json").stdout)
+    assert deployed["handler"] == "hello.Hello"
+    assert deployed["runtime"] == java[0]
+    client = platform.client("lambda")
+    try:
+        answer = client.invoke(FunctionName=name, Payload=b'{"name": "ada lovelace"}', LogType="Tail")
+        body = json.loads(answer["Payload"].read())
+        assert body["hello"] == "Ada Lovelace"
+        assert f"java{body['java'].split('.')[0]}" == java[0]
+        assert 0 < body["millisecondsLeft"] <= 10_000
+        again = platform.cli("deploy", project, "--name", name).stdout
+        assert "unchanged" in again, "the same sources are the same package"
+    finally:
+        client.delete_function(FunctionName=name)
+
+
+def test_a_jar_is_deployed_as_it_is(platform, project, java):
+    """Its library is missing, which is the function's own error."""
+    name = f"t-{uuid.uuid4().hex[:12]}"
+    platform.cli("deploy", built_jar(project), "--name", name, "--runtime", "java")
+    client = platform.client("lambda")
+    try:
+        answer = client.invoke(FunctionName=name, Payload=b'{"name": "x"}')
+        error = json.loads(answer["Payload"].read())
+        assert answer["FunctionError"] == "Unhandled"
+        assert error["errorType"] == "java.lang.NoClassDefFoundError"
+        assert error["errorMessage"] == "org/apache/commons/text/WordUtils"
+    finally:
+        client.delete_function(FunctionName=name)
+
+
+PLAIN = """
+import java.io.*;
+import java.util.*;
+
+public class Plain {
+    static int calls;
+    public Map<String, Object> handle(Map<String, Object> event) throws Exception {
+        System.out.println("printed " + event.get("text"));
+        Map<String, Object> out = new TreeMap<>();
+        out.put("calls", ++calls);
+        out.put("version", Runtime.version().feature());
+        out.put("environment", System.getenv("MINE"));
+        out.put("execution", System.getenv("AWS_EXECUTION_ENV"));
+        out.put("heap", Runtime.getRuntime().maxMemory() >> 20);
+        File file = File.createTempFile("prefix", "y");
+        out.put("written", file.delete());
+        out.put("task", new File("Plain.class").exists() && !new File(".").canWrite());
+        return out;
+    }
+    public String fails(Map<String, Object> event) { throw new IllegalStateException("no", new IOException("inner")); }
+    public String large(int bytes) { return "x".repeat(bytes); }
+    public int hog(String event) { List<byte[]> all = new ArrayList<>(); while (true) all.add(new byte[1 << 20]); }
+    public String exits(String event) { System.exit(3); return ""; }
+    public String sleeps(String event) throws Exception { Thread.sleep(60_000); return ""; }
+}
+"""
+
+
+def test_every_java_here_runs_plain_classes(functions, workspace, java):
+    package = compiled(workspace, Plain=PLAIN)
+    for runtime in java:
+        name = functions.create(
+            package, runtime=runtime, handler="Plain::handle", MemorySize=256, Environment={"Variables": {"MINE": "ü"}}
+        )
+        expected = {
+            "version": int(runtime[4:]), "environment": "ü", "execution": f"AWS_Lambda_{runtime}", "written": True, "task": True,
+        }
+        for call in (1, 2):
+            answer = functions.call(name, {"text": "é"})
+            assert 150 <= answer.pop("heap") <= 216
+            assert answer == {"calls": call, **expected}, runtime
+        assert "printed é" in functions.tail(name, {"text": "é"})
+
+
+def test_errors_have_awss_shape(functions, workspace, java):
+    package = compiled(workspace, Plain=PLAIN)
+    name = functions.create(package, runtime=java[-1], handler="Plain::fails")
+    error = functions.failure(name, {})
+    assert (error["errorMessage"], error["errorType"]) == ("no", "java.lang.IllegalStateException")
+    assert error["stackTrace"][0] == "Plain.fails(Plain.java:20)"
+    tail = functions.tail(name, {})
+    assert "no: java.lang.IllegalStateException" in tail and "Caused by: java.io.IOException: inner" in tail
+
+    missing = functions.failure(functions.create(package, runtime=java[-1], handler="Nowhere"))
+    assert missing["errorMessage"] == "Class not found: Nowhere"
+    large = functions.create(package, runtime=java[-1], handler="Plain::large")
+    assert functions.failure(large, 7_000_000)["errorType"] == "Function.ResponseSizeTooLarge"
+    assert len(functions.call(large, 1_000_000)) == 1_000_000
+
+
+def test_what_ends_a_jvm_ends_one_call(functions, workspace, java):
+    package = compiled(workspace, Plain=PLAIN)
+    hog = functions.create(package, runtime=java[-1], handler="Plain::hog", MemorySize=256)
+    for _ in range(2):
+        assert functions.failure(hog, "")["errorType"] == "java.lang.OutOfMemoryError"
+    exits = functions.create(package, runtime=java[-1], handler="Plain::exits")
+    assert functions.failure(exits, "")["errorType"] == "Runtime.ExitError"
+    sleeps = functions.create(package, runtime=java[-1], handler="Plain::sleeps", Timeout=1)
+    assert "Task timed out after 1.00 seconds" in functions.failure(sleeps, "")["errorMessage"]
+
+
+def test_a_class_archive_is_made_once_and_used(own, workspace):
+    platform = own()
+    if not any(r["language"] == "java" for r in platform.banner["runtimes"]):
+        pytest.skip("no Java on this machine, or this build is without Java")
+    functions = Functions(platform)
+    major = min(int(r["version"].split(".")[0]) for r in platform.banner["runtimes"] if r["language"] == "java")
+    name = functions.create(compiled(workspace, Plain=PLAIN), runtime=f"java{major}", handler="Plain::handle")
+    functions.call(name, {})
+    made = until(lambda: list(platform.data.glob("runtime/*.jsa")), "a class archive")
+    assert len(made) == 1 and made[0].stat().st_size > 1 << 20
+    stamp = made[0].stat().st_mtime_ns
+    platform.cli("invoke", name, "--cold", "--payload", "{}")
+    platform.restart()
+    platform.cli("invoke", name, "--payload", "{}")
+    assert [path.stat().st_mtime_ns for path in platform.data.glob("runtime/*.jsa")] == [stamp]
+
+
+def test_what_is_no_function_is_refused_with_a_way_out(platform, workspace):
+    folder = workspace / uuid.uuid4().hex
+    folder.mkdir()
+    (folder / "x.jar").write_bytes(b"no zip")
+    done = platform.cli("deploy", folder / "x.jar", check=False)
+    assert done.returncode == 2 and "cannot be deployed" in done.stderr
+    (folder / "y.jar").write_bytes(zipped_files({"a.txt": "text"}))
+    done = platform.cli("deploy", folder / "y.jar", check=False)
+    assert done.returncode == 2 and "no handler was found" in done.stderr
