@@ -29,6 +29,8 @@ pub struct Settings {
     pub timeout: Option<u32>,
     /// Size of `/tmp` in mebibytes.
     pub tmp: Option<u32>,
+    /// Calls that one instance may serve at the same time.
+    pub instance_concurrency: Option<u32>,
     /// Whether a public URL shall exist; not said: leave it as it is.
     pub public: Option<bool>,
     /// All environment variables; not said: leave them as they are.
@@ -49,6 +51,7 @@ pub const KEYS: &[(&str, &str, &str)] = &[
     ("memory", "integer", "megabytes, 128 to 10240"),
     ("timeout", "integer", "seconds, 1 to 900"),
     ("tmp", "integer", "megabytes of /tmp, 512 to 10240"),
+    ("instance-concurrency", "integer", "calls at once in one instance, 1 to 1600; not for Python"),
     ("public", "boolean", "whether anybody may call the function by URL"),
     ("env", "table", "environment variables, all of them"),
 ];
@@ -95,6 +98,7 @@ impl Settings {
             "memory" => self.memory = Some(field.integer()?),
             "timeout" => self.timeout = Some(field.integer()?),
             "tmp" => self.tmp = Some(field.integer()?),
+            "instance-concurrency" => self.instance_concurrency = Some(field.integer()?),
             "public" => self.public = Some(field.boolean()?),
             "env" => self.env = Some(field.variables()?),
             unknown => return Err(source.unknown(unknown, key.span().start)),
@@ -203,7 +207,7 @@ mod tests {
     #[test]
     fn all_keys() {
         let text = "name = 'a'\nruntime = 'python'\nhandler = 'app.handler'\ndescription = 'd'\nrole = 'r'\n\
-                    memory = 256\ntimeout = 0x1e\ntmp = 512\npublic = true\n[env]\nA = '1'\n";
+                    memory = 256\ntimeout = 0x1e\ntmp = 512\ninstance-concurrency = 8\npublic = true\n[env]\nA = '1'\n";
         let settings = Settings::parse(text, "dayfly.toml").expect("it is valid");
         assert_eq!(settings.name.as_deref(), Some("a"));
         assert_eq!((settings.memory, settings.timeout, settings.public), (Some(256), Some(30), Some(true)));
@@ -230,7 +234,8 @@ mod tests {
         check(
             "entrypoint = 'x'",
             "dayfly.toml:1:1: unknown key \"entrypoint\"",
-            "the keys are name, runtime, handler, description, role, memory, timeout, tmp, public, env",
+            "the keys are name, runtime, handler, description, role, memory, timeout, tmp, \
+             instance-concurrency, public, env",
             "dayfly deploy --help",
         );
         check(

@@ -55,6 +55,32 @@ pub struct Configuration {
     pub last_update_status_reason: Option<String>,
     /// Where its lines go.
     pub logging_config: Logging,
+    /// Set where one instance serves several calls at once.
+    pub capacity_provider_config: Capacity,
+}
+
+/// `CapacityProviderConfig`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Capacity {
+    /// Its only member.
+    pub lambda_managed_instances_capacity_provider_config: Option<Managed>,
+}
+
+/// `LambdaManagedInstancesCapacityProviderConfig`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Managed {
+    /// Calls at once in one instance.
+    pub per_execution_environment_max_concurrency: u32,
+}
+
+impl Capacity {
+    /// Calls at once in one instance.
+    pub fn at_once(&self) -> u32 {
+        let managed = self.lambda_managed_instances_capacity_provider_config.as_ref();
+        managed.map_or(1, |managed| managed.per_execution_environment_max_concurrency)
+    }
 }
 
 /// `Environment`.

@@ -50,6 +50,9 @@ pub struct Args {
     /// Megabytes of /tmp, 512 to 10240 [default: 512].
     #[arg(long, value_name = "MB")]
     tmp: Option<u32>,
+    /// Calls that one instance may serve at the same time, 1 to 1600; Node and compiled programs [default: 1].
+    #[arg(long, value_name = "CALLS")]
+    instance_concurrency: Option<u32>,
     /// What to call, such as app.handler.
     #[arg(long)]
     handler: Option<String>,
@@ -102,7 +105,9 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     };
     let package = recipe.build(&bench)?;
     let zip = pack(context, &package)?;
-    let desired = Desired::new(&order, &recipe, &choice, present.as_ref());
+    let mut desired = Desired::new(&order, &recipe, &choice, present.as_ref());
+    desired.machine =
+        format!("arn:aws:lambda:{}:{}:capacity-provider:dayfly", client.target().region, status.account);
     let site = apply::Site { client: &client, context, name: &order.name, account: &status.account };
     let outcome = apply::apply(&site, present.as_ref(), &desired, &zip).await?;
     let public = public::settle(&client, &order.name, order.public).await?;

@@ -59,6 +59,7 @@ impl Order {
             memory: args.memory.or(file.memory),
             timeout: args.timeout.or(file.timeout),
             tmp: args.tmp.or(file.tmp),
+            instance_concurrency: args.instance_concurrency.or(file.instance_concurrency),
             public: args.public.then_some(true).or(args.private.then_some(false)).or(file.public),
             env: file.env,
         };
@@ -108,6 +109,13 @@ fn check(settings: &Settings) -> Result<(), Failure> {
         ("memory", settings.memory, model::limit("memory-min"), model::limit("memory-max"), "MB"),
         ("timeout", settings.timeout, 1, model::limit("timeout-max"), "seconds"),
         ("tmp", settings.tmp, 512, model::limit("tmp-max"), "MB"),
+        (
+            "instance-concurrency",
+            settings.instance_concurrency,
+            1,
+            model::limit("instance-concurrency"),
+            "calls at once",
+        ),
     ];
     for (name, value, least, most, unit) in ranges {
         if let Some(value) = value

@@ -24,6 +24,10 @@ pub struct Desired {
     pub timeout: Option<u32>,
     /// Mebibytes of `/tmp`.
     pub tmp: Option<u32>,
+    /// Calls at once in one instance.
+    pub instance_concurrency: Option<u32>,
+    /// The ARN by which the machine is named where an instance serves several calls.
+    pub machine: String,
     /// All variables.
     pub environment: Option<BTreeMap<String, String>>,
 }
@@ -51,6 +55,8 @@ impl Desired {
             memory: settings.memory,
             timeout: settings.timeout,
             tmp: settings.tmp,
+            instance_concurrency: settings.instance_concurrency,
+            machine: String::new(),
             environment: order.environment(present.map(|present| &present.environment.variables)),
         }
     }
@@ -97,6 +103,15 @@ impl Desired {
         if let Some(tmp) = self.tmp.filter(|tmp| *tmp != present.ephemeral_storage.size) {
             let words = format!("/tmp {} → {tmp} MB", present.ephemeral_storage.size);
             changes.push(Change { member: "EphemeralStorage", value: json!({ "Size": tmp }), words });
+        }
+        let before = present.capacity_provider_config.at_once();
+        if let Some(calls) = self.instance_concurrency.filter(|calls| *calls != before) {
+            let words = format!("calls at once in one instance {before} → {calls}");
+            let value = json!({ "LambdaManagedInstancesCapacityProviderConfig": {
+                "CapacityProviderArn": self.machine,
+                "PerExecutionEnvironmentMaxConcurrency": calls,
+            } });
+            changes.push(Change { member: "CapacityProviderConfig", value, words });
         }
         if let Some(environment) = &self.environment
             && *environment != present.environment.variables
@@ -158,6 +173,13 @@ mod tests {
             Desired { memory: Some(256), tmp: Some(1024), handler: "app.main".into(), ..same() },
             &["handler app.handler → app.main", "memory 128 → 256 MB", "/tmp 512 → 1024 MB"],
         );
+        check(Desired { instance_concurrency: Some(1), ..same() }, &[]);
+        let many = Desired { instance_concurrency: Some(8), machine: "arn".into(), ..same() };
+        let expected = json!({ "LambdaManagedInstancesCapacityProviderConfig": {
+            "CapacityProviderArn": "arn", "PerExecutionEnvironmentMaxConcurrency": 8,
+        } });
+        assert_eq!(many.changes(&present())[0].value, expected);
+        check(many, &["calls at once in one instance 1 → 8"]);
         check(
             Desired { environment: Some(map(&[("A", "9"), ("C", "secret")])), ..same() },
             &["environment ~A +C -B"],

@@ -1,0 +1,277 @@
+"""Overload: the threat list's checks 128 to 138, as far as the built binary can be asked; and deploys under load."""
+
+import concurrent.futures
+import http.client
+import json
+import socket
+import threading
+import urllib.parse
+
+import botocore.exceptions
+import pytest
+
+from conftest import ROLE, Functions, newest, until, zipped_files
+
+ECHO = "def handler(event, context):\n    return event\n"
+SLEEPER = "import time\ndef handler(event, context):\n    time.sleep(event['s'])\n    return 'awake'\n"
+SLOW_URL = "import time\ndef handler(event, context):\n    time.sleep(0.3)\n    return 'done'\n"
+REASONS = {
+    "ConcurrentInvocationLimitExceeded", "ReservedFunctionConcurrentInvocationLimitExceeded",
+    "FunctionInvocationRateLimitExceeded",
+}
+
+
+@pytest.fixture
+def small(own):
+    """A platform that ten calls at once fill, and its functions."""
+    made = Functions(own("--concurrency", "10"))
+    made.client = made.platform.client("lambda", config=patient())
+    yield made
+
+
+def patient():
+    import botocore.config
+    return botocore.config.Config(retries={"max_attempts": 0}, read_timeout=120, max_pool_connections=100)
+
+
+def outcome(functions, name, event):
+    """`fine`, `failed`, or the reason of a 429 that says all that it must."""
+    try:
+        answer = functions.invoke(name, event)
+    except botocore.exceptions.ClientError as error:
+        response = error.response
+        assert response["ResponseMetadata"]["HTTPStatusCode"] == 429, response
+        assert response["Error"]["Code"] == "TooManyRequestsException", response
+        assert int(response["ResponseMetadata"]["HTTPHeaders"]["retry-after"]) >= 1, response
+        assert response["Reason"] in REASONS and "limit" in response["Error"]["Message"], response
+        return response["Reason"]
+    return "failed" if "FunctionError" in answer else "fine"
+
+
+def at_once(count, work):
+    with concurrent.futures.ThreadPoolExecutor(count) as pool:
+        return list(pool.map(work, range(count)))
+
+
+def instances(platform, name):
+    return [one for one in platform.api("status")["Instances"] if one["FunctionName"] == name]
+
+
+def test_check_128_more_than_fits_is_refused_with_its_reason(small):
+    name = small.create(SLEEPER)
+    small.call(name, {"s": 0})
+    got = at_once(60, lambda _: outcome(small, name, {"s": 0.5}))
+    assert set(got) == {"fine", "ConcurrentInvocationLimitExceeded"}, got
+    assert got.count("fine") >= 8, "those for whom there was room"
+    assert outcome(small, name, {"s": 0}) == "fine", "normal again"
+
+
+def test_check_129_a_cold_herd_is_served_by_few(functions, platform):
+    name = functions.create("import os\ndef handler(event, context):\n    return context.log_stream_name\n")
+    functions.client = platform.client("lambda", config=patient())
+    streams = at_once(100, lambda _: functions.call(name))
+    assert len(streams) == 100 and len(set(streams)) < 50, f"{len(set(streams))} instances for 100 short calls"
+
+
+def test_check_130_a_herd_whose_init_fails_harms_nobody(functions, platform):
+    functions.client = platform.client("lambda", config=patient())
+    bad = functions.create("raise RuntimeError('no')\n")
+    good = functions.create(ECHO)
+    assert functions.call(good, 1) == 1
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        bystander = pool.submit(lambda: [functions.call(good, n) for n in range(100)])
+        got = [kind for _ in range(5) for kind in at_once(20, lambda _: outcome(functions, bad, 1))]
+        assert bystander.result() == list(range(100))
+    assert set(got) <= {"failed", "FunctionInvocationRateLimitExceeded"}, set(got)
+    assert "failed" in got, "some hear why"
+    logs = platform.client("logs").filter_log_events(logGroupName=f"/aws/lambda/{bad}", filterPattern="INIT_START")
+    assert len(logs["events"]) < 30, "100 calls do not make 100 starts"
+
+
+@pytest.mark.parametrize("code", ["import os\nos.abort()\n", "import os\nos._exit(1)\n"])
+def test_check_130_a_new_revision_begins_anew(functions, code):
+    name = functions.create(code)
+    for _ in range(4):
+        outcome(functions, name, 1)
+    functions.client.update_function_code(FunctionName=name, ZipFile=zipped_files({"app.py": ECHO}))
+    assert functions.call(name, 7) == 7
+
+
+def test_check_131_a_function_full_of_sleepers_holds_nobody_up(functions, platform):
+    functions.client = platform.client("lambda", config=patient())
+    sleeper, good = functions.create(SLEEPER, Timeout=60), functions.create(ECHO)
+    assert functions.call(good, 1) == 1
+    with concurrent.futures.ThreadPoolExecutor(40) as pool:
+        asleep = [pool.submit(lambda: outcome(functions, sleeper, {"s": 4})) for _ in range(40)]
+        until(lambda: len(instances(platform, sleeper)) >= 2, "some of them run")
+        for n in range(50):
+            assert functions.call(good, n) == n
+        assert not all(one.done() for one in asleep), "they slept on meanwhile"
+        assert {one.result() for one in asleep} <= {"fine", "ConcurrentInvocationLimitExceeded"}
+
+
+def test_check_135_slow_readers_hold_no_instance(functions, platform):
+    name = functions.create("def handler(event, context):\n    return 'x' * 5_000_000\n", MemorySize=256)
+    url = urllib.parse.urlsplit(functions.public_url(name))
+    readers = []
+    for _ in range(20):
+        reader = socket.create_connection((url.hostname, url.port))
+        reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        reader.sendall(f"GET {url.path} HTTP/1.1\r\nhost: {url.netloc}\r\n\r\n".encode())
+        readers.append(reader)
+    for reader in readers:
+        assert reader.recv(12) == b"HTTP/1.1 200"
+    until(lambda: all(one["State"] == "idle" for one in instances(platform, name)), "all instances are free")
+    for reader in readers:
+        reader.close()
+
+
+def test_check_136_one_who_leaves_ends_nothing(functions, platform):
+    name = functions.create(SLOW_URL)
+    url = urllib.parse.urlsplit(functions.public_url(name))
+    for _ in range(3):
+        left = socket.create_connection((url.hostname, url.port))
+        left.sendall(f"GET {url.path} HTTP/1.1\r\nhost: {url.netloc}\r\n\r\n".encode())
+        until(lambda: any(one["State"] == "busy" for one in instances(platform, name)), "it runs")
+        left.close()
+        until(lambda: all(one["State"] == "idle" for one in instances(platform, name)), "it has ended")
+    records = platform.api(f"functions/{name}/invocations")["Invocations"]
+    assert [record["Outcome"] for record in records] == ["success"] * 3
+
+
+def test_check_138_a_flood_by_url_leaves_room_for_others(small):
+    flood, good = small.create(SLOW_URL), small.create(ECHO)
+    url = urllib.parse.urlsplit(small.public_url(flood))
+    assert small.call(good, 0) == 0
+    stop, got = threading.Event(), []
+
+    def hammer(_):
+        while not stop.is_set():
+            connection = http.client.HTTPConnection(url.hostname, url.port, timeout=60)
+            connection.request("GET", url.path)
+            answer = connection.getresponse()
+            got.append((answer.status, answer.headers["Retry-After"]))
+            connection.close()
+
+    with concurrent.futures.ThreadPoolExecutor(30) as pool:
+        hammers = [pool.submit(hammer, n) for n in range(30)]
+        until(lambda: any(status == 429 for status, _ in got), "the flood is cut off")
+        answers = [small.call(good, n) for n in range(30)]
+        stop.set()
+        [one.result() for one in hammers]
+    assert answers == list(range(30)), "nobody else is refused"
+    assert {status for status, _ in got} == {200, 429}
+    assert all(retry for status, retry in got if status == 429)
+
+
+def test_deploys_under_load_lose_nothing(functions, platform):
+    """64 connections hammer while the code changes: every answer is whole, and after the answer to a change, new."""
+    package = lambda version: zipped_files({
+        "app.py": f"import part\ndef handler(event, context):\n    return 'app-{version} ' + part.NAME\n",
+        "part.py": f"NAME = 'part-{version}'\n",
+    })
+    name = functions.create(package(0))
+    url = urllib.parse.urlsplit(functions.public_url(name))
+    settled, stop, wrong, seen = [0], threading.Event(), [], set()
+
+    def hammer(_):
+        connection = http.client.HTTPConnection(url.hostname, url.port, timeout=60)
+        served = 0
+        while not stop.is_set():
+            before = settled[0]
+            connection.request("GET", url.path)
+            answer = connection.getresponse()
+            body = answer.read().decode()
+            app, part = body.split(" ")[0][4:], body.split(" ")[-1][5:]
+            if answer.status != 200 or app != part:
+                wrong.append((answer.status, body))
+            elif before is not None and settled[0] == before and app != str(before):
+                wrong.append(("stale", before, body))
+            seen.add(app)
+            served += 1
+        return served
+
+    with concurrent.futures.ThreadPoolExecutor(64) as pool:
+        hammers = [pool.submit(hammer, n) for n in range(64)]
+        try:
+            for version in range(1, 11):
+                settled[0] = None
+                functions.client.update_function_code(FunctionName=name, ZipFile=package(version % 2 + 2 * version))
+                settled[0] = version % 2 + 2 * version
+                until(lambda: str(settled[0]) in seen, "the new code answers")
+        finally:
+            stop.set()
+        served = sum(one.result() for one in hammers)
+    assert not wrong, wrong[:5]
+    assert served > 500, "it was hammered"
+
+
+NODE = """
+let here = 0, most = 0
+exports.handler = async (event, context) => {
+  most = Math.max(most, ++here)
+  await new Promise((resolve) => setTimeout(resolve, 300))
+  here--
+  if (event.fail) throw new TypeError('as asked')
+  return { most, id: context.awsRequestId, stream: context.logStreamName }
+}
+"""
+PROVIDER = "arn:aws:lambda:us-east-1:000000000000:capacity-provider:dayfly"
+
+
+def sharing(most, arn=PROVIDER):
+    managed = {"CapacityProviderArn": arn, "PerExecutionEnvironmentMaxConcurrency": most}
+    return {"LambdaManagedInstancesCapacityProviderConfig": managed}
+
+
+def test_one_instance_serves_several_calls_if_asked(functions, platform):
+    functions.client = platform.client("lambda", config=patient())
+    name = functions.create(NODE, runtime="node", MemorySize=256, CapacityProviderConfig=sharing(16))
+    shown = functions.client.get_function_configuration(FunctionName=name)["CapacityProviderConfig"]
+    assert shown == sharing(16)
+    functions.call(name, {})
+    got = at_once(12, lambda n: functions.invoke(name, {"fail": n % 4 == 0}))
+    fine = [json.loads(answer["Payload"]) for answer in got if "FunctionError" not in answer]
+    assert len(fine) == 9 and len({one["stream"] for one in fine}) == 1, fine
+    assert max(one["most"] for one in fine) > 4, "at the same time"
+    ids = {answer["ResponseMetadata"]["RequestId"] for answer in got if "FunctionError" not in answer}
+    assert {one["id"] for one in fine} == ids, "each has its own id"
+    record = functions.record(fine[0]["id"])
+    assert "processor time divided among" in record["Reason"], record
+    functions.client.update_function_configuration(FunctionName=name, CapacityProviderConfig=sharing(1))
+    assert "CapacityProviderConfig" not in functions.client.get_function_configuration(FunctionName=name)
+
+
+@pytest.mark.parametrize("runtime, config, says", [
+    ("python", sharing(2), "one call at a time"),
+    ("node", sharing(2, PROVIDER.replace("dayfly", "fleet")), "the only one is this machine"),
+])
+def test_sharing_that_cannot_be_is_refused(functions, platform, runtime, config, says):
+    with pytest.raises(botocore.exceptions.ClientError) as refused:
+        functions.client.create_function(
+            FunctionName="never", Runtime=newest(platform, runtime), Handler="app.handler", Role=ROLE,
+            Code={"ZipFile": zipped_files({"app.py": ECHO})}, CapacityProviderConfig=config,
+        )
+    error = refused.value.response["Error"]
+    assert error["Code"] == "InvalidParameterValueException" and says in error["Message"], error
+
+
+def test_sharing_is_an_option_of_deploy(functions, platform, tmp_path):
+    newest(platform, "node")
+    (tmp_path / "index.js").write_text("exports.handler = async () => process.env.AWS_LAMBDA_MAX_CONCURRENCY ?? 'one'")
+    (tmp_path / "dayfly.toml").write_text("name = 'shared-by-option'\ninstance-concurrency = 4\n")
+    functions.names.append("shared-by-option")
+    platform.cli("deploy", tmp_path)
+    assert functions.call("shared-by-option") == "4"
+    done = platform.cli("deploy", tmp_path, "--instance-concurrency", "1")
+    assert "calls at once in one instance 4" in done.stdout + done.stderr, (done.stdout, done.stderr)
+    assert functions.call("shared-by-option") == "one"
+
+
+def test_a_weight_is_a_tag(functions):
+    name = functions.create(ECHO)
+    arn = functions.client.get_function_configuration(FunctionName=name)["FunctionArn"]
+    functions.client.tag_resource(Resource=arn, Tags={"dayfly:weight": "4"})
+    assert functions.call(name, 1) == 1
+    with pytest.raises(botocore.exceptions.ClientError, match="whole number from 1 to 1000"):
+        functions.client.tag_resource(Resource=arn, Tags={"dayfly:weight": "heavy"})
