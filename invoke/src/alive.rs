@@ -76,8 +76,8 @@ impl Alive {
         Self { voice, output, cell, exit, stopped, log, used: Usage::default(), used_at }
     }
 
-    /// Ends all its processes; returns when nothing is left of them.
-    pub(crate) async fn end(self) {
+    /// Ends all its processes; returns its log when nothing is left of them.
+    pub(crate) async fn end(self) -> Log {
         let Self { voice, mut output, cell, exit, mut log, .. } = self;
         // One waits for the end at a time: a future that is kept and not polled would keep `kill` waiting.
         drop(exit);
@@ -85,6 +85,7 @@ impl Alive {
         drop(voice);
         output.drain(|pipe, bytes| log.printed(pipe, bytes));
         log.close_span();
+        log
     }
 
     /// Whether it may have begun the call that it was handed.

@@ -18,14 +18,14 @@ use meter::{InitEnd, InitPhase};
 use model::{Call, Phases, Usage, Version};
 use runtimes::Event;
 use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use world::Moment;
 
-/// What init gets before it runs on the account of the call that waits for it.
+/// What init gets at first. One that takes longer is ended and made again, once, on the time of the call that waits for
+/// it, as on AWS.
 const INIT_TIMEOUT: Duration = Duration::from_secs(model::limit("init-timeout"));
 
 /// One instance, from the request to make it until nothing is left of it.
@@ -35,6 +35,14 @@ pub(crate) struct Owner {
     pub(crate) version: Arc<Version>,
     pub(crate) tag: InstanceTag,
     pub(crate) jobs: mpsc::Receiver<(Job, Source)>,
+}
+
+/// One try to bring the instance up.
+struct Attempt {
+    log: Log,
+    phase: InitPhase,
+    /// What the tries before took.
+    spent: Phases,
 }
 
 /// Why a start failed, for those who waited for it.
@@ -58,22 +66,32 @@ impl Owner {
     pub(crate) async fn live(mut self) {
         let engine = self.engine.clone();
         let version = self.version.clone();
-        let mut log = Log::new(
+        let log = Log::new(
             engine.journal().clone(),
             engine.world().clone(),
             version.log_group.clone(),
             self.tag.log_stream.clone(),
         );
-        let began = engine.world().moment();
-        match self.create().await {
-            Ok(started) => self.bring_up(started, log, began).await,
-            Err(failure) => {
-                let start =
-                    Phases { sandbox_us: micros(engine.world().moment() - began), ..Phases::default() };
-                self.fail_start(&failure, start, Usage::default(), &mut log);
-            }
+        let mut attempt = Some(Attempt { log, phase: InitPhase::Init, spent: Phases::default() });
+        while let Some(this) = attempt.take() {
+            attempt = self.attempt(this).await;
         }
         engine.gone(self.id);
+    }
+
+    /// Makes the instance, and lives its life if it comes up. Returns the next attempt where there is one.
+    async fn attempt(&mut self, attempt: Attempt) -> Option<Attempt> {
+        let world = self.engine.world().clone();
+        let began = world.moment();
+        match self.create().await {
+            Ok(started) => self.bring_up(started, attempt, began).await,
+            Err(failure) => {
+                let Attempt { mut log, spent, .. } = attempt;
+                let sandbox_us = spent.sandbox_us + micros(world.moment() - began);
+                self.fail_start(&failure, Phases { sandbox_us, ..spent }, Usage::default(), &mut log);
+                None
+            }
+        }
     }
 
     async fn create(&self) -> Result<Started, StartFailure> {
@@ -91,14 +109,19 @@ impl Owner {
         }
     }
 
-    async fn bring_up(&mut self, started: Started, mut log: Log, began: Moment) {
+    async fn bring_up(&mut self, started: Started, attempt: Attempt, began: Moment) -> Option<Attempt> {
         let world = self.engine.world().clone();
+        let Attempt { mut log, phase, spent } = attempt;
         let ready_at = world.moment();
         log.platform(&meter::init_start_line(&self.version.runtime.identifier));
         let mut alive = Alive::new(started, log, Box::pin(self.engine.clone().stopped_owned()));
-        let outcome = self.init(&mut alive).await;
-        let (sandbox_us, init_us) = (micros(ready_at - began), micros(world.moment() - ready_at));
-        let start = Phases { sandbox_us, init_us, ..Phases::default() };
+        let outcome = self.init(phase, &mut alive).await;
+        let own_us = micros(world.moment() - ready_at);
+        let start = Phases {
+            sandbox_us: spent.sandbox_us + micros(ready_at - began),
+            init_us: spent.init_us + own_us,
+            ..Phases::default()
+        };
         match outcome {
             Ok(()) => {
                 alive.log.close_span();
@@ -110,51 +133,52 @@ impl Owner {
                     self.work(start, &mut alive).await;
                 }
             }
-            Err(failure) => self.init_failed(failure, start, &mut alive),
+            Err(Failure::TimedOut(_)) if phase == InitPhase::Init => {
+                alive.take_output();
+                alive.log.close_span();
+                alive.log.platform(&meter::init_report_line(own_us, phase, InitEnd::Timeout));
+                return Some(Attempt { log: alive.end().await, phase: InitPhase::Invoke, spent: start });
+            }
+            Err(failure) => self.init_failed(failure, phase, own_us, start, &mut alive),
         }
         alive.end().await;
+        None
     }
 
-    /// Waits until the code is loaded. Past the init timeout it goes on for as long as the function's own
-    /// timeout, on the account of the call that waits; AWS ends and repeats it at that point, we let it finish.
-    async fn init(&self, alive: &mut Alive) -> Result<(), Failure> {
-        let world = self.engine.world().clone();
-        let mut grace = pin!(world.sleep(INIT_TIMEOUT));
-        let mut late = false;
-        loop {
-            let heard = tokio::select! {
-                biased;
-                heard = alive.hear() => heard,
-                () = &mut grace => {
-                    if late {
-                        return Err(Failure::TimedOut(self.version.timeout_s));
-                    }
-                    late = true;
-                    let so_far = micros(INIT_TIMEOUT);
-                    alive.log.platform(&meter::init_report_line(so_far, InitPhase::Init, InitEnd::Timeout));
-                    grace.set(world.sleep(Duration::from_secs(self.version.timeout_s.into())));
-                    continue;
-                }
-            };
-            return match heard {
+    /// Waits until the code is loaded: at first for as long as an init gets, then for as long as the function's own
+    /// timeout allows.
+    async fn init(&self, phase: InitPhase, alive: &mut Alive) -> Result<(), Failure> {
+        let limit = match phase {
+            InitPhase::Init => INIT_TIMEOUT,
+            InitPhase::Invoke => Duration::from_secs(self.version.timeout_s.into()),
+        };
+        tokio::select! {
+            biased;
+            heard = alive.hear() => match heard {
                 Heard::Said(Event::Ready) => Ok(()),
                 Heard::Said(Event::InitError(json)) => Err(Failure::Init(json)),
                 other => Err(alive.failure(other)),
-            };
+            },
+            () = self.engine.world().sleep(limit) => Err(Failure::TimedOut(self.version.timeout_s)),
         }
     }
 
-    fn init_failed(&mut self, failure: Failure, start: Phases, alive: &mut Alive) {
+    fn init_failed(
+        &mut self,
+        failure: Failure,
+        phase: InitPhase,
+        own_us: u64,
+        start: Phases,
+        alive: &mut Alive,
+    ) {
         alive.take_output();
         alive.log.close_span();
-        let late = start.init_us > micros(INIT_TIMEOUT);
-        let phase = if late { InitPhase::Invoke } else { InitPhase::Init };
         let kind = failure.error_type();
         let end = match &failure {
             Failure::TimedOut(_) => InitEnd::Timeout,
             _ => InitEnd::Error(&kind),
         };
-        alive.log.platform(&meter::init_report_line(start.init_us, phase, end));
+        alive.log.platform(&meter::init_report_line(own_us, phase, end));
         let usage = alive.usage();
         let failure = if failure == Failure::Stopped {
             StartFailure::Refused(Refused::ShuttingDown)

@@ -5,7 +5,7 @@ mod fake;
 
 use fake::{BOUNDS, Birth, Stage, call, version};
 use invoke::{Answer, Bounds, Done, InstanceState, Refused};
-use model::{Outcome, Rung, Version};
+use model::{Outcome, Phases, Rung, Version};
 use sandbox::Exit;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -152,6 +152,9 @@ async fn every_failed_start_is_told_and_the_next_call_works() {
         let stage = Stage::new(1, BOUNDS);
         let version = Arc::new(version("f", "1"));
         stage.next_birth(birth.clone());
+        if matches!(birth, Birth::Well { .. }) {
+            stage.next_birth(birth.clone());
+        }
         let mut request = call("bad", "answer:x");
         request.tail = true;
         let got = stage.play(stage.engine.invoke(&version, request)).await;
@@ -173,17 +176,41 @@ async fn every_failed_start_is_told_and_the_next_call_works() {
 }
 
 #[tokio::test]
-async fn a_slow_init_goes_on_within_the_functions_own_timeout() {
+async fn a_slow_init_is_made_again_within_the_functions_own_timeout() {
     let stage = Stage::new(1, BOUNDS);
-    let version = Arc::new(version("f", "1"));
-    stage.next_birth(Birth::Well { sandbox_ms: 5, init_ms: 12_000 });
+    let version = Arc::new(Version { timeout_s: 20, ..version("f", "1") });
+    for init_ms in [15_000, 12_000] {
+        stage.next_birth(Birth::Well { sandbox_ms: 5, init_ms });
+    }
     let done = invoke(&stage, &version, "1", "answer:ok").await;
     assert_eq!(text(&done), "ok");
-    assert!((12_000_000..12_100_000).contains(&done.record.phases.init_us), "{:?}", done.record.phases);
+    let Phases { sandbox_us, init_us, queue_us, .. } = done.record.phases;
+    assert!((10_000..12_000).contains(&sandbox_us), "{sandbox_us}");
+    assert!((22_000_000..22_100_000).contains(&init_us), "both count: {init_us}");
+    assert!(queue_us < 10_000, "{queue_us}");
     let lines = stage.book.lines_of(&done.record);
-    assert!(
-        lines.iter().any(|l| l == "INIT_REPORT Init Duration: 10000.00 ms\tPhase: init\tStatus: timeout"),
+    let count = |text: &str| lines.iter().filter(|line| line.starts_with(text)).count();
+    assert_eq!((count("INIT_START "), count("INIT_REPORT ")), (2, 1), "{lines:#?}");
+    assert_eq!(
+        count("INIT_REPORT Init Duration: 10000.00 ms\tPhase: init\tStatus: timeout"),
+        1,
         "{lines:#?}"
+    );
+    assert_eq!(
+        stage.nursery.most_alive.load(Ordering::SeqCst),
+        1,
+        "the first is gone before the second is made"
+    );
+    for init_ms in [15_000, 25_000] {
+        stage.next_birth(Birth::Well { sandbox_ms: 5, init_ms });
+    }
+    stage.engine.retire(&version.function, None);
+    let done = invoke(&stage, &version, "2", "answer:never").await;
+    assert_eq!(done.record.outcome, Outcome::Timeout);
+    let lines = stage.book.lines_of(&done.record).join("\n");
+    assert!(
+        lines.contains("INIT_REPORT Init Duration: 20000.00 ms\tPhase: invoke\tStatus: timeout"),
+        "{lines}"
     );
     stage.end().await;
 }

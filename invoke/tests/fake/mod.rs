@@ -257,14 +257,14 @@ impl Fake {
         self.lanes.push(Lane { id: id.into(), steps, wake: self.world.moment() });
     }
 
-    /// Does the next step that can be done now; `Err`: how long there is none.
-    fn step(&mut self) -> Result<Option<Event>, Duration> {
+    /// Does the next step that can be done now; `Err`: for how long there is none, if not for ever.
+    fn step(&mut self) -> Result<Option<Event>, Option<Duration>> {
         let now = self.world.moment();
         self.lanes.retain(|lane| !lane.steps.is_empty());
         let ready = |lane: &&mut Lane| lane.wake <= now && lane.steps[0] != "hang";
         let Some(lane) = self.lanes.iter_mut().find(ready) else {
             let wakes = self.lanes.iter().filter(|lane| lane.steps[0] != "hang").map(|lane| lane.wake);
-            return Err(wakes.min().map_or(Duration::from_secs(1 << 30), |wake| wake - now));
+            return Err(wakes.min().map(|wake| wake - now));
         };
         let (id, step) = (lane.id.clone(), lane.steps.pop_front().expect("it is not empty"));
         if let Some(ms) = step.strip_prefix("sleep:") {
@@ -341,7 +341,7 @@ impl Voice for Fake {
                         tokio::select! {
                             biased;
                             _ = exited.wait_for(Option::is_some) => return Event::Closed,
-                            () = self.world.sleep(pause) => {}
+                            () = self.world.sleep(pause.unwrap_or_default()), if pause.is_some() => {}
                         }
                     }
                 }
