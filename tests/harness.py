@@ -14,6 +14,7 @@ import os
 import pathlib
 import re
 import secrets
+import socket
 import threading
 import time
 
@@ -178,6 +179,18 @@ def place(request, workspace):
     assert platform.stop() == 0
     if home:
         home.close()
+
+
+def host_addresses():
+    """Addresses of this machine that are not its loopback."""
+    found = {entry[4][0] for entry in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)}
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))
+            found.add(probe.getsockname()[0])
+        except OSError:
+            pass
+    return [address for address in found if not address.startswith("127.")] or ["192.0.2.1"]
 
 
 def descriptors(pid):

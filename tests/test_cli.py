@@ -224,3 +224,30 @@ def test_examples(platform, deployed, tmp_path, name):
                        env={**os.environ, "CARGO_TARGET_DIR": str(folder / "target")})
     deployed(folder, f"example-{name}")
     assert platform.cli("invoke", f"example-{name}").stdout
+
+
+def test_egress_by_flag_and_by_file(platform, tmp_path):
+    (tmp_path / "app.py").write_text("def handler(event, context):\n    return event\n")
+    (tmp_path / "dayfly.toml").write_text('name = "way-out"\negress = "public"\n')
+    first = json.loads(platform.cli("deploy", tmp_path, "--json").stdout)
+    tags = lambda: platform.client("lambda").list_tags(Resource=first["arn"])["Tags"]
+    assert tags() == {"dayfly:egress": "public"} and "egress platform -> public" in first["changes"]
+    again = json.loads(platform.cli("deploy", tmp_path, "--json").stdout)
+    assert again["changes"] == []
+    changed = json.loads(platform.cli("deploy", tmp_path, "--json", "--egress", "none").stdout)
+    assert tags() == {"dayfly:egress": "none"} and changed["changes"] == ["egress public -> none"]
+    refused = platform.cli("deploy", tmp_path, "--egress", "some", check=False)
+    assert refused.returncode == 2 and "none, platform, public, all" in refused.stderr
+    platform.client("lambda").delete_function(FunctionName="way-out")
+
+
+def test_several_tenants_need_every_protection(workspace, platform):
+    """Check 161: each missing one is listed, with what helps, and nothing is made."""
+    data = workspace / "tenants"
+    refused = platform.cli("up", "--multi-tenant", "--listen", "127.0.0.1:0", "--data", data, check=False)
+    assert refused.returncode == 1 and not data.exists()
+    lines = refused.stderr.strip().splitlines()
+    assert [line.split(":")[0] for line in lines] == ["error", "why", "hint"], refused.stderr
+    missing = [layer["name"] for layer in platform.banner["protections"]["layers"] if not layer["on"]]
+    for name in [*missing, "own root image"]:
+        assert f"{name}: " in lines[1], (name, lines)

@@ -14,7 +14,7 @@ import time
 import pytest
 
 from conftest import Functions, until, zipped_files
-from harness import ATTACKER, CANARY, CONNECTIONS, below, everything_below, launcher_of, place, running  # noqa: F401
+from harness import ATTACKER, CANARY, CONNECTIONS, below, everything_below, host_addresses, launcher_of, place, running  # noqa: F401
 
 # The Runtime API's server side is the platform; this is what a neighbour's port would be.
 NEIGHBOUR = """#!/usr/bin/python3
@@ -410,18 +410,6 @@ for family in range(46):
     made = {tuple(pair) for pair in place.attack(code)}
     wanted = {(family, kind) for family in (unix, inet, inet6) for kind in (stream, datagram)}
     assert wanted - {(inet6, stream), (inet6, datagram)} <= made <= wanted | {(unix, packets)}, made
-
-
-def host_addresses():
-    """Addresses of this machine that are not its loopback."""
-    found = {entry[4][0] for entry in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)}
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("192.0.2.1", 9))
-            found.add(probe.getsockname()[0])
-        except OSError:
-            pass
-    return [address for address in found if not address.startswith("127.")] or ["192.0.2.1"]
 
 
 CONNECT = """

@@ -199,3 +199,13 @@ def test_no_user_namespaces_is_a_refusal_in_three_lines(home, how, hint):
     assert not data.exists(), "nothing was made"
     doctor = home.run(*wrapper, str(home.binary), "doctor", "--data", str(data))
     assert "namespaces cannot be made" in doctor.stdout + doctor.stderr, doctor
+
+
+def test_several_tenants_are_refused(home, ordinary):
+    """Check 161: every missing protection is listed with what helps, and nothing is made."""
+    data = home.path / "tenants"
+    refused = home.run(str(home.binary), "up", "--multi-tenant", "--listen", "127.0.0.1:0", "--data", str(data))
+    assert refused.returncode == 1 and not data.exists(), refused
+    for layer in ordinary.banner["protections"]["layers"]:
+        if not layer["on"]:
+            assert f"{layer['name']}: {layer['why_missing']} ({layer['how_to_fix']})" in refused.stderr, refused.stderr

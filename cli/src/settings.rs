@@ -2,6 +2,7 @@
 
 use crate::failure::Failure;
 use crate::likeness::closest;
+use model::Egress;
 use std::collections::BTreeMap;
 use std::path::Path;
 use toml::Spanned;
@@ -33,6 +34,8 @@ pub struct Settings {
     pub instance_concurrency: Option<u32>,
     /// Whether a public URL shall exist; not said: leave it as it is.
     pub public: Option<bool>,
+    /// How far out it may connect.
+    pub egress: Option<Egress>,
     /// All environment variables; not said: leave them as they are.
     pub env: Option<BTreeMap<String, String>>,
 }
@@ -53,6 +56,7 @@ pub const KEYS: &[(&str, &str, &str)] = &[
     ("tmp", "integer", "megabytes of /tmp, 512 to 10240"),
     ("instance-concurrency", "integer", "calls at once in one instance, 1 to 1600; not for Python"),
     ("public", "boolean", "whether anybody may call the function by URL"),
+    ("egress", "string", "how far out it may connect: \"none\", \"platform\", \"public\" or \"all\""),
     ("env", "table", "environment variables, all of them"),
 ];
 
@@ -100,6 +104,7 @@ impl Settings {
             "tmp" => self.tmp = Some(field.integer()?),
             "instance-concurrency" => self.instance_concurrency = Some(field.integer()?),
             "public" => self.public = Some(field.boolean()?),
+            "egress" => self.egress = Some(field.egress()?),
             "env" => self.env = Some(field.variables()?),
             unknown => return Err(source.unknown(unknown, key.span().start)),
         }
@@ -167,6 +172,11 @@ impl Field<'_> {
         }
     }
 
+    fn egress(&self) -> Result<Egress, Failure> {
+        let found = Egress::parse(&self.string()?);
+        found.ok_or_else(|| self.wrong("one of \"none\", \"platform\", \"public\", \"all\""))
+    }
+
     fn boolean(&self) -> Result<bool, Failure> {
         match self.value.get_ref() {
             DeValue::Boolean(truth) => Ok(*truth),
@@ -207,7 +217,8 @@ mod tests {
     #[test]
     fn all_keys() {
         let text = "name = 'a'\nruntime = 'python'\nhandler = 'app.handler'\ndescription = 'd'\nrole = 'r'\n\
-                    memory = 256\ntimeout = 0x1e\ntmp = 512\ninstance-concurrency = 8\npublic = true\n[env]\nA = '1'\n";
+                    memory = 256\ntimeout = 0x1e\ntmp = 512\ninstance-concurrency = 8\npublic = true\n\
+                    egress = 'all'\n[env]\nA = '1'\n";
         let settings = Settings::parse(text, "dayfly.toml").expect("it is valid");
         assert_eq!(settings.name.as_deref(), Some("a"));
         assert_eq!((settings.memory, settings.timeout, settings.public), (Some(256), Some(30), Some(true)));
@@ -235,7 +246,7 @@ mod tests {
             "entrypoint = 'x'",
             "dayfly.toml:1:1: unknown key \"entrypoint\"",
             "the keys are name, runtime, handler, description, role, memory, timeout, tmp, \
-             instance-concurrency, public, env",
+             instance-concurrency, public, egress, env",
             "dayfly deploy --help",
         );
         check(

@@ -4,7 +4,7 @@ use crate::FunctionsError;
 use crate::sharing::Sharing;
 use access::policy::Document;
 use bytes::Bytes;
-use model::FunctionName;
+use model::{Egress, FunctionName};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -22,6 +22,13 @@ pub(crate) struct FunctionRow {
     pub revision: String,
     /// When code or configuration changed last, in microseconds since 1970 UTC.
     pub modified_us: u64,
+}
+
+impl FunctionRow {
+    /// How far out it asks to connect.
+    pub(crate) fn egress(&self) -> Egress {
+        self.tags.get(Egress::TAG).and_then(|value| Egress::parse(value)).unwrap_or_default()
+    }
 }
 
 /// What a function's owner configures.

@@ -2,7 +2,7 @@
 
 use crate::rows::Config;
 use crate::{FunctionsError, sharing};
-use model::{Runtime, limit};
+use model::{Egress, Runtime, limit};
 use std::collections::BTreeMap;
 use wire::lambda::{
     Architecture, CreateFunctionRequest, Environment, EphemeralStorage, FunctionCode, LogFormat,
@@ -166,6 +166,10 @@ pub(crate) fn tags(tags: &BTreeMap<String, String>) -> Checked<()> {
     const MOST: u64 = limit("tags");
     if tags.keys().any(|key| key.to_ascii_lowercase().starts_with("aws:")) {
         return Err(invalid("aws: prefixed tag key names are not allowed for external use."));
+    }
+    if tags.get(Egress::TAG).is_some_and(|value| Egress::parse(value).is_none()) {
+        let names = Egress::ALL.map(Egress::name).join(", ");
+        return Err(invalid(&format!("The tag {} must be one of {names}.", Egress::TAG)));
     }
     if tags.len() as u64 > MOST {
         return Err(invalid(&format!("A resource can have at most {MOST} tags, not {}.", tags.len())));

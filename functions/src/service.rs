@@ -7,7 +7,7 @@ use crate::{FunctionsError, Runner, Unpacker, sharing};
 use access::Access;
 use access::policy::Document;
 use bytes::Bytes;
-use model::{FunctionAddress, FunctionName, LATEST, Place, Runtime, Version};
+use model::{Egress, FunctionAddress, FunctionName, LATEST, Place, Runtime, Version};
 use std::sync::Arc;
 use store::{Blobs, DataDir, Scan, Store};
 use world::World;
@@ -114,6 +114,11 @@ impl Functions {
     /// The resource policy of a function, where it has one.
     pub fn policy(&self, name: &FunctionName) -> Option<Arc<Document>> {
         self.catalog().get(name)?.policy.as_ref().map(|policy| Arc::clone(&policy.document))
+    }
+
+    /// How far out a function asks to connect.
+    pub fn egress(&self, name: &FunctionName) -> Egress {
+        self.catalog().get(name).map_or_else(Egress::default, |entry| entry.row.egress())
     }
 
     /// The archive of a function's present code. `sha256` in hexadecimal digits, as in its download URL.

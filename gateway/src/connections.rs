@@ -8,6 +8,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use model::FunctionName;
 use rustix::net::sockopt::set_tcp_user_timeout;
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -31,12 +32,12 @@ pub struct InsideGuard {
 }
 
 /// Where a connection comes from. Requests from inside carry it as an extension.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Side {
     /// The platform's own listener.
     Outside,
-    /// A sandbox.
-    Inside,
+    /// A sandbox of this function.
+    Inside(Arc<FunctionName>),
 }
 
 impl Gateway {
@@ -58,7 +59,7 @@ impl Gateway {
             match accepted {
                 Ok(accepted) => match Arc::clone(&slots).try_acquire_owned() {
                     Ok(slot) => {
-                        open.spawn(Arc::clone(&self).connection(accepted, side, end.clone(), slot));
+                        open.spawn(Arc::clone(&self).connection(accepted, side.clone(), end.clone(), slot));
                     }
                     Err(_) => {
                         open.spawn(turn_away(accepted.0));
@@ -76,12 +77,17 @@ impl Gateway {
 
     /// Serves a listener that lives in a sandbox's own network namespace. An instance has slots of its own, so that it
     /// can take nobody else's.
-    pub fn serve_inside(self: &Arc<Self>, listener: std::net::TcpListener) -> std::io::Result<InsideGuard> {
+    pub fn serve_inside(
+        self: &Arc<Self>,
+        listener: std::net::TcpListener,
+        function: FunctionName,
+    ) -> std::io::Result<InsideGuard> {
         listener.set_nonblocking(true)?;
         let listener = TcpListener::from_std(listener)?;
         let (ender, end) = Ender::new();
         let slots = usize::try_from(model::limit("instance-connections")).expect("a hundred fits");
-        tokio::spawn(Arc::clone(self).accept(listener, Side::Inside, end, Arc::new(Semaphore::new(slots))));
+        let side = Side::Inside(Arc::new(function));
+        tokio::spawn(Arc::clone(self).accept(listener, side, end, Arc::new(Semaphore::new(slots))));
         Ok(InsideGuard { _ender: ender })
     }
 
@@ -98,10 +104,18 @@ impl Gateway {
         _slot: OwnedSemaphorePermit,
     ) {
         let _ = stream.set_nodelay(true);
+        if let Side::Inside(function) = &side
+            && self.is_for_elsewhere(&stream).await
+        {
+            return tokio::select! {
+                () = self.lead_out(stream, function) => {}
+                () = end.wait() => {}
+            };
+        }
         let _ = set_tcp_user_timeout(&stream, limit_ms("answer-timeout"));
         let service = service_fn(|mut request: Request<Incoming>| {
-            if side == Side::Inside {
-                request.extensions_mut().insert(side);
+            if matches!(side, Side::Inside(_)) {
+                request.extensions_mut().insert(side.clone());
             }
             let gateway = Arc::clone(&self);
             async move {
@@ -123,7 +137,7 @@ impl Gateway {
     }
 }
 
-fn limit_ms(name: &str) -> u32 {
+pub(crate) fn limit_ms(name: &str) -> u32 {
     u32::try_from(model::limit(name).saturating_mul(1000)).unwrap_or(u32::MAX)
 }
 

@@ -6,6 +6,7 @@ mod answer;
 mod body;
 mod connections;
 mod cors;
+mod egress;
 mod event;
 mod flow;
 mod lookout;
@@ -62,6 +63,7 @@ pub struct Gateway {
     lookout_us: Arc<AtomicU64>,
     room: body::Room,
     room_inside: body::Room,
+    door_out: egress::Door,
 }
 
 impl Gateway {
@@ -81,13 +83,14 @@ impl Gateway {
             lookout_us: parts.lookout_us,
             room: body::Room::new(model::limit("bodies-bytes")),
             room_inside: body::Room::new(model::limit("bodies-bytes")),
+            door_out: egress::Door::new(),
         })
     }
 
     /// The memory for a request's body: what functions send can take none from those outside.
     fn room(&self, parts: &http::request::Parts) -> &body::Room {
         match parts.extensions.get::<connections::Side>() {
-            Some(connections::Side::Inside) => &self.room_inside,
+            Some(connections::Side::Inside(_)) => &self.room_inside,
             _ => &self.room,
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::Cors;
 use access::policy::Document;
-use model::{FunctionName, Version};
+use model::{Egress, FunctionName, Version};
 use std::sync::Arc;
 
 /// Facts about functions that the way in needs.
@@ -12,6 +12,9 @@ pub trait FunctionFacts: Send + Sync {
 
     /// The resource policy of a function, where it has one.
     fn policy(&self, name: &FunctionName) -> Option<Arc<Document>>;
+
+    /// How far out a function may connect.
+    fn egress(&self, name: &FunctionName) -> Egress;
 }
 
 /// Where a function URL leads, and who may use it.

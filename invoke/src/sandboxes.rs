@@ -3,7 +3,7 @@
 use crate::output::Output;
 use crate::start::{Cell, InstanceTag, Start, StartError, Started};
 use futures_util::future::BoxFuture;
-use model::{Language, Place, Usage, Version};
+use model::{Egress, Language, Place, Usage, Version};
 use runtimes::{Channel, Credentials, InstanceFacts, PlanError, Protocol, Runtimes, StartPlan};
 use sandbox::{Bind, Exit, Launcher, Layers, Sandbox, SandboxError, Spec};
 use std::net::TcpListener;
@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 pub type Guard = Box<dyn Send>;
 
 /// Serves the platform's endpoint inside an instance.
-pub type Attach = Box<dyn Fn(TcpListener, &InstanceTag) -> Guard + Send + Sync>;
+pub type Attach = Box<dyn Fn(TcpListener, &Version) -> Guard + Send + Sync>;
 
 /// Draws the session credentials of one instance of a function version.
 pub type Draw = Box<dyn Fn(&Version, &InstanceTag) -> Credentials + Send + Sync>;
@@ -24,6 +24,8 @@ pub struct Endpoint {
     pub port: u16,
     /// Takes the listening socket of one instance.
     pub attach: Attach,
+    /// How far out a function may connect.
+    pub egress: Box<dyn Fn(&Version) -> Egress + Send + Sync>,
 }
 
 /// Makes sandboxed instances.
@@ -57,10 +59,13 @@ impl Start for Sandboxes {
 
 impl Sandboxes {
     async fn make(&self, version: &Version, tag: &InstanceTag) -> Result<Started, StartError> {
+        let endpoint = self.endpoint.as_ref().map(|endpoint| (endpoint, (endpoint.egress)(version)));
+        let endpoint = endpoint.filter(|(_, egress)| *egress > Egress::None);
         let facts = InstanceFacts {
             instance_id: tag.instance_id.clone(),
             log_stream: tag.log_stream.clone(),
-            endpoint_port: self.endpoint.as_ref().map(|endpoint| endpoint.port),
+            endpoint_port: endpoint.map(|(endpoint, _)| endpoint.port),
+            leads_out: endpoint.is_some_and(|(_, egress)| egress > Egress::Platform),
             credentials: (self.credentials)(version, tag),
             place: self.place.clone(),
         };
@@ -69,8 +74,10 @@ impl Sandboxes {
         let protocol = plan.protocol;
         let made = self.launcher.create(spec(version, tag, plan)).await;
         let mut sandbox = made.map_err(|error| no_sandbox(version, &error))?;
-        let guard = match (&self.endpoint, sandbox.listeners.len()) {
-            (Some(endpoint), 1..) => sandbox.listeners.pop().map(|listener| (endpoint.attach)(listener, tag)),
+        let guard = match (endpoint, sandbox.listeners.len()) {
+            (Some((endpoint, _)), 1..) => {
+                sandbox.listeners.pop().map(|listener| (endpoint.attach)(listener, version))
+            }
             _ => None,
         };
         assemble(sandbox, protocol, version.instance_concurrency, guard)

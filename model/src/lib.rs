@@ -3,6 +3,7 @@
 //! Plain data and pure rules. No I/O, no clock, no randomness, no protocol.
 
 mod caller;
+mod egress;
 mod function;
 mod invocation;
 mod limits;
@@ -10,6 +11,7 @@ mod name;
 mod place;
 
 pub use caller::{Caller, CallerKind};
+pub use egress::Egress;
 pub use function::{Language, Runtime, UnknownRuntime, Version};
 pub use invocation::{Call, FunctionError, InvocationRecord, Outcome, Phases, Rung, Usage};
 pub use limits::{LIMITS, Limit, Unit, limit};

@@ -24,6 +24,9 @@ pub enum ServerError {
     /// No sandbox can be made here.
     #[error("cannot start the sandbox launcher: {0}")]
     Sandbox(#[from] sandbox::SandboxError),
+    /// Protections that functions of different people need and this machine or version does not have.
+    #[error("{}", .0.iter().map(|layer| layer.name.as_str()).collect::<Vec<_>>().join(", "))]
+    NotForTenants(Vec<sandbox::Layer>),
     /// A file or directory.
     #[error("{path}: {why}")]
     File {

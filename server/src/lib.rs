@@ -8,6 +8,7 @@ mod ready;
 mod run;
 mod shapes;
 mod status;
+mod tenants;
 
 pub use error::ServerError;
 pub use options::Options;

@@ -1,6 +1,6 @@
 //! How the platform is started.
 
-use model::{Limit, Place};
+use model::{Egress, Limit, Place};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -29,6 +29,10 @@ pub struct Options {
     pub drain: Duration,
     /// Open client connections.
     pub connections: usize,
+    /// How far out any function may connect.
+    pub egress: Egress,
+    /// Whether functions of people who do not trust each other run here.
+    pub multi_tenant: bool,
 }
 
 impl Options {
@@ -47,6 +51,8 @@ impl Options {
             log_age: seconds("log-age"),
             drain: seconds("drain"),
             connections: usize::try_from(model::limit("connections")).unwrap_or(usize::MAX),
+            egress: Egress::Public,
+            multi_tenant: false,
         }
     }
 

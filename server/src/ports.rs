@@ -2,15 +2,19 @@
 
 use functions::Functions;
 use gateway::{Cors, FunctionFacts, UrlAuth, UrlTarget};
-use model::FunctionName;
+use model::{Egress, FunctionName};
 use std::sync::Arc;
 
 /// The function service, for the gateway.
-pub(crate) struct Facts(pub(crate) Functions);
+pub(crate) struct Facts {
+    pub(crate) functions: Functions,
+    /// What the platform allows at most.
+    pub(crate) egress: Egress,
+}
 
 impl FunctionFacts for Facts {
     fn url(&self, url_id: &str) -> Option<UrlTarget> {
-        let target = self.0.url(url_id)?;
+        let target = self.functions.url(url_id)?;
         Some(UrlTarget {
             version: target.version,
             auth: match target.auth {
@@ -23,7 +27,11 @@ impl FunctionFacts for Facts {
     }
 
     fn policy(&self, name: &FunctionName) -> Option<Arc<access::policy::Document>> {
-        self.0.policy(name)
+        self.functions.policy(name)
+    }
+
+    fn egress(&self, name: &FunctionName) -> Egress {
+        self.functions.egress(name).min(self.egress)
     }
 }
 

@@ -5,12 +5,12 @@
 
 use crate::ports::Facts;
 use crate::status::Status;
-use crate::{Options, Ready, ServerError, memory};
+use crate::{Options, Ready, ServerError, memory, tenants};
 use access::{Access, FunctionClaims, Keys, RootKey};
 use functions::Functions;
 use gateway::Gateway;
 use invoke::{Bounds, Endpoint, Engine, InstanceTag, Sandboxes};
-use model::Version;
+use model::{Egress, Version};
 use observe::Observe;
 use runtimes::{Credentials, Runtimes};
 use sandbox::{Launcher, LauncherOptions, SandboxError};
@@ -33,6 +33,9 @@ pub fn run(
     let launcher = LauncherOptions { arguments: vec!["__launcher".into()] };
     let launcher = Launcher::start(Path::new("/proc/self/exe"), launcher)?;
     launcher.supported()?;
+    if options.multi_tenant {
+        tenants::refuse_what_is_missing(launcher.protections())?;
+    }
     let listener = listen(&options.listen)?;
     let data = DataDir::open(&options.data)?;
     Launcher::drop_server_privileges()?;
@@ -117,7 +120,7 @@ impl Ground {
         let gateway = Gateway::new(gateway::Parts {
             access,
             engine: Arc::clone(&engine),
-            functions: Arc::new(Facts(functions.clone())),
+            functions: Arc::new(Facts { functions: functions.clone(), egress: self.options.egress }),
             services: vec![
                 Box::new(wire::lambda::Serve(functions)),
                 Box::new(wire::logs::Serve(logs::Logs::new(observe.clone(), place.clone()))),
@@ -175,9 +178,16 @@ impl Ground {
     ) -> Sandboxes {
         let (access, door) = (Arc::clone(access), Arc::clone(door));
         let (world, place) = (self.world.clone(), self.options.place.clone());
-        let attach = move |listener: TcpListener, _tag: &InstanceTag| -> invoke::Guard {
-            let gateway = door.get().and_then(Weak::upgrade);
-            match gateway.map(|gateway| gateway.serve_inside(listener)) {
+        let open = |door: &OnceLock<Weak<Gateway>>| door.get().and_then(Weak::upgrade);
+        let egress = {
+            let door = Arc::clone(&door);
+            move |version: &Version| {
+                open(&door).map_or(Egress::None, |gateway| gateway.egress(&version.function))
+            }
+        };
+        let attach = move |listener: TcpListener, version: &Version| -> invoke::Guard {
+            let function = version.function.clone();
+            match open(&door).map(|gateway| gateway.serve_inside(listener, function)) {
                 Some(Ok(guard)) => Box::new(guard),
                 Some(Err(error)) => {
                     tracing::warn!(%error, "an instance cannot reach the platform's endpoint");
@@ -195,7 +205,11 @@ impl Ground {
             runtimes: Arc::clone(runtimes),
             place,
             credentials: Box::new(credentials),
-            endpoint: Some(Endpoint { port: port_inside(port), attach: Box::new(attach) }),
+            endpoint: Some(Endpoint {
+                port: port_inside(port),
+                attach: Box::new(attach),
+                egress: Box::new(egress),
+            }),
         }
     }
 

@@ -119,6 +119,12 @@ pub struct UrlConfig {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
+struct Tags {
+    tags: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
 struct Page {
     functions: Vec<Configuration>,
     next_marker: Option<String>,
@@ -217,6 +223,20 @@ pub async fn invoke(client: &Client, name: &str, payload: Bytes) -> Result<Invok
         log: header("x-amz-log-result"),
         request_id: header("x-amzn-requestid").unwrap_or_default(),
     })
+}
+
+/// ListTags.
+pub async fn tags(client: &Client, arn: &str) -> Result<BTreeMap<String, String>, CallError> {
+    let path = format!("/2017-03-31/tags/{}", encode(arn));
+    let found: Tags = client.call(Request::new("ListTags", SERVICE, Method::GET, path)).await?;
+    Ok(found.tags)
+}
+
+/// TagResource, one tag.
+pub async fn tag(client: &Client, arn: &str, key: &str, value: &str) -> Result<(), CallError> {
+    let path = format!("/2017-03-31/tags/{}", encode(arn));
+    let request = Request::new("TagResource", SERVICE, Method::POST, path);
+    client.send(request.json(&json!({ "Tags": { key: value } }))).await.map(drop)
 }
 
 /// GetFunctionUrlConfig; `None` where there is no URL.

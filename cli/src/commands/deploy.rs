@@ -5,6 +5,7 @@ mod choose;
 mod order;
 mod plan;
 mod public;
+mod way_out;
 
 use crate::api::{lambda, platform};
 use crate::client::Client;
@@ -71,6 +72,9 @@ pub struct Args {
     /// Remove the public URL.
     #[arg(long, action = ArgAction::SetTrue)]
     private: bool,
+    /// How far out it may connect: none, platform, public or all [default: platform].
+    #[arg(long, value_name = "REACH", value_parser = super::up::egress)]
+    egress: Option<model::Egress>,
     /// Install dependencies anew instead of taking those kept from before.
     #[arg(long)]
     refresh: bool,
@@ -111,7 +115,8 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let site = apply::Site { client: &client, context, name: &order.name, account: &status.account };
     let outcome = apply::apply(&site, present.as_ref(), &desired, &zip).await?;
     let public = public::settle(&client, &order.name, order.public).await?;
-    Done { name: &order.name, recipe: &recipe, desired: &desired, outcome, public }.show(context);
+    let way_out = way_out::settle(&client, outcome.configuration(), order.egress).await?;
+    Done { name: &order.name, recipe: &recipe, desired: &desired, outcome, public, way_out }.show(context);
     Ok(Exit::Done)
 }
 
@@ -122,6 +127,7 @@ struct Done<'a> {
     desired: &'a Desired,
     outcome: Outcome,
     public: Public,
+    way_out: Option<String>,
 }
 
 fn language(recipe: &Recipe) -> &'static str {
@@ -188,6 +194,7 @@ impl Done<'_> {
     fn changes(&self) -> Vec<String> {
         let mut changes = self.outcome.changes();
         changes.extend(self.public.change());
+        changes.extend(self.way_out.clone());
         changes
     }
 

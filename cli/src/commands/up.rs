@@ -5,7 +5,7 @@ use crate::endpoint::Environment;
 use crate::failure::{Exit, Failure};
 use crate::figure;
 use access::RootKey;
-use model::Place;
+use model::{Egress, Place};
 use owo_colors::OwoColorize as _;
 use sandbox::SandboxError;
 use serde_json::{Value, json};
@@ -48,6 +48,13 @@ pub struct Args {
     /// Open client connections [default: 4096].
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
     connections: Option<u32>,
+    /// How far out any function may connect: none, platform, public or all; what a function asks for is bounded by it
+    /// [default: public].
+    #[arg(long, value_name = "REACH", value_parser = egress)]
+    egress: Option<Egress>,
+    /// Run functions of people who do not trust each other; refuses to start where a protection is missing.
+    #[arg(long)]
+    multi_tenant: bool,
     /// The region in every ARN.
     #[arg(long, default_value = "us-east-1", value_parser = region)]
     region: String,
@@ -94,6 +101,11 @@ fn region(text: &str) -> Result<String, String> {
     if fits { Ok(text.to_owned()) } else { Err("a region has a form such as us-east-1".to_owned()) }
 }
 
+/// Also for `dayfly deploy`.
+pub(super) fn egress(text: &str) -> Result<Egress, String> {
+    Egress::parse(text).ok_or_else(|| format!("it is one of {}", Egress::ALL.map(Egress::name).join(", ")))
+}
+
 fn domain(text: &str) -> Result<String, String> {
     let is_label = |label: &str| {
         (1..=63).contains(&label.len())
@@ -137,6 +149,8 @@ fn options(args: Args, context: &Context) -> Options {
         log_age: span(args.log_age, usual.log_age),
         drain: span(args.drain, usual.drain),
         connections: args.connections.map_or(usual.connections, |count| count as usize),
+        egress: args.egress.unwrap_or(usual.egress),
+        multi_tenant: args.multi_tenant,
         ..usual
     }
 }
@@ -254,6 +268,18 @@ fn explain(error: ServerError, listen: &str) -> Failure {
             "dayfly up",
         ),
         ServerError::Sandbox(_) => Failure::new("functions cannot be sandboxed here", words, "dayfly doctor"),
+        ServerError::NotForTenants(missing) => {
+            let each = missing.iter().map(|layer| {
+                let why = layer.why_missing.as_deref().unwrap_or("no reason is known");
+                let fix = layer.how_to_fix.as_deref().unwrap_or("nothing is known to help");
+                format!("{}: {why} ({fix})", layer.name)
+            });
+            Failure::new(
+                "functions of several tenants cannot be kept apart well enough here",
+                format!("missing: {}", each.collect::<Vec<_>>().join("; ")),
+                "dayfly up, for one tenant",
+            )
+        }
         ServerError::File { path, .. } => {
             Failure::new("a file cannot be used", words, format!("ls -ld {0} && df -h {0}", path.display()))
         }

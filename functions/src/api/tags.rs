@@ -43,15 +43,22 @@ async fn change(
         return Err(FunctionsError::Invalid(text.into()));
     }
     let name = &address.name;
-    functions
+    let moved = functions
         .change(name, |rows| {
             let row = rows.existing(functions, name)?;
+            let before = row.egress();
             let mut tags = row.tags.clone();
             edit(&mut tags)?;
             let row = FunctionRow { tags, ..row.clone() };
-            Ok((Change::default().put(Kind::Function, name.as_str(), &row), ()))
+            let moved = row.egress() != before;
+            Ok((Change::default().put(Kind::Function, name.as_str(), &row), moved))
         })
-        .await
+        .await?;
+    if moved {
+        // What is told to an instance at its start is no longer true.
+        functions.runner().retire(name, None);
+    }
+    Ok(())
 }
 
 /// Other kinds of resource can have tags on AWS; only functions exist here.

@@ -17,7 +17,17 @@ const YIELDING: &[&str] = &[
     "AWS_XRAY_DAEMON_ADDRESS",
     "AWS_ENDPOINT_URL",
     "NODE_PATH",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "NO_PROXY",
+    "no_proxy",
+    "NODE_USE_ENV_PROXY",
 ];
+/// What tools of all languages read; curl reads the first in small letters only.
+const PROXIES: [&str; 4] = ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"];
+const NOT_BY_PROXY: &str = "localhost,127.0.0.1,::1";
 const LIBRARIES: &str =
     "/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib";
 
@@ -74,6 +84,10 @@ fn reserved(
     env.extend(endpoint.as_deref().map(|url| ("AWS_ENDPOINT_URL", url)));
     let at_once = (version.instance_concurrency > 1).then(|| version.instance_concurrency.to_string());
     env.extend(at_once.as_deref().map(|most| ("AWS_LAMBDA_MAX_CONCURRENCY", most)));
+    if let Some(proxy) = endpoint.as_deref().filter(|_| facts.leads_out) {
+        env.extend(PROXIES.map(|name| (name, proxy)));
+        env.extend([("NO_PROXY", NOT_BY_PROXY), ("no_proxy", NOT_BY_PROXY), ("NODE_USE_ENV_PROXY", "1")]);
+    }
     let language = language_variables(version);
     env.extend(language.iter().map(|(name, value)| (*name, value.as_str())));
     env.into_iter().map(|(name, value)| (name.into(), value.into())).collect()

@@ -23,6 +23,8 @@ pub struct InstanceFacts {
     pub log_stream: String,
     /// Port on the sandbox's loopback where the platform's endpoint listens; `None`: no endpoint.
     pub endpoint_port: Option<u16>,
+    /// Whether the endpoint is a proxy to elsewhere too.
+    pub leads_out: bool,
     /// Session credentials of the function.
     pub credentials: Credentials,
     /// Account and region.

@@ -4,6 +4,7 @@ use super::Args;
 use crate::failure::Failure;
 use crate::recipe::{RuntimeWish, Wishes, default_name};
 use crate::settings::Settings;
+use model::Egress;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -24,6 +25,8 @@ pub struct Order {
     pub unset: Vec<String>,
     /// Whether a public URL shall exist; not said: as it is.
     pub public: Option<bool>,
+    /// How far out it may connect; not said: as it is.
+    pub egress: Option<Egress>,
 }
 
 /// Reads `KEY=VALUE`.
@@ -61,6 +64,7 @@ impl Order {
             tmp: args.tmp.or(file.tmp),
             instance_concurrency: args.instance_concurrency.or(file.instance_concurrency),
             public: args.public.then_some(true).or(args.private.then_some(false)).or(file.public),
+            egress: args.egress.or(file.egress),
             env: file.env,
         };
         let name = settings.name.clone().or_else(|| default_name(&args.path)).ok_or_else(|| {
@@ -84,8 +88,8 @@ impl Order {
             runtime: settings.runtime.as_deref().map(RuntimeWish::parse).transpose()?,
             handler: settings.handler.clone(),
         };
-        let public = settings.public;
-        Ok(Self { path: args.path, name, wishes, settings, set: args.env, unset: args.unset, public })
+        let (public, egress) = (settings.public, settings.egress);
+        Ok(Self { path: args.path, name, wishes, settings, set: args.env, unset: args.unset, public, egress })
     }
 
     /// All variables that the function shall have; `None`: those that it has.
