@@ -6,7 +6,7 @@ use crate::fleet::{Action, Fleet, Source};
 use crate::pool::{InstanceId, RequestId, Waiting, version};
 use model::Version;
 use proptest::prelude::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use world::Moment;
@@ -24,11 +24,12 @@ const BOUNDS: Bounds = Bounds {
 };
 
 /// What an instance of the simulated world does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Life {
     Starting,
     Idle,
-    Serving(RequestId),
+    /// Never none.
+    Serving(Vec<RequestId>),
     Ending,
 }
 
@@ -39,6 +40,8 @@ struct Simulation {
     waiting: BTreeMap<RequestId, Arc<Version>>,
     arrived: BTreeMap<RequestId, Moment>,
     instances: BTreeMap<InstanceId, (Arc<Version>, Life)>,
+    /// Those that take no more calls, whatever the fleet thinks.
+    broken: BTreeSet<InstanceId>,
     accepted: usize,
     ended: usize,
 }
@@ -51,16 +54,19 @@ enum Op {
     StartFailed(usize),
     Freed(usize, bool),
     Lost(usize),
+    HandedBack(usize),
     Gone(usize),
     Tick(u64),
     Retire { function: u8, keep: Option<u8> },
 }
 
-/// Three functions; the second is large, the third has a concurrency of two.
+/// Four functions; the second is large, the third has a concurrency of two, instances of the fourth serve three calls.
 fn shape(function: u8, revision: u8) -> Arc<Version> {
-    let (name, memory_mb) = [("small", 128), ("large", 700), ("few", 200)][usize::from(function % 3)];
+    let (name, memory_mb) =
+        [("small", 128), ("large", 700), ("few", 200), ("shared", 150)][usize::from(function % 4)];
     let mut made = Version::clone(&version(name, &revision.to_string(), memory_mb));
     made.concurrency = (name == "few").then_some(2);
+    made.instance_concurrency = if name == "shared" { 3 } else { 1 };
     Arc::new(made)
 }
 
@@ -72,6 +78,7 @@ impl Simulation {
             waiting: BTreeMap::new(),
             arrived: BTreeMap::new(),
             instances: BTreeMap::new(),
+            broken: BTreeSet::new(),
             accepted: 0,
             ended: 0,
         }
@@ -102,13 +109,19 @@ impl Simulation {
                     let (version, life) = self.instances.get_mut(&instance).expect("it exists");
                     assert_eq!(wanted.function, version.function, "calls stay in their function");
                     assert_eq!(wanted.revision, version.revision, "and in their revision");
-                    let right = match source {
-                        Source::New(_) => *life == Life::Starting,
-                        Source::Idle | Source::Spare | Source::Freed => *life == Life::Idle,
-                        Source::Shared => unreachable!("one call at a time is the rule here"),
+                    assert!(!self.broken.contains(&instance), "it takes no more calls");
+                    let slots = version.instance_concurrency as usize;
+                    let right = match (source, &mut *life) {
+                        (Source::New(_), Life::Starting) => true,
+                        (Source::Idle | Source::Spare | Source::Freed, Life::Idle) => true,
+                        (Source::Shared | Source::Freed, Life::Serving(calls)) => calls.len() < slots,
+                        _ => false,
                     };
                     assert!(right, "{source:?} {life:?}");
-                    *life = Life::Serving(request);
+                    match life {
+                        Life::Serving(calls) => calls.push(request),
+                        life => *life = Life::Serving(vec![request]),
+                    }
                 }
                 Action::Retire { instance } => {
                     let life = &mut self.instances.get_mut(&instance).expect("it exists").1;
@@ -123,10 +136,26 @@ impl Simulation {
         }
     }
 
-    fn pick(&self, index: usize, wanted: impl Fn(Life) -> bool) -> Option<InstanceId> {
+    fn pick(&self, index: usize, wanted: impl Fn(&Life) -> bool) -> Option<InstanceId> {
         let found: Vec<_> =
-            self.instances.iter().filter(|(_, (_, life))| wanted(*life)).map(|(id, _)| *id).collect();
+            self.instances.iter().filter(|(_, (_, life))| wanted(life)).map(|(id, _)| *id).collect();
         (!found.is_empty()).then(|| found[index % found.len()])
+    }
+
+    /// Takes the oldest call off an instance.
+    fn finish(&mut self, id: InstanceId, reusable: bool) -> RequestId {
+        let Life::Serving(mut calls) = self.instances[&id].1.clone() else { panic!("it serves") };
+        let request = calls.remove(0);
+        if !reusable {
+            self.broken.insert(id);
+        }
+        let life = match (calls.is_empty(), reusable) {
+            (true, true) => Life::Idle,
+            (true, false) => Life::Ending,
+            (false, _) => Life::Serving(calls),
+        };
+        self.set(id, life);
+        request
     }
 
     fn set(&mut self, id: InstanceId, life: Life) {
@@ -151,7 +180,7 @@ impl Simulation {
                 self.obey(actions);
             }
             Op::Started(index) => {
-                let Some(id) = self.pick(index, |life| life == Life::Starting) else { return };
+                let Some(id) = self.pick(index, |life| *life == Life::Starting) else { return };
                 let actions = self.fleet.started(id, now);
                 self.obey(actions);
                 if self.instances[&id].1 == Life::Starting {
@@ -159,7 +188,7 @@ impl Simulation {
                 }
             }
             Op::StartFailed(index) => {
-                let Some(id) = self.pick(index, |life| life == Life::Starting) else { return };
+                let Some(id) = self.pick(index, |life| *life == Life::Starting) else { return };
                 self.set(id, Life::Ending);
                 let actions = self.fleet.start_failed(id, true, now);
                 self.obey(actions);
@@ -167,7 +196,7 @@ impl Simulation {
             Op::Freed(index, reusable) => {
                 let Some(id) = self.pick(index, |life| matches!(life, Life::Serving(_))) else { return };
                 self.ended += 1;
-                self.set(id, if reusable { Life::Idle } else { Life::Ending });
+                self.finish(id, reusable);
                 let actions = self.fleet.freed(id, reusable, now);
                 self.obey(actions);
             }
@@ -176,16 +205,27 @@ impl Simulation {
                     return;
                 };
                 let mut untaken = Vec::new();
-                if let (version, Life::Serving(request)) = self.instances[&id].clone() {
-                    self.waiting.insert(request, version);
-                    untaken.push(Waiting { request, since: self.arrived[&request] });
+                if let (version, Life::Serving(calls)) = self.instances[&id].clone() {
+                    for request in calls {
+                        self.waiting.insert(request, version.clone());
+                        untaken.push(Waiting { request, since: self.arrived[&request] });
+                    }
                 }
                 self.set(id, Life::Ending);
                 let actions = self.fleet.lost(id, &untaken, now);
                 self.obey(actions);
             }
+            Op::HandedBack(index) => {
+                let Some(id) = self.pick(index, |life| matches!(life, Life::Serving(_))) else { return };
+                let version = self.instances[&id].0.clone();
+                let request = self.finish(id, false);
+                self.waiting.insert(request, version);
+                let call = Waiting { request, since: self.arrived[&request] };
+                let actions = self.fleet.handed_back(id, call, now);
+                self.obey(actions);
+            }
             Op::Gone(index) => {
-                let Some(id) = self.pick(index, |life| life == Life::Ending) else { return };
+                let Some(id) = self.pick(index, |life| *life == Life::Ending) else { return };
                 self.instances.remove(&id);
                 let actions = self.fleet.gone(id, now);
                 self.obey(actions);
@@ -205,9 +245,8 @@ impl Simulation {
     }
 
     fn check(&self) {
-        let count =
-            |wanted: fn(Life) -> bool| self.instances.values().filter(|(_, life)| wanted(*life)).count();
-        let running = count(|life| matches!(life, Life::Serving(_)));
+        let count = |of: fn(&Life) -> usize| self.instances.values().map(|(_, life)| of(life)).sum::<usize>();
+        let running = count(|life| if let Life::Serving(calls) = life { calls.len() } else { 0 });
         assert_eq!(self.accepted, self.ended + running + self.waiting.len(), "no call is lost or doubled");
         let live: u64 = self.instances.values().map(|(version, _)| u64::from(version.memory_mb)).sum();
         assert_eq!(self.fleet.ledger.live, live);
@@ -228,6 +267,7 @@ impl Simulation {
         assert!(few.is_none_or(|f| f.in_flight <= 2), "reserved concurrency");
         for pool in self.fleet.pools.values() {
             assert!(pool.waiting.is_empty() || pool.idle.is_empty(), "nobody waits beside an idle instance");
+            assert!(pool.waiting.is_empty() || pool.roomy.is_empty(), "nor beside one that has room");
             assert!(pool.waiting.is_empty() || pool.waiting.len() <= BOUNDS.queue_length + 1);
             assert!(pool.starting <= BOUNDS.starts_at_once);
             let sorted = pool.waiting.iter().is_sorted_by_key(|w| (w.since, w.request));
@@ -249,15 +289,16 @@ impl Simulation {
 
 fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
-        8 => (0..3u8, 0..2u8).prop_map(|(function, revision)| Op::Request { function, revision }),
+        8 => (0..4u8, 0..2u8).prop_map(|(function, revision)| Op::Request { function, revision }),
         1 => any::<usize>().prop_map(Op::Withdraw),
         5 => any::<usize>().prop_map(Op::Started),
         1 => any::<usize>().prop_map(Op::StartFailed),
         6 => (any::<usize>(), prop::bool::weighted(0.8)).prop_map(|(i, reusable)| Op::Freed(i, reusable)),
         1 => any::<usize>().prop_map(Op::Lost),
+        1 => any::<usize>().prop_map(Op::HandedBack),
         4 => any::<usize>().prop_map(Op::Gone),
         2 => (0..40_000u64).prop_map(Op::Tick),
-        1 => (0..3u8, prop::option::of(0..2u8)).prop_map(|(function, keep)| Op::Retire { function, keep }),
+        1 => (0..4u8, prop::option::of(0..2u8)).prop_map(|(function, keep)| Op::Retire { function, keep }),
     ]
 }
 
@@ -304,7 +345,7 @@ fn a_waiting_call_takes_whichever_comes_first() {
     s.step(&Op::Started(0));
     s.request(&one);
     let busy = s.pick(0, |life| matches!(life, Life::Serving(_))).unwrap();
-    let starting = s.pick(0, |life| life == Life::Starting).unwrap();
+    let starting = s.pick(0, |life| *life == Life::Starting).unwrap();
     s.set(busy, Life::Idle);
     s.ended += 1;
     let actions = s.fleet.freed(busy, true, s.now);
