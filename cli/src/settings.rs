@@ -32,6 +32,8 @@ pub struct Settings {
     pub tmp: Option<u32>,
     /// Calls that one instance may serve at the same time.
     pub instance_concurrency: Option<u32>,
+    /// Whether instances are forked from a process that has loaded the code; not said: leave it as it is.
+    pub snapstart: Option<bool>,
     /// Whether a public URL shall exist; not said: leave it as it is.
     pub public: Option<bool>,
     /// How far out it may connect.
@@ -55,6 +57,7 @@ pub const KEYS: &[(&str, &str, &str)] = &[
     ("timeout", "integer", "seconds, 1 to 900"),
     ("tmp", "integer", "megabytes of /tmp, 512 to 10240"),
     ("instance-concurrency", "integer", "calls at once in one instance, 1 to 1600; not for Python"),
+    ("snapstart", "boolean", "whether instances start as copies of a process that has loaded the code"),
     ("public", "boolean", "whether anybody may call the function by URL"),
     ("egress", "string", "how far out it may connect: \"none\", \"platform\", \"public\" or \"all\""),
     ("env", "table", "environment variables, all of them"),
@@ -103,6 +106,7 @@ impl Settings {
             "timeout" => self.timeout = Some(field.integer()?),
             "tmp" => self.tmp = Some(field.integer()?),
             "instance-concurrency" => self.instance_concurrency = Some(field.integer()?),
+            "snapstart" => self.snapstart = Some(field.boolean()?),
             "public" => self.public = Some(field.boolean()?),
             "egress" => self.egress = Some(field.egress()?),
             "env" => self.env = Some(field.variables()?),
@@ -246,7 +250,7 @@ mod tests {
             "entrypoint = 'x'",
             "dayfly.toml:1:1: unknown key \"entrypoint\"",
             "the keys are name, runtime, handler, description, role, memory, timeout, tmp, \
-             instance-concurrency, public, egress, env",
+             instance-concurrency, snapstart, public, egress, env",
             "dayfly deploy --help",
         );
         check(

@@ -15,8 +15,12 @@ pub trait Runner: Send + Sync {
     /// The same, for callers who want nothing but the answer: they have it sooner.
     fn answer<'a>(&'a self, version: &'a Arc<Version>, call: Call) -> BoxFuture<'a, Result<Answer, Refused>>;
 
-    /// Ends the instances of a function but those of one revision. Calls that run are let finish.
+    /// Ends the instances of a function but those of one revision. Calls that run are let finish. `None`: the function
+    /// is gone.
     fn retire(&self, function: &FunctionName, keep_revision: Option<&str>);
+
+    /// A version may be called from now on.
+    fn prepare(&self, _version: &Arc<Version>) {}
 }
 
 impl Runner for Engine {
@@ -29,7 +33,14 @@ impl Runner for Engine {
     }
 
     fn retire(&self, function: &FunctionName, keep_revision: Option<&str>) {
-        Engine::retire(self, function, keep_revision);
+        match keep_revision {
+            Some(_) => Engine::retire(self, function, keep_revision),
+            None => Engine::forget(self, function),
+        }
+    }
+
+    fn prepare(&self, version: &Arc<Version>) {
+        Engine::prepare(self, version);
     }
 }
 

@@ -42,6 +42,9 @@ pub(crate) struct Config {
     pub memory_mb: u32,
     pub tmp_mb: u32,
     pub environment: BTreeMap<String, String>,
+    /// Whether instances are forked from a process that has loaded the code.
+    #[serde(default)]
+    pub snapstart: bool,
     /// Where the owner chose it; else it follows from the name.
     pub log_group: Option<String>,
     /// Where one instance serves several calls at once.

@@ -6,7 +6,7 @@ use model::{Egress, Runtime, limit};
 use std::collections::BTreeMap;
 use wire::lambda::{
     Architecture, CreateFunctionRequest, Environment, EphemeralStorage, FunctionCode, LogFormat,
-    LoggingConfig, PackageType, SnapStartApplyOn, TracingMode, UpdateFunctionCodeRequest,
+    LoggingConfig, PackageType, SnapStart, SnapStartApplyOn, TracingMode, UpdateFunctionCodeRequest,
     UpdateFunctionConfigurationRequest,
 };
 
@@ -61,13 +61,6 @@ macro_rules! unserved {
             (some(&input.layers), "Layers"),
             (some(&input.file_system_configs), "FileSystemConfigs"),
             (input.image_config.is_some(), "ImageConfig"),
-            (
-                input
-                    .snap_start
-                    .as_ref()
-                    .is_some_and(|s| s.apply_on == Some(SnapStartApplyOn::PublishedVersions)),
-                "SnapStart",
-            ),
             (input.durable_config.is_some(), "DurableConfig"),
             (input.runtime_config.is_some(), "RuntimeConfig"),
             (input.accelerator_config.is_some(), "AcceleratorConfig"),
@@ -96,6 +89,7 @@ pub(crate) fn created(input: &CreateFunctionRequest) -> Checked<Config> {
         memory_mb: input.memory_size.map_or(Ok(MEMORY_DEFAULT_MB), memory)?,
         tmp_mb: input.ephemeral_storage.as_ref().map_or(Ok(TMP_DEFAULT_MB), tmp)?,
         environment: input.environment.as_ref().map_or(Ok(BTreeMap::new()), environment)?,
+        snapstart: input.snap_start.as_ref().is_some_and(snapstart),
         log_group: input.logging_config.as_ref().map_or(Ok(None), logging)?,
     };
     sharing::check(&config)?;
@@ -129,6 +123,9 @@ pub(crate) fn updated(now: &Config, input: &UpdateFunctionConfigurationRequest) 
     if let Some(given) = &input.environment {
         next.environment = environment(given)?;
     }
+    if let Some(given) = &input.snap_start {
+        next.snapstart = snapstart(given);
+    }
     if let Some(config) = &input.logging_config {
         next.log_group = logging(config)?;
     }
@@ -137,6 +134,11 @@ pub(crate) fn updated(now: &Config, input: &UpdateFunctionConfigurationRequest) 
     }
     sharing::check(&next)?;
     Ok(next)
+}
+
+/// Whether SnapStart is on. Unlike at AWS, `$LATEST` follows it too.
+fn snapstart(given: &SnapStart) -> bool {
+    given.apply_on == Some(SnapStartApplyOn::PublishedVersions)
 }
 
 /// The archive that a CreateFunction brings.

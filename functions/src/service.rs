@@ -99,6 +99,11 @@ impl Functions {
         Ok(functions)
     }
 
+    /// What a function's calls run now; `None` where there is no such function.
+    pub fn current(&self, name: &FunctionName) -> Option<Arc<Version>> {
+        self.catalog().get(name).map(|entry| Arc::clone(&entry.version))
+    }
+
     /// What a function URL leads to.
     pub fn url(&self, url_id: &str) -> Option<UrlTarget> {
         let entry = self.catalog().by_url(url_id)?;
@@ -181,6 +186,11 @@ impl Functions {
         };
         let now = entry.as_ref().map(|entry| Arc::clone(&entry.version));
         let before = self.catalog().set(name, entry).map(|entry| Arc::clone(&entry.version));
+        if let Some(now) =
+            now.as_ref().filter(|now| before.as_ref().is_none_or(|before| !Arc::ptr_eq(now, before)))
+        {
+            self.0.runner.prepare(now);
+        }
         if let Some(before) = before
             && now.as_ref().is_none_or(|now| !Arc::ptr_eq(now, &before))
         {
@@ -257,6 +267,7 @@ impl Functions {
             environment: config.environment.clone(),
             role: config.role.clone(),
             log_group: config.log_group(name),
+            snapstart: config.snapstart,
             concurrency: None,
             instance_concurrency: config.sharing.as_ref().map_or(1, |sharing| sharing.concurrency),
             weight: sharing::weight(tags)?,

@@ -85,8 +85,14 @@ fn configured(config: &Config, name: &FunctionName) -> FunctionConfiguration {
         architectures: Some(vec![ARCHITECTURE]),
         ephemeral_storage: whole(config.tmp_mb).map(|size| EphemeralStorage { size }),
         snap_start: Some(SnapStartResponse {
-            apply_on: Some(SnapStartApplyOn::None),
-            optimization_status: Some(SnapStartOptimizationStatus::Off),
+            apply_on: Some(match config.snapstart {
+                true => SnapStartApplyOn::PublishedVersions,
+                false => SnapStartApplyOn::None,
+            }),
+            optimization_status: Some(match config.snapstart {
+                true => SnapStartOptimizationStatus::On,
+                false => SnapStartOptimizationStatus::Off,
+            }),
         }),
         logging_config: Some(LoggingConfig {
             log_format: Some(LogFormat::Text),

@@ -70,7 +70,7 @@ impl Exiting {
 
 impl Alive {
     pub(crate) fn new(started: Started, log: Log, stopped: BoxFuture<'static, ()>) -> Self {
-        let Started { voice, output, cell } = started;
+        let Started { origin: _, voice, output, cell } = started;
         let exit = Exiting::of(cell.clone());
         let used_at = log.world().moment();
         Self { voice, output, cell, exit, stopped, log, used: Usage::default(), used_at }

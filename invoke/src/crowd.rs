@@ -200,7 +200,8 @@ impl Owner {
         alive.take_output();
         let queue_us = micros(handed - arrived).saturating_sub(start.sandbox_us + start.init_us);
         let phases = Phases { queue_us, handler_us, ..start };
-        let facts = Facts { version: &self.version, tag: &self.tag, source, phases, usage, others };
+        let (version, tag, origin) = (&self.version, &self.tag, &self.origin);
+        let facts = Facts { version, tag, source, origin, phases, usage, others };
         let done = conclude(&call, started, ending, &facts, &mut alive.log);
         if let Some(waiting) = waiting {
             waiting.done(done);

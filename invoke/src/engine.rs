@@ -6,8 +6,8 @@ use crate::fleet::{Action, Fleet, Source};
 use crate::instance::Owner;
 use crate::job::{Job, Reply};
 use crate::pool::{InstanceId, RequestId, Waiting};
-use crate::start::{InstanceTag, Journal, Start};
-use model::{Call, FunctionName, Version};
+use crate::start::{InstanceTag, Journal, Origin, Start};
+use model::{Call, FunctionName, Rung, Version};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
@@ -129,6 +129,23 @@ impl Engine {
         self.change(|fleet, now| fleet.retire(function, keep_revision, now));
     }
 
+    /// A function version is about to be used.
+    pub fn prepare(&self, version: &Arc<Version>) {
+        self.parts.start.prepare(version);
+    }
+
+    /// Ends a function's instances, and lets its next start take this rung. Returns when it can.
+    pub async fn restart(&self, version: &Arc<Version>, rung: Rung) {
+        self.retire(&version.function, None);
+        self.parts.start.want(version, rung).await;
+    }
+
+    /// A function is gone: its instances end, and nothing is kept for it.
+    pub fn forget(&self, function: &FunctionName) {
+        self.retire(function, None);
+        self.parts.start.forget(function);
+    }
+
     /// Takes no new calls, lets running and waiting ones finish until `deadline`, then ends everything. Returns
     /// when no instance is left.
     pub async fn drain(&self, deadline: Duration) {
@@ -139,6 +156,7 @@ impl Engine {
         }
         self.change(|fleet, _| fleet.abandon());
         self.ender.end();
+        self.parts.start.close();
         tokio::select! {
             () = self.empty() => {}
             () = self.parts.world.sleep(LAST_GRACE) => {
@@ -333,7 +351,8 @@ impl Engine {
         let (owner, jobs) = mpsc::channel(slots);
         state.owners.insert(id, owner);
         state.tags.insert(id, tag.clone());
-        tokio::spawn(Owner { engine, id, version, tag, jobs }.live());
+        let origin = Origin::default();
+        tokio::spawn(Owner { engine, id, version, tag, jobs, origin }.live());
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -13,7 +13,7 @@ use crate::fleet::Source;
 use crate::job::{Ending, Facts, Job, conclude};
 use crate::logs::Log;
 use crate::pool::InstanceId;
-use crate::start::{InstanceTag, StartError, Started};
+use crate::start::{InstanceTag, Origin, StartError, Started};
 use meter::{InitEnd, InitPhase};
 use model::{Call, Phases, Usage, Version};
 use runtimes::Event;
@@ -35,6 +35,7 @@ pub(crate) struct Owner {
     pub(crate) version: Arc<Version>,
     pub(crate) tag: InstanceTag,
     pub(crate) jobs: mpsc::Receiver<(Job, Source)>,
+    pub(crate) origin: Origin,
 }
 
 /// One try to bring the instance up.
@@ -113,6 +114,7 @@ impl Owner {
         let world = self.engine.world().clone();
         let Attempt { mut log, phase, spent } = attempt;
         let ready_at = world.moment();
+        self.origin = started.origin.clone();
         log.platform(&meter::init_start_line(&self.version.runtime.identifier));
         let mut alive = Alive::new(started, log, Box::pin(self.engine.clone().stopped_owned()));
         let outcome = self.init(phase, &mut alive).await;
@@ -206,6 +208,7 @@ impl Owner {
                 version: &self.version,
                 tag: &self.tag,
                 source: Source::New(why),
+                origin: &self.origin,
                 phases: Phases {
                     queue_us: waited_us.saturating_sub(start.sandbox_us + start.init_us),
                     ..start
@@ -283,6 +286,7 @@ impl Owner {
             version: &self.version,
             tag: &self.tag,
             source,
+            origin: &self.origin,
             phases: Phases { queue_us, handler_us, ..start },
             usage: spent(before, alive.used),
             others: 0,

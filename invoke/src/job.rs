@@ -5,7 +5,7 @@ use crate::failure::{Failure, Stage};
 use crate::fleet::Source;
 use crate::logs::Log;
 use crate::pool::RequestId;
-use crate::start::InstanceTag;
+use crate::start::{InstanceTag, Origin};
 use bytes::Bytes;
 use model::{Call, InvocationRecord, Outcome, Phases, Rung, Usage, Version};
 use tokio::sync::oneshot;
@@ -74,6 +74,7 @@ pub(crate) struct Facts<'a> {
     pub(crate) version: &'a Version,
     pub(crate) tag: &'a InstanceTag,
     pub(crate) source: Source,
+    pub(crate) origin: &'a Origin,
     pub(crate) phases: Phases,
     pub(crate) usage: Usage,
     /// The most other calls that its instance served at the same time.
@@ -138,13 +139,14 @@ pub(crate) fn conclude(
 }
 
 fn record(call: &Call, started: Stamp, ending: &Ending, facts: &Facts<'_>) -> InvocationRecord {
-    let Facts { version, tag, source, phases, usage, others } = facts;
+    let Facts { version, tag, source, origin, phases, usage, others } = facts;
     let (rung, reason) = match source {
-        Source::Idle => (Rung::Idle, "idle instance"),
-        Source::Spare => (Rung::Idle, "spare instance"),
-        Source::Freed => (Rung::Idle, "freed instance"),
-        Source::Shared => (Rung::Idle, "shared instance"),
-        Source::New(why) => (Rung::Spawn, *why),
+        Source::Idle => (Rung::Idle, "idle instance".into()),
+        Source::Spare => (Rung::Idle, "spare instance".into()),
+        Source::Freed => (Rung::Idle, "freed instance".into()),
+        Source::Shared => (Rung::Idle, "shared instance".into()),
+        Source::New(why) if origin.note.is_empty() => (origin.rung, (*why).into()),
+        Source::New(why) => (origin.rung, format!("{why}; {}", origin.note)),
     };
     let billed_ms = meter::bill(phases.handler_us, phases.init_us);
     InvocationRecord {
@@ -158,7 +160,7 @@ fn record(call: &Call, started: Stamp, ending: &Ending, facts: &Facts<'_>) -> In
         error_type: ending.error_type(),
         rung,
         reason: match others {
-            0 => reason.into(),
+            0 => reason,
             others => format!("{reason}, its processor time divided among up to {} calls", others + 1),
         },
         phases: *phases,

@@ -20,6 +20,7 @@ mod fleet;
 mod fleet_test;
 mod instance;
 mod job;
+mod ladder;
 #[cfg(test)]
 mod load_test;
 mod logs;
@@ -28,11 +29,12 @@ mod pace;
 mod pool;
 mod sandboxes;
 mod start;
+mod templates;
 mod tenants;
 
 pub use admission::Bounds;
 pub use answer::{Answer, Done, InstanceState, InstanceSummary, Refused};
 pub use engine::{Engine, Parts};
 pub use output::{Output, Pipe};
-pub use sandboxes::{Attach, Draw, Endpoint, Guard, Sandboxes};
-pub use start::{Cell, InstanceTag, Journal, Start, StartError, Started, Voice};
+pub use sandboxes::{Attach, Budget, Draw, Endpoint, Guard, Sandboxes, SandboxesParts};
+pub use start::{Cell, InstanceTag, Journal, Origin, Start, StartError, Started, Voice};

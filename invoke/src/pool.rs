@@ -167,6 +167,7 @@ pub(crate) fn version(function: &str, revision: &str, memory_mb: u32) -> Arc<Ver
         concurrency: None,
         instance_concurrency: 1,
         weight: 1,
+        snapstart: false,
     })
 }
 

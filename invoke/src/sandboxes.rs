@@ -1,13 +1,17 @@
 //! Makes instances for real: a plan from `runtimes`, a sandbox from `sandbox`, a channel between.
 
 use crate::output::Output;
-use crate::start::{Cell, InstanceTag, Start, StartError, Started};
+use crate::start::{Cell, InstanceTag, Origin, Start, StartError, Started};
+use crate::templates::{Found, Key, Recipe, Templates};
 use futures_util::future::BoxFuture;
-use model::{Egress, Language, Place, Usage, Version};
+use model::{Egress, FunctionName, Language, Place, Rung, Usage, Version};
 use runtimes::{Channel, Credentials, InstanceFacts, PlanError, Protocol, Runtimes, StartPlan};
 use sandbox::{Bind, Exit, Launcher, Layers, Sandbox, SandboxError, Spec};
+use std::io::Write;
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use world::World;
 
 /// Keeps something going for as long as an instance lives; dropped at its end.
 pub type Guard = Box<dyn Send>;
@@ -17,6 +21,9 @@ pub type Attach = Box<dyn Fn(TcpListener, &Version) -> Guard + Send + Sync>;
 
 /// Draws the session credentials of one instance of a function version.
 pub type Draw = Box<dyn Fn(&Version, &InstanceTag) -> Credentials + Send + Sync>;
+
+/// How much memory there is for something at this moment, in bytes.
+pub type Budget = Arc<dyn Fn() -> u64 + Send + Sync>;
 
 /// The platform's endpoint as functions see it.
 pub struct Endpoint {
@@ -28,8 +35,8 @@ pub struct Endpoint {
     pub egress: Box<dyn Fn(&Version) -> Egress + Send + Sync>,
 }
 
-/// Makes sandboxed instances.
-pub struct Sandboxes {
+/// What makes sandboxed instances.
+pub struct SandboxesParts {
     /// Makes the sandboxes.
     pub launcher: Arc<Launcher>,
     /// Knows how languages start.
@@ -40,12 +47,34 @@ pub struct Sandboxes {
     pub credentials: Draw,
     /// The platform's endpoint inside; `None`: functions cannot reach the platform.
     pub endpoint: Option<Endpoint>,
+    /// Time and chance.
+    pub world: World,
+    /// Bytes that all templates and spares may hold together, asked now and then.
+    pub budget: Budget,
+    /// Whether every function is forked from a process that has loaded its code, whatever its own setting.
+    pub snapstart: bool,
+}
+
+/// Makes sandboxed instances, each from the best rung of the ladder of warmth that there is.
+pub struct Sandboxes {
+    parts: SandboxesParts,
+    templates: Arc<Templates>,
 }
 
 /// AWS's own measure: so much memory comes with one whole processor.
 const MEBIBYTES_PER_CORE: u32 = 1769;
 const CORE_MILLIS: u32 = 1000;
 const MEBIBYTE: u64 = 1024 * 1024;
+
+/// Bounds a runtime's template, and a spare until it is known what it is for.
+const RUNTIME_MEBIBYTES: u64 = 512;
+
+/// Where a function's own files are.
+const TASK: &str = "/var/task";
+
+/// How long a start that shall take a certain rung waits for it.
+const WANTED_PATIENCE: Duration = Duration::from_secs(60);
+const WANTED_POLL: Duration = Duration::from_millis(5);
 
 impl Start for Sandboxes {
     fn start<'a>(
@@ -55,34 +84,202 @@ impl Start for Sandboxes {
     ) -> BoxFuture<'a, Result<Started, StartError>> {
         Box::pin(self.make(version, tag))
     }
+
+    fn prepare(&self, version: &Arc<Version>) {
+        for key in self.keys(version).into_iter().flatten() {
+            self.templates.prepare(&key, || self.recipe(&key, version));
+        }
+    }
+
+    fn want<'a>(&'a self, version: &'a Arc<Version>, rung: Rung) -> BoxFuture<'a, ()> {
+        self.templates.want(&version.function, rung);
+        Box::pin(async move {
+            let Some(key) = self.keys(version).into_iter().flatten().next() else { return };
+            let ready = async {
+                while !self.templates.can(&key, || self.recipe(&key, version), rung) {
+                    self.parts.world.sleep(WANTED_POLL).await;
+                }
+            };
+            tokio::select! {
+                () = ready => {}
+                () = self.parts.world.sleep(WANTED_PATIENCE) => {}
+            }
+        })
+    }
+
+    fn close(&self) {
+        self.templates.close();
+    }
+
+    fn forget(&self, function: &FunctionName) {
+        self.templates.forget(function);
+    }
+}
+
+/// A sandbox with a program in it, and where it came from.
+struct Housing {
+    sandbox: Sandbox,
+    origin: Origin,
 }
 
 impl Sandboxes {
-    async fn make(&self, version: &Version, tag: &InstanceTag) -> Result<Started, StartError> {
-        let endpoint = self.endpoint.as_ref().map(|endpoint| (endpoint, (endpoint.egress)(version)));
-        let endpoint = endpoint.filter(|(_, egress)| *egress > Egress::None);
-        let facts = InstanceFacts {
-            instance_id: tag.instance_id.clone(),
-            log_stream: tag.log_stream.clone(),
-            endpoint_port: endpoint.map(|(endpoint, _)| endpoint.port),
-            leads_out: endpoint.is_some_and(|(_, egress)| egress > Egress::Platform),
-            credentials: (self.credentials)(version, tag),
-            place: self.place.clone(),
-        };
-        self.runtimes.prepare(&self.launcher, &version.runtime);
-        let plan = self.runtimes.plan(version, &facts).map_err(no_plan)?;
+    /// Needs a tokio runtime.
+    pub fn new(parts: SandboxesParts) -> Self {
+        let (launcher, budget) = (Arc::clone(&parts.launcher), Arc::clone(&parts.budget));
+        let templates = Templates::new(launcher, parts.world.clone(), budget);
+        Self { parts, templates }
+    }
+
+    async fn make(&self, version: &Arc<Version>, tag: &InstanceTag) -> Result<Started, StartError> {
+        self.parts.runtimes.prepare(&self.parts.launcher, &version.runtime);
+        let plan = self.parts.runtimes.plan(version, &self.facts(version, tag)).map_err(no_plan)?;
         let protocol = plan.protocol;
-        let made = self.launcher.create(spec(version, tag, plan)).await;
-        let mut sandbox = made.map_err(|error| no_sandbox(version, &error))?;
-        let guard = match (endpoint, sandbox.listeners.len()) {
+        let Housing { mut sandbox, origin } = match self.forked(version, tag, &plan).await {
+            Ok(housing) => housing,
+            Err(note) => {
+                let made = self.parts.launcher.create(spec(version, &tag.instance_id, plan)).await;
+                let sandbox = made.map_err(|error| no_sandbox(version, &error))?;
+                Housing { sandbox, origin: Origin { rung: Rung::Spawn, note } }
+            }
+        };
+        let guard = match (self.endpoint(version), sandbox.listeners.len()) {
             (Some((endpoint, _)), 1..) => {
                 sandbox.listeners.pop().map(|listener| (endpoint.attach)(listener, version))
             }
             _ => None,
         };
-        assemble(sandbox, protocol, version.instance_concurrency, guard)
+        if protocol == Protocol::Framed {
+            // A spare may have come with a listener that its function shall not have.
+            sandbox.listeners.clear();
+        }
+        assemble(sandbox, protocol, version.instance_concurrency, guard, origin)
             .map_err(|error| StartError::Sandbox(error.to_string()))
     }
+
+    /// A copy of a template that is told what it is for, or why there is none.
+    async fn forked(
+        &self,
+        version: &Arc<Version>,
+        tag: &InstanceTag,
+        plan: &StartPlan,
+    ) -> Result<Housing, String> {
+        let wanted = self.templates.take_wanted(&version.function);
+        if wanted == Rung::Spawn {
+            return Err("as was asked for".into());
+        }
+        let [function, runtime] = self.keys(version);
+        let mut notes = Vec::new();
+        for (key, name) in [(function, "the function's template"), (runtime, "the runtime's template")] {
+            let key = match key {
+                Ok(key) => key,
+                Err(why) => {
+                    notes.extend(why);
+                    continue;
+                }
+            };
+            let found = self.templates.find(&key, || self.recipe(&key, version), wanted);
+            let bounds = || spec(version, &tag.instance_id, plan.clone());
+            let housed = match found {
+                Found::Spare(spare) => {
+                    self.moved_in(&key, *spare, bounds()).await.map(|sandbox| (sandbox, Rung::Spare))
+                }
+                Found::Template(template) => {
+                    let forked = self.parts.launcher.fork(&template, bounds()).await;
+                    forked.map(|sandbox| (sandbox, Rung::Fork)).map_err(|error| error.to_string())
+                }
+                Found::Nothing(why) => Err(why),
+            };
+            match housed.and_then(|(sandbox, rung)| Ok((told(sandbox, plan)?, rung))) {
+                Ok((sandbox, rung)) => {
+                    let from = if rung == Rung::Spare { "a spare of" } else { "forked from" };
+                    notes.insert(0, format!("{from} {name}"));
+                    return Ok(Housing { sandbox, origin: Origin { rung, note: notes.join("; ") } });
+                }
+                Err(why) => notes.push(why),
+            }
+        }
+        Err(notes.join("; "))
+    }
+
+    /// A spare of a runtime has no function's files yet, one of a function has everything.
+    async fn moved_in(&self, key: &Key, spare: Sandbox, bounds: Spec) -> Result<Sandbox, String> {
+        if let Key::Runtime(_) = key {
+            let binds = bounds.binds.into_iter().filter(|bind| bind.guest.starts_with(TASK)).collect();
+            spare.assign(Spec { binds, ..bounds }).await.map_err(|error| error.to_string())?;
+        }
+        Ok(spare)
+    }
+
+    /// What a version's instances may be copied from: its own template, its runtime's. Or why not, where there is
+    /// something to say.
+    fn keys(&self, version: &Version) -> [Result<Key, Option<String>>; 2] {
+        let runtimes = &self.parts.runtimes;
+        let wants = version.snapstart || self.parts.snapstart;
+        let function = match wants.then(|| runtimes.may_fork(version)) {
+            None => Err(None),
+            Some(Ok(_)) => Ok(Key::Function(version.function.clone(), version.revision.clone())),
+            Some(Err(why)) => Err(Some(why)),
+        };
+        let runtime = match runtimes.forkable(version) {
+            Ok(interpreter) => Ok(Key::Runtime(interpreter.executable.clone())),
+            Err(why) => Err(Some(why)),
+        };
+        [function, runtime]
+    }
+
+    fn recipe(&self, key: &Key, version: &Arc<Version>) -> Recipe {
+        let port = self.parts.endpoint.as_ref().map(|endpoint| endpoint.port);
+        match key {
+            Key::Runtime(_) => {
+                let plan = self.parts.runtimes.template(version, port);
+                let bounds = |plan| Spec {
+                    memory_bytes: RUNTIME_MEBIBYTES * MEBIBYTE,
+                    tmp_bytes: 0,
+                    cpu_millis: CORE_MILLIS,
+                    cpu_weight: Spec::CORE_WEIGHT,
+                    ..spec(version, "template", plan)
+                };
+                Recipe { template: Spec { listen: Vec::new(), ..bounds(plan.clone()) }, spare: bounds(plan) }
+            }
+            Key::Function(..) => {
+                let tag = InstanceTag {
+                    instance_id: "template".into(),
+                    arn: version.arn.clone(),
+                    log_stream: "template".into(),
+                };
+                let facts = self.facts(version, &tag);
+                let plan = self.parts.runtimes.function_template(version, &facts);
+                let template = Spec { listen: Vec::new(), ..spec(version, "template", plan.clone()) };
+                Recipe { template, spare: spec(version, "spare", plan) }
+            }
+        }
+    }
+
+    /// The platform's endpoint, where a function may reach it, and what else it may reach.
+    fn endpoint(&self, version: &Version) -> Option<(&Endpoint, Egress)> {
+        let endpoint = self.parts.endpoint.as_ref()?;
+        Some((endpoint, (endpoint.egress)(version))).filter(|(_, egress)| *egress > Egress::None)
+    }
+
+    fn facts(&self, version: &Version, tag: &InstanceTag) -> InstanceFacts {
+        let endpoint = self.endpoint(version);
+        InstanceFacts {
+            instance_id: tag.instance_id.clone(),
+            log_stream: tag.log_stream.clone(),
+            endpoint_port: endpoint.map(|(endpoint, _)| endpoint.port),
+            leads_out: endpoint.is_some_and(|(_, egress)| egress > Egress::Platform),
+            credentials: (self.parts.credentials)(version, tag),
+            place: self.parts.place.clone(),
+        }
+    }
+}
+
+/// Tells a copy what it is for. It has said nothing yet, so there is room for all of it.
+fn told(sandbox: Sandbox, plan: &StartPlan) -> Result<Sandbox, String> {
+    let control = sandbox.control.as_ref().ok_or("it came without its control socket")?;
+    let mut writer: &std::os::unix::net::UnixStream = control;
+    writer.write_all(&plan.load_frame()).map_err(|error| error.to_string())?;
+    Ok(sandbox)
 }
 
 fn assemble(
@@ -90,6 +287,7 @@ fn assemble(
     protocol: Protocol,
     at_once: u32,
     guard: Option<Guard>,
+    origin: Origin,
 ) -> std::io::Result<Started> {
     let missing = |what| std::io::Error::other(format!("the sandbox came without its {what}"));
     let voice = match protocol {
@@ -103,12 +301,12 @@ fn assemble(
     let (stdout, stderr) = (sandbox.stdout.try_clone()?, sandbox.stderr.try_clone()?);
     let output = Output::new(stdout, stderr)?;
     let cell = Arc::new(Housed { sandbox, guard: Mutex::new(guard) });
-    Ok(Started { voice: Box::new(voice), output, cell })
+    Ok(Started { origin, voice: Box::new(voice), output, cell })
 }
 
-fn spec(version: &Version, tag: &InstanceTag, plan: StartPlan) -> Spec {
+fn spec(version: &Version, id: &str, plan: StartPlan) -> Spec {
     Spec {
-        id: tag.instance_id.clone(),
+        id: id.to_owned(),
         argv: plan.argv,
         env: plan.env,
         workdir: plan.workdir.to_string_lossy().into_owned(),

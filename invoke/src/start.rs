@@ -4,7 +4,7 @@
 
 use crate::output::Output;
 use futures_util::future::BoxFuture;
-use model::{Call, InvocationRecord, Usage, Version};
+use model::{Call, FunctionName, InvocationRecord, Rung, Usage, Version};
 use runtimes::{Channel, ChannelError, Event};
 use sandbox::Exit;
 use std::sync::Arc;
@@ -17,6 +17,20 @@ pub trait Start: Send + Sync + 'static {
         version: &'a Arc<Version>,
         tag: &'a InstanceTag,
     ) -> BoxFuture<'a, Result<Started, StartError>>;
+
+    /// A function version is about to be used: what its starts can share may be made ahead.
+    fn prepare(&self, _version: &Arc<Version>) {}
+
+    /// The next start of a function takes this rung, or a lower one where it cannot. Returns when it can.
+    fn want<'a>(&'a self, _version: &'a Arc<Version>, _rung: Rung) -> BoxFuture<'a, ()> {
+        Box::pin(std::future::ready(()))
+    }
+
+    /// Nothing is started any more.
+    fn close(&self) {}
+
+    /// A function is gone.
+    fn forget(&self, _function: &FunctionName) {}
 }
 
 /// Names one instance.
@@ -30,8 +44,25 @@ pub struct InstanceTag {
     pub log_stream: String,
 }
 
+/// From which rung of the ladder of warmth an instance comes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// The rung.
+    pub rung: Rung,
+    /// What there is to say about it: what it was made from, or why from nothing better.
+    pub note: String,
+}
+
+impl Default for Origin {
+    fn default() -> Self {
+        Self { rung: Rung::Spawn, note: String::new() }
+    }
+}
+
 /// A running instance.
 pub struct Started {
+    /// Where it comes from.
+    pub origin: Origin,
     /// Speaks with the runtime inside.
     pub voice: Box<dyn Voice>,
     /// What the processes inside print.

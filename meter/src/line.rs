@@ -96,6 +96,7 @@ pub fn report_line(record: &InvocationRecord) -> String {
 fn rung(rung: Rung) -> &'static str {
     match rung {
         Rung::Idle => "idle",
+        Rung::Spare => "spare",
         Rung::Fork => "fork",
         Rung::Spawn => "spawn",
     }

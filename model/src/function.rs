@@ -33,6 +33,8 @@ pub struct Version {
     pub role: String,
     /// Where its log lines go, such as `/aws/lambda/hello`.
     pub log_group: String,
+    /// Whether instances are forked from a process that has loaded the code (SnapStart).
+    pub snapstart: bool,
     /// At most this many instances at once (reserved concurrency); `None`: the account's limit alone.
     pub concurrency: Option<u32>,
     /// Calls that one instance may serve at the same time; 1 unless the function asks for more.

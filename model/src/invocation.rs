@@ -56,6 +56,8 @@ pub enum Outcome {
 pub enum Rung {
     /// An instance that had served before.
     Idle,
+    /// A process forked from a template before it was needed.
+    Spare,
     /// A process forked from a template.
     Fork,
     /// A fresh process.

@@ -137,6 +137,14 @@ pub const LIMITS: &[Limit] = &[
     row("client-context-bytes", 3583, Unit::Bytes, "client context header", AWS),
     row("clock-skew", 900, Unit::Seconds, "age of a signed request", AWS),
     row("presign-max", 604_800, Unit::Seconds, "life of a presigned URL", AWS),
+    row("snapshot-init", 130, Unit::Seconds, "init of a function whose instances are forked", AWS),
+    row(
+        "template-memory",
+        5,
+        Unit::Count,
+        "percent of the machine's memory for templates and spares",
+        "dayfly up --memory-budget",
+    ),
     row("drain", 30, Unit::Seconds, "time for running calls at shutdown", "dayfly up --drain"),
 ];
 

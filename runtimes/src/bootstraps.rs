@@ -18,11 +18,15 @@ const JAVA_JAR: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/bootstrap.jar"
 const REHEARSAL: &str = "rehearsal/lib";
 const REHEARSAL_JAR: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/rehearsal.jar"));
 
-const FILES: &[(&str, &str)] = &[
-    ("bootstrap.py", PYTHON),
-    ("_dayfly_logging.py", include_str!("python/_dayfly_logging.py")),
-    ("_dayfly_unusual.py", include_str!("python/_dayfly_unusual.py")),
-    (NODE, include_str!("node/bootstrap.cjs")),
+const FILES: &[(&str, &[u8])] = &[
+    ("bootstrap.py", PYTHON.as_bytes()),
+    ("_dayfly_logging.py", include_bytes!("python/_dayfly_logging.py")),
+    ("_dayfly_template.py", include_bytes!("python/_dayfly_template.py")),
+    ("_dayfly_unusual.py", include_bytes!("python/_dayfly_unusual.py")),
+    ("snapshot_restore_py.py", include_bytes!("python/snapshot_restore_py.py")),
+    ("_dayfly.abi3.so", sandbox::PYTHON_ENTRY),
+    (NODE, include_bytes!("node/bootstrap.cjs")),
+    ("dayfly.node", sandbox::NODE_ENTRY),
 ];
 
 /// Whether this program was built where Java could be compiled.
@@ -35,8 +39,8 @@ pub(crate) fn install(data: &DataDir) -> std::io::Result<PathBuf> {
     let folder = data.dir(FOLDER)?;
     // Instances run as users of their own.
     std::fs::set_permissions(&folder, Permissions::from_mode(0o755))?;
-    for (name, text) in FILES {
-        write(data, name, text.as_bytes())?;
+    for (name, bytes) in FILES {
+        write(data, name, bytes)?;
     }
     if has_java() {
         write(data, JAVA, JAVA_JAR)?;

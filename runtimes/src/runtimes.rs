@@ -66,6 +66,46 @@ impl Runtimes {
         }
     }
 
+    /// The interpreter that runs `version`, if processes of its kind can be forked, or why not.
+    ///
+    /// # Errors
+    /// The reason, in words for the invocation's record.
+    pub fn may_fork(&self, version: &Version) -> Result<&Interpreter, String> {
+        if version.runtime.language != Language::Python {
+            return Err("programs of this kind are not forked".into());
+        }
+        self.interpreter(&version.runtime).map_err(|error| error.to_string())
+    }
+
+    /// The interpreter whose copies can run `version`, or why none can.
+    ///
+    /// # Errors
+    /// The reason, in words for the invocation's record.
+    pub fn forkable(&self, version: &Version) -> Result<&Interpreter, String> {
+        match plan::read_at_start(version) {
+            Some(name) => Err(format!("{name} is read at the interpreter's start")),
+            None => self.may_fork(version),
+        }
+    }
+
+    /// How a process starts that is forked into instances of any function with the runtime of this one.
+    ///
+    /// # Panics
+    /// Where [`Runtimes::may_fork`] says no.
+    pub fn template(&self, version: &Version, endpoint_port: Option<u16>) -> StartPlan {
+        let interpreter = self.may_fork(version).expect("the caller has asked");
+        plan::template(interpreter, &self.folder, endpoint_port)
+    }
+
+    /// How a process starts that loads `version` and is then forked into its instances.
+    ///
+    /// # Panics
+    /// Where [`Runtimes::may_fork`] says no.
+    pub fn function_template(&self, version: &Version, facts: &InstanceFacts) -> StartPlan {
+        let interpreter = self.may_fork(version).expect("the caller has asked");
+        plan::function_template(version, facts, interpreter, &self.folder)
+    }
+
     /// Whether instances of `runtime` can be started, without looking at any function's package.
     pub fn serves(&self, runtime: &Runtime) -> Result<(), PlanError> {
         match runtime.language {

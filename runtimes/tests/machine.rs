@@ -81,6 +81,7 @@ fn version(runtime: &str, code: &Path, handler: &str) -> Version {
         concurrency: None,
         instance_concurrency: 1,
         weight: 1,
+        snapstart: false,
     }
 }
 

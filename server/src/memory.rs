@@ -10,13 +10,21 @@ pub(crate) fn budget_mb(percent: u64) -> u64 {
     (total / MIB * percent.min(100) / 100).max(128)
 }
 
-fn machine_bytes() -> u64 {
+/// What templates and spares may hold at this moment, in bytes: `percent` of the memory that this process could use,
+/// less where the machine has little left.
+pub(crate) fn spare_bytes(percent: u64) -> u64 {
+    let most = budget_mb(percent) * MIB;
     let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    total_bytes(&text).unwrap_or(1024 * MIB)
+    bytes_of(&text, "MemAvailable:").map_or(most, |available| most.min(available / 4))
 }
 
-fn total_bytes(meminfo: &str) -> Option<u64> {
-    let line = meminfo.lines().find_map(|l| l.strip_prefix("MemTotal:"))?;
+fn machine_bytes() -> u64 {
+    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    bytes_of(&text, "MemTotal:").unwrap_or(1024 * MIB)
+}
+
+fn bytes_of(meminfo: &str, name: &str) -> Option<u64> {
+    let line = meminfo.lines().find_map(|l| l.strip_prefix(name))?;
     Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
 }
 
@@ -41,8 +49,8 @@ mod tests {
 
     #[test]
     fn meminfo_is_read() {
-        assert_eq!(total_bytes("MemTotal:       24 kB\nMemFree: 3 kB\n"), Some(24 * 1024));
-        assert_eq!(total_bytes("nothing"), None);
+        assert_eq!(bytes_of("MemTotal:       24 kB\nMemFree: 3 kB\n", "MemTotal:"), Some(24 * 1024));
+        assert_eq!(bytes_of("nothing", "MemTotal:"), None);
         assert!(budget_mb(80) >= 128);
     }
 }

@@ -19,6 +19,10 @@ pub struct Options {
     pub concurrency: u32,
     /// Percent of the machine's memory that instances may be promised.
     pub memory_percent: u64,
+    /// Percent of the machine's memory that templates and spares may hold.
+    pub memory_budget: u64,
+    /// Whether every function's instances are forked from a process that has loaded its code.
+    pub snapstart: bool,
     /// How long an unused instance is kept.
     pub idle_timeout: Duration,
     /// Bytes of stored logs and records.
@@ -46,6 +50,8 @@ impl Options {
             place: Place::default(),
             concurrency: u32::try_from(model::limit("account-concurrency")).unwrap_or(u32::MAX),
             memory_percent: model::limit("machine-memory"),
+            memory_budget: model::limit("template-memory"),
+            snapstart: false,
             idle_timeout: seconds("idle-timeout"),
             log_bytes: model::limit("log-store-bytes"),
             log_age: seconds("log-age"),
@@ -61,6 +67,7 @@ impl Options {
         match limit.name {
             "account-concurrency" => self.concurrency.into(),
             "machine-memory" => self.memory_percent,
+            "template-memory" => self.memory_budget,
             "idle-timeout" => self.idle_timeout.as_secs(),
             "log-store-bytes" => self.log_bytes,
             "log-age" => self.log_age.as_secs(),
@@ -82,6 +89,7 @@ mod tests {
         let lifted = Options {
             concurrency: 1,
             memory_percent: 1,
+            memory_budget: 1,
             idle_timeout: Duration::from_secs(1),
             log_bytes: 1,
             log_age: Duration::from_secs(1),

@@ -9,7 +9,7 @@ use crate::{Options, Ready, ServerError, memory, tenants};
 use access::{Access, FunctionClaims, Keys, RootKey};
 use functions::Functions;
 use gateway::Gateway;
-use invoke::{Bounds, Endpoint, Engine, InstanceTag, Sandboxes};
+use invoke::{Bounds, Endpoint, Engine, InstanceTag, Sandboxes, SandboxesParts};
 use model::{Egress, Version};
 use observe::Observe;
 use runtimes::{Credentials, Runtimes};
@@ -200,7 +200,8 @@ impl Ground {
             let place = place.clone();
             move |version: &Version, tag: &InstanceTag| credentials(&access, &world, &place, version, tag)
         };
-        Sandboxes {
+        let percent = self.options.memory_budget;
+        Sandboxes::new(SandboxesParts {
             launcher: Arc::clone(&self.launcher),
             runtimes: Arc::clone(runtimes),
             place,
@@ -210,7 +211,10 @@ impl Ground {
                 attach: Box::new(attach),
                 egress: Box::new(egress),
             }),
-        }
+            world: self.world.clone(),
+            budget: Arc::new(move || memory::spare_bytes(percent)),
+            snapstart: self.options.snapstart,
+        })
     }
 
     async fn functions(

@@ -102,6 +102,7 @@ fn outcome(outcome: Outcome) -> api::Outcome {
 fn rung(rung: Rung) -> api::Rung {
     match rung {
         Rung::Idle => api::Rung::Idle,
+        Rung::Spare => api::Rung::Spare,
         Rung::Fork => api::Rung::Fork,
         Rung::Spawn => api::Rung::Spawn,
     }
@@ -109,4 +110,14 @@ fn rung(rung: Rung) -> api::Rung {
 
 pub(crate) fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+/// The rung that a caller has named.
+pub(crate) fn rung_of(rung: api::Rung) -> Rung {
+    match rung {
+        api::Rung::Idle => Rung::Idle,
+        api::Rung::Spare => Rung::Spare,
+        api::Rung::Fork => Rung::Fork,
+        api::Rung::Spawn => Rung::Spawn,
+    }
 }

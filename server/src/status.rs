@@ -101,7 +101,10 @@ impl Dayfly for Status {
     ) -> Result<api::RetireInstancesResponse, Error> {
         let name = FunctionName::parse(&input.function_name).map_err(|e| Error::validation(e.to_string()))?;
         let retired = self.engine.instances().iter().filter(|i| i.function == name.as_str()).count();
-        self.engine.retire(&name, None);
+        match (input.next_rung, self.functions.current(&name)) {
+            (Some(rung), Some(version)) => self.engine.restart(&version, crate::shapes::rung_of(rung)).await,
+            _ => self.engine.retire(&name, None),
+        }
         Ok(api::RetireInstancesResponse { retired: i32::try_from(retired).unwrap_or(i32::MAX) })
     }
 

@@ -22,7 +22,7 @@ impl Stamp {
 }
 
 /// A point on the forward-only clock: microseconds since the world began.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Moment(pub u64);
 
 impl std::ops::Sub for Moment {

@@ -45,6 +45,8 @@ pub struct Configuration {
     pub environment: Variables,
     /// Size of `/tmp`.
     pub ephemeral_storage: Storage,
+    /// Whether instances are forked from a process that has loaded the code.
+    pub snap_start: SnapStart,
     /// `Pending`, `Active`, `Failed`, …
     pub state: String,
     /// Why.
@@ -97,6 +99,21 @@ pub struct Variables {
 pub struct Storage {
     /// Mebibytes.
     pub size: u32,
+}
+
+/// `SnapStart`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct SnapStart {
+    /// `PublishedVersions` or `None`.
+    pub apply_on: String,
+}
+
+impl SnapStart {
+    /// Whether it is on.
+    pub fn is_on(&self) -> bool {
+        self.apply_on == "PublishedVersions"
+    }
 }
 
 /// `LoggingConfig`.

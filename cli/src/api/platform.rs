@@ -265,9 +265,10 @@ pub async fn invocation(client: &Client, request_id: &str) -> Result<Invocation,
     Ok(answer.invocation)
 }
 
-/// RetireInstances: the next call is cold. Says how many there were.
-pub async fn retire(client: &Client, function: &str) -> Result<u64, CallError> {
-    let path = format!("/_dayfly/v1/functions/{}/instances", encode(function));
+/// RetireInstances: the next call is cold, from `rung` if one is named. Says how many there were.
+pub async fn retire(client: &Client, function: &str, rung: Option<&str>) -> Result<u64, CallError> {
+    let query = rung.map(|rung| format!("?NextRung={rung}")).unwrap_or_default();
+    let path = format!("/_dayfly/v1/functions/{}/instances{query}", encode(function));
     let request = Request::new("RetireInstances", SERVICE, Method::DELETE, path);
     let answer: Retired = client.call(request).await?;
     Ok(answer.retired)

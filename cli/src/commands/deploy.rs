@@ -66,6 +66,12 @@ pub struct Args {
     /// Free text.
     #[arg(long)]
     description: Option<String>,
+    /// Start instances as copies of a process that has loaded the code.
+    #[arg(long, action = ArgAction::SetTrue, conflicts_with = "no_snapstart")]
+    snapstart: bool,
+    /// Load the code in every instance.
+    #[arg(long, action = ArgAction::SetTrue)]
+    no_snapstart: bool,
     /// Let anybody call the function by URL.
     #[arg(long, action = ArgAction::SetTrue, conflicts_with = "private")]
     public: bool,

@@ -26,17 +26,42 @@ pub struct Args {
     /// The event: JSON, @FILE, or - for standard input.
     #[arg(short, long, value_name = "JSON|@FILE|-", default_value = "{}", allow_hyphen_values = true)]
     payload: String,
-    /// Retire idle instances first, so that the call starts a new one.
-    #[arg(long)]
-    cold: bool,
+    /// Retire idle instances first, so that the call starts a new one; from this rung, where it can: a spare (a waiting
+    /// copy of a template), fork (a new copy), or spawn (a new process).
+    #[arg(long, value_name = "RUNG", num_args = 0..=1, require_equals = true, default_missing_value = "any")]
+    cold: Option<Cold>,
+}
+
+/// How cold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Cold {
+    /// The best there is.
+    Any,
+    /// A waiting copy of a template.
+    Spare,
+    /// A new copy of a template.
+    Fork,
+    /// A new process.
+    Spawn,
+}
+
+impl Cold {
+    fn rung(self) -> Option<&'static str> {
+        match self {
+            Self::Any => None,
+            Self::Spare => Some("spare"),
+            Self::Fork => Some("fork"),
+            Self::Spawn => Some("spawn"),
+        }
+    }
 }
 
 /// Runs it.
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let payload = payload(&args)?;
     let client = context.client()?;
-    if args.cold
-        && let Err(error) = platform::retire(&client, &args.name).await
+    if let Some(cold) = args.cold
+        && let Err(error) = platform::retire(&client, &args.name, cold.rung()).await
     {
         return Err(explain(&client, &args.name, error).await);
     }
@@ -182,7 +207,7 @@ mod tests {
     #[test]
     fn events() {
         let check = |text: &str| {
-            let args = Args { name: "a".into(), payload: text.into(), cold: false };
+            let args = Args { name: "a".into(), payload: text.into(), cold: None };
             payload(&args)
                 .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
                 .map_err(|failure| failure.what)

@@ -33,6 +33,12 @@ pub struct Args {
     /// Percent of this machine's memory that instances may be promised [default: 80].
     #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u64).range(1..=100))]
     memory_percent: Option<u64>,
+    /// Percent of this machine's memory that templates and spare instances may hold [default: 5].
+    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u64).range(0..=100))]
+    memory_budget: Option<u64>,
+    /// Fork every function's instances from a process that has loaded its code, as dayfly deploy --snapstart does for one.
+    #[arg(long)]
+    snapstart: bool,
     /// How long an unused instance is kept, such as 5m [default: 5m].
     #[arg(long, value_name = "SPAN", value_parser = figure::parse_span)]
     idle_timeout: Option<u64>,
@@ -144,6 +150,8 @@ fn options(args: Args, context: &Context) -> Options {
         place: Place { account: args.account, region: args.region },
         concurrency: args.concurrency.unwrap_or(usual.concurrency),
         memory_percent: args.memory_percent.unwrap_or(usual.memory_percent),
+        memory_budget: args.memory_budget.unwrap_or(usual.memory_budget),
+        snapstart: args.snapstart,
         idle_timeout: span(args.idle_timeout, usual.idle_timeout),
         log_bytes: args.log_bytes.unwrap_or(usual.log_bytes),
         log_age: span(args.log_age, usual.log_age),

@@ -3,7 +3,7 @@
 use crate::book::Book;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use invoke::{Bounds, Cell, Engine, InstanceTag, Output, Parts, Start, StartError, Started, Voice};
+use invoke::{Bounds, Cell, Engine, InstanceTag, Origin, Output, Parts, Start, StartError, Started, Voice};
 use model::{Call, Usage, Version};
 use runtimes::{ChannelError, Event};
 use sandbox::Exit;
@@ -133,6 +133,7 @@ pub fn version(function: &str, revision: &str) -> Version {
         concurrency: None,
         instance_concurrency: 1,
         weight: 1,
+        snapstart: false,
     }
 }
 
@@ -173,7 +174,8 @@ impl Start for Nursery {
             fake.be_born(&birth);
             let used = self.used.clone();
             let cell = Arc::new(FakeCell { exit, exited, alive: self.alive.clone(), used });
-            Ok(Started { voice: Box::new(fake), output: Output::new(out.into(), err.into()).unwrap(), cell })
+            let output = Output::new(out.into(), err.into()).unwrap();
+            Ok(Started { origin: Origin::default(), voice: Box::new(fake), output, cell })
         })
     }
 }

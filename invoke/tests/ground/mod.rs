@@ -1,7 +1,7 @@
 //! An engine over real sandboxes and real interpreters.
 
 use crate::book::Book;
-use invoke::{Answer, Bounds, Done, Engine, Parts, Sandboxes};
+use invoke::{Answer, Bounds, Done, Engine, Parts, Sandboxes, SandboxesParts};
 use model::{Call, FunctionName, Language, Place, Runtime, Version};
 use runtimes::{Credentials, Runtimes};
 use sandbox::{Launcher, LauncherOptions};
@@ -46,14 +46,17 @@ impl Ground {
         let launcher = Launcher::start(launcher, LauncherOptions::default()).unwrap();
         let runtimes = Arc::new(Runtimes::discover(&launcher, &data).await.unwrap());
         let before = Residue::now();
-        let sandboxes = Sandboxes {
+        let (world, book) = (World::real(), Arc::new(Book::default()));
+        let sandboxes = Sandboxes::new(SandboxesParts {
             launcher: Arc::new(launcher),
             runtimes: runtimes.clone(),
             place: Place::default(),
             credentials: Box::new(|_, _| Credentials::default()),
             endpoint: None,
-        };
-        let (world, book) = (World::real(), Arc::new(Book::default()));
+            world: world.clone(),
+            budget: Arc::new(|| 1 << 30),
+            snapstart: false,
+        });
         let parts = Parts { start: Arc::new(sandboxes), journal: book.clone(), world: world.clone(), bounds };
         Self { engine: Engine::new(parts), book, world, runtimes, folder, _data: data, before, _alone: alone }
     }
@@ -90,6 +93,7 @@ impl Ground {
             concurrency: None,
             instance_concurrency: 1,
             weight: 1,
+            snapstart: false,
         }
     }
 

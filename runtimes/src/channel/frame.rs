@@ -3,6 +3,7 @@
 //! | kind | direction | payload |
 //! |---|---|---|
 //! | 1 Invoke | to the instance | `[u32 LE header length][header JSON][event]` |
+//! | 2 Load | to one that waits to know its function | `{"env": {name: value}}` |
 //! | 16 Ready | from it | nothing |
 //! | 17 InitError | from it | error JSON; the process ends after it |
 //! | 18 Response | from it | `[u8 id length][id][body]` |
@@ -20,6 +21,7 @@ const LOG_BYTES: usize = limit("log-line-bytes") as usize;
 const HEAD_BYTES: usize = 5;
 const COPIED_BYTES: usize = 1024;
 const INVOKE: u8 = 1;
+const LOAD: u8 = 2;
 
 /// One frame from an instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,6 +63,16 @@ pub(crate) fn invoke_head(call: &Call, deadline_ms: u64) -> Vec<u8> {
     head[4] = INVOKE;
     head[5..9].copy_from_slice(&header_bytes.to_le_bytes());
     head
+}
+
+/// A whole Load frame.
+pub(crate) fn load(content: &serde_json::Value) -> Vec<u8> {
+    let payload = content.to_string();
+    let length = u32::try_from(payload.len()).unwrap_or(u32::MAX);
+    let mut frame = length.to_le_bytes().to_vec();
+    frame.push(LOAD);
+    frame.extend_from_slice(payload.as_bytes());
+    frame
 }
 
 /// What the input holds.

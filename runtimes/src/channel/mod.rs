@@ -4,6 +4,7 @@ mod frame;
 mod framed;
 mod runtime_api;
 
+pub(crate) use frame::load;
 pub use framed::Framed;
 pub use runtime_api::RuntimeApi;
 

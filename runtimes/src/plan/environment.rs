@@ -49,6 +49,20 @@ pub(super) fn environment(
     env
 }
 
+/// Of a process that is forked into instances of any function: what all of them have in common.
+pub(super) fn template(interpreter: &Interpreter) -> Vec<(String, String)> {
+    let path = search_path(Some(interpreter));
+    let env = [
+        ("LAMBDA_TASK_ROOT", super::TASK),
+        ("LAMBDA_RUNTIME_DIR", crate::bootstraps::GUEST),
+        ("TZ", ":UTC"),
+        ("LANG", "en_US.UTF-8"),
+        ("PATH", &path),
+        ("LD_LIBRARY_PATH", LIBRARIES),
+    ];
+    env.into_iter().map(|(name, value)| (name.into(), value.into())).collect()
+}
+
 fn reserved(
     version: &Version,
     facts: &InstanceFacts,

@@ -42,6 +42,13 @@ pub struct Credentials {
     pub session_token: String,
 }
 
+impl StartPlan {
+    /// The frame that tells a copy of a template what it is: its environment.
+    pub fn load_frame(&self) -> Vec<u8> {
+        load_frame(&self.env)
+    }
+}
+
 impl std::fmt::Debug for Credentials {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Credentials").field("access_key_id", &self.access_key_id).finish_non_exhaustive()
@@ -90,16 +97,95 @@ pub(crate) fn interpreted(
 ) -> StartPlan {
     let argv = match interpreter.language {
         Language::Java => java::arguments(interpreter, bootstraps, version.memory_mb),
-        language => {
-            let mut argv = vec![interpreter.executable.to_string_lossy().into_owned()];
-            argv.extend(flags(language, version.memory_mb));
-            argv.push(format!("{}/{}", bootstraps::GUEST, interpreter.bootstrap));
-            argv
-        }
+        _ => arguments(interpreter, version.memory_mb, None),
     };
     let mut binds = vec![at(&version.code_dir, TASK), at(bootstraps, bootstraps::GUEST)];
-    binds.extend(interpreter.needs.iter().map(|path| Bind { host: path.clone(), guest: path.clone() }));
+    binds.extend(needs(interpreter));
     assemble(version, facts, argv, binds, Some(interpreter))
+}
+
+/// The plan for a process that is forked into instances of any function of one interpreter.
+pub(crate) fn template(
+    interpreter: &Interpreter,
+    bootstraps: &Path,
+    endpoint_port: Option<u16>,
+) -> StartPlan {
+    let mut binds = vec![at(bootstraps, bootstraps::GUEST)];
+    binds.extend(needs(interpreter));
+    StartPlan {
+        argv: arguments(interpreter, MEBIBYTES_OF_TEMPLATES, Some("template")),
+        env: environment::template(interpreter),
+        workdir: "/".into(),
+        binds,
+        protocol: Protocol::Framed,
+        listen: endpoint_port.into_iter().collect(),
+    }
+}
+
+/// The plan for a process that loads a function version and is then forked into its instances.
+pub(crate) fn function_template(
+    version: &Version,
+    facts: &InstanceFacts,
+    interpreter: &Interpreter,
+    bootstraps: &Path,
+) -> StartPlan {
+    let mut plan = interpreted(version, facts, interpreter, bootstraps);
+    plan.argv.push("function".into());
+    for (name, value) in &mut plan.env {
+        if name == "AWS_LAMBDA_INITIALIZATION_TYPE" {
+            *value = "snap-start".into();
+        }
+    }
+    // Libraries of numbers start threads of their own otherwise, which no copy would have.
+    if !version.environment.contains_key(THREADS_OF_NUMBERS) {
+        plan.env.push((THREADS_OF_NUMBERS.into(), "1".into()));
+    }
+    plan
+}
+
+const THREADS_OF_NUMBERS: &str = "OPENBLAS_NUM_THREADS";
+
+/// What a forked instance is told when it is known which function it is for: the frame that it waits for.
+pub(crate) fn load_frame(env: &[(String, String)]) -> Vec<u8> {
+    let env: serde_json::Map<String, serde_json::Value> =
+        env.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect();
+    crate::channel::load(&serde_json::json!({ "env": env }))
+}
+
+/// The variable of the function that an interpreter reads only when it starts, if there is one: such a function cannot be
+/// forked from a process that has started without it.
+pub(crate) fn read_at_start(version: &Version) -> Option<&str> {
+    const NAMES: [&str; 8] = [
+        "GLIBC_TUNABLES",
+        "LANG",
+        "LD_LIBRARY_PATH",
+        "NODE_EXTRA_CA_CERTS",
+        "NODE_ICU_DATA",
+        "NODE_OPTIONS",
+        "OPENSSL_CONF",
+        "UV_THREADPOOL_SIZE",
+    ];
+    const BEGINNINGS: [&str; 5] = ["LC_", "LD_", "MALLOC_", "PYTHON", "OPENSSL_"];
+    let names = version.environment.keys().map(String::as_str);
+    let mut fixed = names.filter(|name| {
+        NAMES.contains(name) || BEGINNINGS.iter().any(|beginning| name.starts_with(beginning))
+    });
+    fixed.next()
+}
+
+/// Templates serve functions of all sizes; each of their copies is bounded by its own control group.
+const MEBIBYTES_OF_TEMPLATES: u32 = 512;
+
+fn arguments(interpreter: &Interpreter, memory_mb: u32, mode: Option<&str>) -> Vec<String> {
+    let mut argv = vec![interpreter.executable.to_string_lossy().into_owned()];
+    argv.extend(flags(interpreter.language, memory_mb));
+    argv.push(format!("{}/{}", bootstraps::GUEST, interpreter.bootstrap));
+    argv.extend(mode.map(str::to_owned));
+    argv
+}
+
+fn needs(interpreter: &Interpreter) -> impl Iterator<Item = Bind> + '_ {
+    interpreter.needs.iter().map(|path| Bind { host: path.clone(), guest: path.clone() })
 }
 
 fn assemble(

@@ -20,6 +20,7 @@ fn version(runtime: &str, environment: &[(&str, &str)]) -> Version {
         concurrency: None,
         instance_concurrency: 1,
         weight: 1,
+        snapstart: false,
     }
 }
 

@@ -3,8 +3,15 @@
 Starts fast: nothing is imported that a plain handler does not need. `json`, `logging` and `traceback` cost more than
 the interpreter itself, so they come only when the user's code or an error asks for them. Works on CPython 3.9 and newer.
 
-Frames are [u32 LE length][u8 kind][payload]; `runtimes/src/frame.rs` is the other end. What a handler sees follows
-AWS's client for Python (`awslambdaric`), which is the reference in the tests.
+Frames are [u32 LE length][u8 kind][payload]; `runtimes/src/channel/frame.rs` is the other end. What a handler sees
+follows AWS's client for Python (`awslambdaric`), which is the reference in the tests.
+
+The first argument says how the process begins:
+
+* none: it serves the handler that the environment names;
+* `wait`: it is told its environment first, by a frame of kind Load;
+* `template`: it is forked, and each copy waits as above;
+* `function`: it loads the handler, then is forked; each copy is told what of its environment differs, and serves.
 """
 
 import _thread
@@ -13,8 +20,8 @@ import os
 import sys
 import time
 
-INVOKE, READY, INIT_ERROR, RESPONSE, ERROR, LOG = 1, 16, 17, 18, 19, 20
-CHANNEL_FD = 1000
+INVOKE, LOAD, READY, INIT_ERROR, RESPONSE, ERROR, LOG = 1, 2, 16, 17, 18, 19, 20
+SOCKET_FD, CHANNEL_FD = 3, 1000
 READ_BYTES = 65536
 LOG_BYTES = 256 * 1024
 PAYLOAD_BYTES = 6 * 1024 * 1024 + 100
@@ -38,14 +45,18 @@ class Channel:
     """The socket to the platform, out of reach of code that uses low descriptors and of child processes."""
 
     def __init__(self):
-        try:
-            self.fd = os.dup2(3, CHANNEL_FD, inheritable=False)
-            os.close(3)
-        except OSError:  # the limit on descriptors is lower than that
-            self.fd = 3
-            os.set_inheritable(3, False)
+        self.fd = -1
         self.lock = _thread.RLock()
         self.rest = b""
+
+    def open(self):
+        """Takes the socket. What is said before goes to standard output."""
+        try:
+            self.fd = os.dup2(SOCKET_FD, CHANNEL_FD, inheritable=False)
+            os.close(SOCKET_FD)
+        except OSError:  # the limit on descriptors is lower than that
+            self.fd = SOCKET_FD
+            os.set_inheritable(SOCKET_FD, False)
         os.register_at_fork(after_in_child=self.abandon)
 
     def abandon(self):
@@ -55,7 +66,13 @@ class Channel:
             self.fd = -1
 
     def next(self):
-        """The next call: its header and its event. Ends the process when the platform hangs up."""
+        """The next call: its header and its event."""
+        data, end = self.frame(INVOKE)
+        split = 9 + int.from_bytes(data[5:9], "little")
+        return str(data[9:split], "utf-8"), data[split:end]
+
+    def frame(self, kind):
+        """The next frame, which must be of this kind, and where it ends. Ends the process when the platform hangs up."""
         data = self.rest or self.read(READ_BYTES)
         while len(data) < 5:
             data += self.read(READ_BYTES)
@@ -63,10 +80,9 @@ class Channel:
         if len(data) < end:
             data = self.fill(data, end)
         self.rest = data[end:] if len(data) > end else b""
-        if data[4] != INVOKE:
+        if data[4] != kind:
             raise RuntimeError("unknown frame kind %d" % data[4])
-        split = 9 + int.from_bytes(data[5:9], "little")
-        return str(data[9:split], "utf-8"), data[split:end]
+        return data, end
 
     def read(self, size):
         try:
@@ -248,8 +264,7 @@ class LambdaContext:
 
     W3C = ("traceparent", "tracestate", "baggage")
     # Looked up once: `os.environ` encodes the name and decodes the value every time.
-    SAME = [os.environ.get("AWS_LAMBDA_" + name) for name in (
-        "LOG_GROUP_NAME", "LOG_STREAM_NAME", "FUNCTION_NAME", "FUNCTION_MEMORY_SIZE", "FUNCTION_VERSION")]
+    SAME = (None,) * 5
 
     def __init__(self, header, client_context, identity):
         self.aws_request_id = header["id"]
@@ -323,17 +338,37 @@ class Runtime:
     """One handler and its conversation with the platform."""
 
     def __init__(self):
-        environ = os.environ
         # What `os.environ` shows, without the C library's `setenv`, which never frees a value: an instance would grow
         # with every call. Programs that the handler starts do not inherit what is written here.
-        self.environ = environ._data
+        self.environ = os.environ._data
         self.channel = Channel()
         self.request_id = ""
         self.tenant_id = None
-        self.json_logs = environ.get("AWS_LAMBDA_LOG_FORMAT", "").upper() == "JSON"
+        self.json_logs = False
         self.decode = make_decoder()
         # AWS's client writes other characters than ASCII as they are from Python 3.12 on.
         self.encode = make_encoder(ascii_only=sys.version_info < (3, 12))
+
+    def settle(self):
+        """Takes on what the environment says of the function and the instance."""
+        environ = os.environ
+        self.json_logs = environ.get("AWS_LAMBDA_LOG_FORMAT", "").upper() == "JSON"
+        LambdaContext.SAME = [environ.get("AWS_LAMBDA_" + name) for name in (
+            "LOG_GROUP_NAME", "LOG_STREAM_NAME", "FUNCTION_NAME", "FUNCTION_MEMORY_SIZE", "FUNCTION_VERSION")]
+
+    def wait(self):
+        """Is told the environment; takes it on."""
+        data, end = self.channel.frame(LOAD)
+        environ = os.environ
+        for name, value in self.decode(str(data[5:end], "utf-8"))["env"].items():
+            if environ.get(name) != value:
+                environ[name] = value
+        task = environ.get("LAMBDA_TASK_ROOT", "/var/task")
+        os.chdir(task)
+        sys.path[0] = task
+        for path in sys.path[:3]:  # they may have been looked into while they were empty
+            sys.path_importer_cache.pop(path, None)
+        self.settle()
 
     def load(self, name):
         """The handler that `module.function` or `folder/module.function` names."""
@@ -420,20 +455,26 @@ class Runtime:
         flush()
         self.channel.answer(kind, header["id"].encode(), body)
 
-    def run(self):
+    def find(self):
+        """The handler, or `None` and the error as the caller sees it."""
         try:
-            handler = self.load(os.environ.get("_HANDLER", ""))
+            return self.load(os.environ.get("_HANDLER", "")), None
         except Fault as fault:
-            body = self.report(fault.kind, fault.message, fault.trace)
+            return None, self.report(fault.kind, fault.message, fault.trace)
         except Exception as error:
-            body = self.report(*describe(error))
-        else:
-            flush()
+            return None, self.report(*describe(error))
+
+    def run(self, handler=None):
+        """Serves for good, a handler that is loaded already or the one that the environment names."""
+        error = None
+        if handler is None:
+            handler, error = self.find()
+        flush()
+        if error is None:
             self.channel.send(READY)
             while True:
                 self.serve_one(handler)
-        flush()
-        self.channel.send(INIT_ERROR, body)
+        self.channel.send(INIT_ERROR, error)
         sys.exit(1)
 
 
@@ -450,20 +491,46 @@ def leave(code=None):
     raise SystemExit(code)
 
 
-def main():
-    """Makes the process look as the user's code expects it, then serves for good."""
-    global RUNTIME
+def dress():
+    """Makes the process look as the user's code expects it."""
     task = os.environ.get("LAMBDA_TASK_ROOT", "/var/task")
     version = "python%d.%d" % sys.version_info[:2]
     own = sys.path[:1] == [os.path.dirname(__file__)]
     sys.path[:own] = [task, "/opt/python/lib/%s/site-packages" % version, "/opt/python"]
     sys.path.append(os.path.dirname(__file__))
-    sys.meta_path.insert(0, LoggingHook())
+    del sys.argv[1:]
     builtins.exit = builtins.quit = leave  # without `site`, nobody else defines them
     sys.stdout.reconfigure(line_buffering=True)
+
+
+def main():
+    """Begins as the first argument says, then serves for good."""
+    global RUNTIME
+    mode = sys.argv[1] if len(sys.argv) > 1 else ""
+    dress()
+    if mode != "template":  # there it is set up in every copy
+        sys.meta_path.insert(0, LoggingHook())
     RUNTIME = Runtime()
+    handler = None
     try:
-        RUNTIME.run()
+        if mode in ("template", "function"):
+            from _dayfly_template import fork
+
+            handler = fork(RUNTIME, mode)
+        RUNTIME.channel.open()
+        if mode:
+            RUNTIME.wait()
+        else:
+            RUNTIME.settle()
+        if mode == "function":
+            from _dayfly_template import restore
+
+            restore()
+        elif mode == "template":
+            from _dayfly_logging import set_up
+
+            set_up(sys.modules["logging"], RUNTIME)
+        RUNTIME.run(handler)
     finally:
         flush()
         RUNTIME.channel.abandon()  # so that the platform need not wait for threads that still run

@@ -27,6 +27,10 @@ impl Line {
         self.0.async_io(Interest::READABLE, take).await
     }
 
+    pub(super) fn socket(&self) -> &OwnedFd {
+        self.0.get_ref()
+    }
+
     /// Sends a message if there is room for it.
     pub(super) fn send(&self, bytes: &[u8]) -> io::Result<()> {
         channel::send(self.0.get_ref(), bytes, &[])

@@ -110,6 +110,12 @@ impl Sandbox {
         self.end.get().map_or_else(|| self.gauge.oom_killed(), |end| end.oom_killed)
     }
 
+    /// Whether it is known to have ended.
+    pub fn has_ended(&self) -> bool {
+        let _ = self.listen(self.line.socket());
+        self.end.get().is_some()
+    }
+
     /// Waits until the program has ended and everything else inside is gone too. Any number of callers may wait.
     pub async fn exited(&self) -> Exit {
         loop {

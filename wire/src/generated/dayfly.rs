@@ -505,11 +505,15 @@ pub static RESOURCE_NOT_FOUND_EXCEPTION: Shape = Shape::error(
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct RetireInstancesRequest {
     pub function_name: String,
+    pub next_rung: Option<Rung>,
 }
-shaped!(RetireInstancesRequest, RETIRE_INSTANCES_REQUEST, [function_name]);
+shaped!(RetireInstancesRequest, RETIRE_INSTANCES_REQUEST, [function_name, next_rung]);
 pub static RETIRE_INSTANCES_REQUEST: Shape = Shape::structure(
     "RetireInstancesRequest",
-    &[Field::new("FunctionName", &FUNCTION_NAME).at(Location::Label).required()],
+    &[
+        Field::new("FunctionName", &FUNCTION_NAME).at(Location::Label).required(),
+        Field::new("NextRung", &RUNG).at(Location::Query),
+    ],
 );
 
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -520,7 +524,7 @@ shaped!(RetireInstancesResponse, RETIRE_INSTANCES_RESPONSE, [retired]);
 pub static RETIRE_INSTANCES_RESPONSE: Shape =
     Shape::structure("RetireInstancesResponse", &[Field::new("Retired", &Shape::INTEGER).required()]);
 
-choice!(Rung { Idle = "idle", Fork = "fork", Spawn = "spawn",  });
+choice!(Rung { Idle = "idle", Spare = "spare", Fork = "fork", Spawn = "spawn",  });
 pub static RUNG: Shape = Shape::new("Rung", Kind::String).choices(Rung::TEXTS);
 
 pub static RUNTIME_LIST: Shape = Shape::list("RuntimeList", &INTERPRETER);

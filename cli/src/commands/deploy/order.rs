@@ -63,6 +63,11 @@ impl Order {
             timeout: args.timeout.or(file.timeout),
             tmp: args.tmp.or(file.tmp),
             instance_concurrency: args.instance_concurrency.or(file.instance_concurrency),
+            snapstart: args
+                .snapstart
+                .then_some(true)
+                .or(args.no_snapstart.then_some(false))
+                .or(file.snapstart),
             public: args.public.then_some(true).or(args.private.then_some(false)).or(file.public),
             egress: args.egress.or(file.egress),
             env: file.env,

@@ -28,6 +28,8 @@ pub struct Desired {
     pub instance_concurrency: Option<u32>,
     /// The ARN by which the machine is named where an instance serves several calls.
     pub machine: String,
+    /// Whether instances are forked from a process that has loaded the code.
+    pub snapstart: Option<bool>,
     /// All variables.
     pub environment: Option<BTreeMap<String, String>>,
 }
@@ -57,6 +59,7 @@ impl Desired {
             tmp: settings.tmp,
             instance_concurrency: settings.instance_concurrency,
             machine: String::new(),
+            snapstart: settings.snapstart,
             environment: order.environment(present.map(|present| &present.environment.variables)),
         }
     }
@@ -112,6 +115,12 @@ impl Desired {
                 "PerExecutionEnvironmentMaxConcurrency": calls,
             } });
             changes.push(Change { member: "CapacityProviderConfig", value, words });
+        }
+        if let Some(on) = self.snapstart.filter(|on| *on != present.snap_start.is_on()) {
+            let name = |on| if on { "on" } else { "off" };
+            let words = format!("snapstart {} → {}", name(!on), name(on));
+            let apply_on = if on { "PublishedVersions" } else { "None" };
+            changes.push(Change { member: "SnapStart", value: json!({ "ApplyOn": apply_on }), words });
         }
         if let Some(environment) = &self.environment
             && *environment != present.environment.variables
