@@ -109,8 +109,12 @@ impl Side<'_> {
         let promise = format!("bystander's p99 during {name}, against max(2 x quiet, quiet + 20 ms)");
         let bound = Bound::AtMost(1.0);
         progress::say(&format!("bystander: {name}"));
-        match prepare().and_then(|attack| self.compare(&attack)) {
-            Err(why) => Row::unmeasured(promise, bound, &why),
+        let attack = match prepare() {
+            Ok(attack) => attack,
+            Err(why) => return Row::unmeasured(promise, bound, &why),
+        };
+        match self.compare(&attack) {
+            Err(why) => Row::unmeasured(promise, bound, &why).with_failure(Some(why)),
             Ok(found) => {
                 let allowed = (2.0 * found.quiet).max(found.quiet + ALLOWED_MS);
                 let measured = format!(

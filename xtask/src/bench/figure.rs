@@ -66,6 +66,8 @@ pub(crate) struct Row {
     pub(crate) stretch: Option<f64>,
     /// Why the figure is not of what was promised, such as a start on another rung.
     pub(crate) doubt: Option<String>,
+    /// What failed where nothing may fail: the promise is broken, whatever the figure.
+    pub(crate) failure: Option<String>,
 }
 
 /// A bound and the side that is good.
@@ -116,13 +118,21 @@ impl Bound {
 impl Row {
     /// A row with a figure.
     pub(crate) fn new(promise: impl Into<String>, bound: Bound, figure: f64, measured: String) -> Self {
-        Self { promise: promise.into(), measured, figure: Some(figure), bound, stretch: None, doubt: None }
+        Self {
+            promise: promise.into(),
+            measured,
+            figure: Some(figure),
+            bound,
+            stretch: None,
+            doubt: None,
+            failure: None,
+        }
     }
 
     /// A row that could not be measured, and why.
     pub(crate) fn unmeasured(promise: impl Into<String>, bound: Bound, why: &str) -> Self {
         let measured = format!("not measured: {}", why.trim());
-        Self { promise: promise.into(), measured, figure: None, bound, stretch: None, doubt: None }
+        Self { figure: None, ..Self::new(promise, bound, 0.0, measured) }
     }
 
     pub(crate) fn with_stretch(mut self, stretch: Option<f64>) -> Self {
@@ -135,7 +145,15 @@ impl Row {
         self
     }
 
+    pub(crate) fn with_failure(mut self, failure: Option<String>) -> Self {
+        self.failure = failure;
+        self
+    }
+
     pub(crate) fn verdict(&self) -> Verdict {
+        if self.failure.is_some() {
+            return Verdict::NotKept;
+        }
         match self.figure.filter(|figure| figure.is_finite()) {
             None => Verdict::NotMeasured,
             Some(_) if self.doubt.is_some() => Verdict::NotJudged,

@@ -178,17 +178,21 @@ pub(crate) fn pinned(program: &str) -> Command {
     command
 }
 
-/// Moves this process (and what it starts from now on) to `cores` while `work` runs.
+/// Moves this process (and what it starts from now on) to core 0 while `work` runs.
 pub(crate) fn on_core_0<T>(work: impl FnOnce() -> T) -> T {
-    set_cores("0");
+    let before = taskset(&["-pc"]).unwrap_or_default();
+    let _ = taskset(&["-pc", "0"]);
     let done = work();
-    set_cores("0-1");
+    if let Some((_, cores)) = before.trim().rsplit_once(": ") {
+        let _ = taskset(&["-pc", cores]);
+    }
     done
 }
 
-fn set_cores(cores: &str) {
-    let own = std::process::id().to_string();
-    let _ = Command::new("taskset").args(["-pc", cores, &own]).output();
+/// What `taskset` says when it is asked about this process.
+fn taskset(arguments: &[&str]) -> Option<String> {
+    let output = Command::new("taskset").args(arguments).arg(std::process::id().to_string()).output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// Writes `files` (name and text) below `folder`.

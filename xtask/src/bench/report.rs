@@ -61,6 +61,9 @@ fn line(suite: Suite, row: &Row) {
     let stretch = row.stretch.map(|s| format!(", stretch {}", ratio(s))).unwrap_or_default();
     println!("{words}: {}: {}: {figure} ({}{stretch})", suite.name, row.promise, row.bound.text());
     println!("    {}", row.measured);
+    if let Some(failure) = &row.failure {
+        println!("    failed: {failure}");
+    }
     if let Some(doubt) = &row.doubt {
         println!("    not what was promised: {doubt}");
     }

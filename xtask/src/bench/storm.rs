@@ -53,7 +53,7 @@ pub(crate) fn run(setting: &Setting) -> Result<Vec<Row>, String> {
     let row = Row::new(PROMISE, BOUND, rate / peer, measured).with_stretch(Some(12.0));
     let failed =
         storm.failures.first().map(|first| format!("{} calls failed: {first}", storm.failures.len()));
-    Ok(vec![row.with_doubt(failed)])
+    Ok(vec![row.with_failure(failed)])
 }
 
 /// Interpreters spawned a second until each has given one answer.

@@ -59,14 +59,16 @@ pub(crate) fn run(setting: &Setting) -> Result<Vec<Row>, String> {
     let (outcomes, held_mb) = replay(&platform, &apps, &plan)?;
     let ours = starts(&platform, &apps, &plan)?;
     let failed: Vec<&Outcome> = outcomes.iter().filter(|outcome| !outcome.is_ok()).collect();
-    let doubt = failed
+    let failure = failed
         .first()
         .map(|first| format!("{} calls failed, call {} first: {:?}", failed.len(), first.index, first.error));
-    let doubt =
-        doubt.or_else(|| (apps.len() != APPS).then(|| format!("a quick run has {} apps", apps.len())));
+    let short = (apps.len() != APPS).then(|| format!("a quick run has {} apps", apps.len()));
     let latencies = outcomes.iter().filter(|o| o.is_ok()).map(|o| o.latency.as_secs_f64() * 1e3).collect();
     Ok(rows(&Compared { peer, ours, held_mb, span, calls: plan.len(), p99_ms: quantile(latencies, 0.99) })
-        .map(|row| row.with_doubt(doubt.clone()))
+        .map(|row| {
+            let doubt = row.doubt.clone().or_else(|| short.clone());
+            row.with_failure(failure.clone()).with_doubt(doubt)
+        })
         .into())
 }
 
