@@ -5,14 +5,8 @@ use super::{Setting, Suite};
 use std::process::Command;
 
 /// Tools whose versions are part of a result, and how each is asked.
-const TOOLS: &[(&str, &str)] = &[
-    ("python3", "--version"),
-    ("node", "--version"),
-    ("java", "-version"),
-    ("go", "version"),
-    ("rustc", "--version"),
-    ("uname", "-rm"),
-];
+const TOOLS: &[(&str, &str)] =
+    &[("java", "-version"), ("go", "version"), ("rustc", "--version"), ("uname", "-rm")];
 
 /// Prints the rows of all suites and says how many promises were not kept.
 pub(crate) fn print(setting: &Setting, suites: &[(Suite, Vec<Row>)]) -> Result<(), String> {
@@ -79,11 +73,20 @@ fn entry(suite: Suite, row: &Row) -> serde_json::Value {
 fn versions(setting: &Setting) -> Vec<(String, String)> {
     let mut versions: Vec<(String, String)> =
         TOOLS.iter().filter_map(|(tool, flag)| Some(((*tool).to_owned(), first_line(tool, flag)?))).collect();
+    versions.extend(interpreters(setting));
     if let Some(version) = first_line(&setting.program.to_string_lossy(), "--version") {
         versions.push(("dayfly".to_owned(), version));
     }
     versions.extend(setting.installed());
     versions
+}
+
+/// The interpreters that platform and floors run, as `dayfly doctor` finds them; of each language the first is used.
+fn interpreters(setting: &Setting) -> Option<(String, String)> {
+    let output = Command::new(&setting.program).args(["doctor", "--json"]).output().ok()?;
+    let said: serde_json::Value = serde_json::from_slice(&output.stdout).ok()?;
+    let check = said["checks"].as_array()?.iter().find(|check| check["name"] == "interpreters")?;
+    Some(("interpreters".to_owned(), check["found"].as_str()?.to_owned()))
 }
 
 fn first_line(tool: &str, flag: &str) -> Option<String> {

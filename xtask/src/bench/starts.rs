@@ -31,24 +31,27 @@ pub(crate) const PACES: &[Pace] = &[
     Pace { name: "after 200 ms of idleness", rest: Duration::from_millis(200) },
 ];
 
+/// The one pace of `bench main`.
+const MAIN_PACE: &[Pace] = &[Pace { name: "after 100 ms of idleness", rest: Duration::from_millis(100) }];
+
 /// The rows of `bench starts`.
 pub(crate) fn run(setting: &Setting) -> Result<Vec<Row>, String> {
-    rows(setting, cases::CASES)
+    rows(setting, cases::CASES, PACES)
 }
 
 /// The cold rows of `bench main`.
 pub(crate) fn cold(setting: &Setting) -> Result<Vec<Row>, String> {
-    rows(setting, cases::MAIN)
+    rows(setting, cases::MAIN, MAIN_PACE)
 }
 
-fn rows(setting: &Setting, cases: &[Case]) -> Result<Vec<Row>, String> {
+fn rows(setting: &Setting, cases: &[Case], paces: &[Pace]) -> Result<Vec<Row>, String> {
     let data = setting.folder.join("data-starts");
     let platform = Platform::start(Command::new(&setting.program), &data, &[])?;
     let wanted = cases.iter().filter(|case| setting.wants(case.name));
-    Ok(wanted.flat_map(|case| case_rows(setting, &platform, case)).collect())
+    Ok(wanted.flat_map(|case| case_rows(setting, &platform, case, paces)).collect())
 }
 
-fn case_rows(setting: &Setting, platform: &Platform, case: &Case) -> Vec<Row> {
+fn case_rows(setting: &Setting, platform: &Platform, case: &Case, paces: &[Pace]) -> Vec<Row> {
     progress::say(&format!("start: {}", case.name));
     let prepared = (case.prepare)(setting, platform);
     let mut subject = match prepared {
@@ -58,7 +61,7 @@ fn case_rows(setting: &Setting, platform: &Platform, case: &Case) -> Vec<Row> {
             return vec![Row::unmeasured(promise, case.bound, &why).with_stretch(case.stretch)];
         }
     };
-    let rows = PACES.iter().map(|pace| {
+    let rows = paces.iter().map(|pace| {
         let promise = format!("{}, {}, against {}", case.name, pace.name, case.peer);
         match pairs(setting, platform, case, (&mut subject, *pace)) {
             Ok(pairs) => pairs.row(case, promise),

@@ -27,7 +27,7 @@ const WINDOW: Duration = Duration::from_secs(2);
 pub(crate) fn run(setting: &Setting) -> Result<Vec<Row>, String> {
     on_core_0(|| {
         let peer = Peer::start(&setting.sources, &setting.folder)?;
-        let mut rows = latencies(setting, &peer, (Bound::AtMost(1.0 / 3.0), Some(1.0 / 8.0)))?;
+        let mut rows = latencies(setting, &peer, (Bound::AtMost(1.0 / 3.0), Some(1.0 / 8.0)), PACES)?;
         rows.extend(throughput(setting, &peer)?);
         Ok(rows)
     })
@@ -37,7 +37,7 @@ pub(crate) fn run(setting: &Setting) -> Result<Vec<Row>, String> {
 pub(crate) fn main_rows(setting: &Setting) -> Result<Vec<Row>, String> {
     on_core_0(|| {
         let peer = Peer::start(&setting.sources, &setting.folder)?;
-        latencies(setting, &peer, (Bound::AtMost(1.0), None))
+        latencies(setting, &peer, (Bound::AtMost(1.0), None), &PACES[..1])
     })
 }
 
@@ -46,12 +46,13 @@ fn latencies(
     setting: &Setting,
     peer: &Peer,
     (bound, stretch): (Bound, Option<f64>),
+    paces: &[Pace],
 ) -> Result<Vec<Row>, String> {
     let platform = platform(setting, "data-warm")?;
     let mut rows = Vec::new();
     for hello in [python(setting)?, node(setting)?].iter().filter(|hello| setting.wants(hello.name)) {
         let mut sides = Sides::open(&platform, peer, hello)?;
-        for pace in PACES {
+        for pace in paces {
             progress::say(&format!("warm latency: {}, {}", hello.name, pace.name));
             let promise =
                 format!("warm {}, latency added at p50, {}, against {}", hello.name, pace.name, peer.name);
