@@ -6,7 +6,9 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, SET_COOKIE};
 use http::{Response, StatusCode};
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::{Map, Value};
+use std::fmt;
 
 /// Why an answer cannot be turned into a response; the client sees 502, the log sees this.
 #[derive(Debug, PartialEq, Eq)]
@@ -15,6 +17,7 @@ pub(crate) struct Unusable(pub(crate) String);
 /// Reads payload format 2.0: an object with `statusCode` describes the response, anything else is its body.
 pub(crate) fn response(result: Bytes) -> Result<Response<Bytes>, Unusable> {
     match first_byte(&result) {
+        Some(b'{') if !describes_response(&result)? => return Ok(plain(StatusCode::OK, result)),
         Some(b'{') => {}
         Some(b'"') => {
             let text: String = serde_json::from_slice(&result).map_err(|e| not_json(&e))?;
@@ -30,6 +33,53 @@ pub(crate) fn response(result: Bytes) -> Result<Response<Bytes>, Unusable> {
     };
     let Some(status) = fields.remove("statusCode") else { return Ok(plain(StatusCode::OK, result)) };
     described(status_code(&status)?, fields)
+}
+
+/// Whether an object has a `statusCode`. Most have none: they are looked through without being built.
+fn describes_response(result: &[u8]) -> Result<bool, Unusable> {
+    let mut reader = serde_json::Deserializer::from_slice(result);
+    let found = reader.deserialize_map(Keys).map_err(|e| not_json(&e))?;
+    reader.end().map_err(|e| not_json(&e))?;
+    Ok(found)
+}
+
+struct Keys;
+
+impl<'de> Visitor<'de> for Keys {
+    type Value = bool;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<bool, A::Error> {
+        let mut found = false;
+        while let Some((key, IgnoredAny)) = map.next_entry::<Key, IgnoredAny>()? {
+            found |= key.0;
+        }
+        Ok(found)
+    }
+}
+
+/// Whether a key is `statusCode`.
+struct Key(bool);
+
+impl<'de> Deserialize<'de> for Key {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl Visitor<'_> for Text {
+            type Value = Key;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a key")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Key, E> {
+                Ok(Key(text == "statusCode"))
+            }
+        }
+        deserializer.deserialize_str(Text)
+    }
 }
 
 fn described(status: StatusCode, mut fields: Map<String, Value>) -> Result<Response<Bytes>, Unusable> {
@@ -123,6 +173,8 @@ mod tests {
     fn answers_and_their_responses() {
         check(r#"{"a":1}"#, 200, "application/json", r#"{"a":1}"#);
         check(r#""hello""#, 200, "application/json", "hello");
+        check(r#"{"a":{"statusCode":500}}"#, 200, "application/json", r#"{"a":{"statusCode":500}}"#);
+        check(r#"{"status\u0043ode":201}"#, 201, "application/json", "");
         check("[1,2]", 200, "application/json", "[1,2]");
         check("null", 200, "application/json", "null");
         check(r#"{"statusCode":201,"body":"x"}"#, 201, "application/json", "x");
@@ -152,6 +204,8 @@ mod tests {
             r#"{"statusCode":200,"body":"%","isBase64Encoded":true}"#,
             r#"{"statusCode":200,"cookies":["a\nb"]}"#,
             "{",
+            r#"{"a":1} x"#,
+            r#"{"a":}"#,
             "",
         ] {
             assert!(response(Bytes::copy_from_slice(bad.as_bytes())).is_err(), "{bad}");

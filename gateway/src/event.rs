@@ -203,9 +203,16 @@ fn text(out: &mut Vec<u8>, text: &str) {
 }
 
 /// `12/Mar/2020:19:03:58 +0000`, the form of requestContext.time.
+const MONTHS: [&str; 12] =
+    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
 fn log_time(stamp: world::Stamp) -> String {
     let when = jiff::Timestamp::from_microsecond(i64::try_from(stamp.0).unwrap_or(0)).unwrap_or_default();
-    when.strftime("%d/%b/%Y:%H:%M:%S +0000").to_string()
+    let when = when.to_zoned(jiff::tz::TimeZone::UTC);
+    let month = MONTHS[usize::from(when.month().unsigned_abs()) - 1];
+    let (day, year) = (when.day(), when.year());
+    let (hour, minute, second) = (when.hour(), when.minute(), when.second());
+    format!("{day:02}/{month}/{year:04}:{hour:02}:{minute:02}:{second:02} +0000")
 }
 
 #[cfg(test)]

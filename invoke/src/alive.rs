@@ -132,6 +132,8 @@ impl Alive {
                 (pipe, bytes) = self.output.next() => self.log.printed(pipe, &bytes),
                 exit = self.exit.wait() => return self.last_words(exit).await,
                 () = &mut self.stopped => return Heard::Stop,
+                // Nothing to hear yet: time for what was put off.
+                () = std::future::ready(()), if self.log.owes() => self.log.pay(),
             }
         }
     }

@@ -308,7 +308,7 @@ impl Owner {
         let answered = async {
             let sent = alive.hand_over(call, deadline_ms).await;
             // The handler runs already; its output is read later, so this line still comes first.
-            alive.log.platform_at(begun, &meter::start_line(&call.request_id, &self.version.version));
+            alive.log.owe(begun, meter::start_line(&call.request_id, &self.version.version));
             let heard = match sent {
                 Ok(()) => alive.hear().await,
                 Err(Heard::Stop) => Heard::Stop,

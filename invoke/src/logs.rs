@@ -28,6 +28,8 @@ pub(crate) struct Log {
     left_bytes: usize,
     dropped_bytes: usize,
     tails: Vec<Tail>,
+    /// A line that comes before the next one, whatever that is.
+    owed: Option<(Stamp, String)>,
 }
 
 /// The last bytes that a caller asked for.
@@ -61,6 +63,7 @@ impl Log {
             left_bytes: CALL_MAX_BYTES,
             dropped_bytes: 0,
             tails,
+            owed: None,
         }
     }
 
@@ -88,6 +91,7 @@ impl Log {
 
     /// A call that is not told about ends.
     pub(crate) fn end(&mut self) {
+        self.pay();
         self.tails.pop();
     }
 
@@ -154,6 +158,24 @@ impl Log {
         self.write(stamp.0, message.as_bytes());
     }
 
+    /// A line of the platform that is written before the next line, or by [`Log::pay`]: never later than anything that
+    /// it must precede, and not while somebody waits for an answer.
+    pub(crate) fn owe(&mut self, stamp: Stamp, message: String) {
+        self.pay();
+        self.owed = Some((stamp, message));
+    }
+
+    pub(crate) fn owes(&self) -> bool {
+        self.owed.is_some()
+    }
+
+    /// Writes the line that is owed.
+    pub(crate) fn pay(&mut self) {
+        if let Some((stamp, message)) = self.owed.take() {
+            self.write(stamp.0, message.as_bytes());
+        }
+    }
+
     /// The record of a call, beside its lines.
     pub(crate) fn journal_record(&self, record: InvocationRecord) {
         self.journal.record(record);
@@ -186,6 +208,7 @@ impl Log {
     }
 
     fn write(&mut self, stamp_us: u64, message: &[u8]) {
+        self.pay();
         self.journal.line(&self.group, &self.stream, stamp_us, message);
         for tail in &mut self.tails {
             tail.take(message);
@@ -291,6 +314,22 @@ mod tests {
             log.record(stamp, b"x");
         }
         assert_eq!(*stamps.0.lock().unwrap(), [now - CREDIBLE_US, now - CREDIBLE_US + 7, now - 7, now, now]);
+    }
+
+    #[test]
+    fn an_owed_line_comes_before_all_others() {
+        let (mut log, kept) = log();
+        let now = log.now();
+        log.owe(now, "START a".into());
+        assert!(lines(&kept).is_empty() && log.owes());
+        log.printed(Pipe::Stdout, b"unfinished");
+        assert!(lines(&kept).is_empty());
+        log.printed(Pipe::Stdout, b" line\n");
+        log.owe(now, "START b".into());
+        log.owe(now, "START c".into());
+        log.pay();
+        log.pay();
+        assert_eq!(lines(&kept), ["START a", "unfinished line", "START b", "START c"]);
     }
 
     #[test]

@@ -97,8 +97,7 @@ impl Observe {
     /// Takes in one log event. Whatever bytes `message` holds, it stays one event; one that is longer than
     /// the limit `log-line-bytes` is cut and says so. Never waits.
     pub fn line(&self, group: &str, stream: &str, stamp_us: u64, message: &[u8]) {
-        let (group, stream) = (group.to_owned(), stream.to_owned());
-        self.0.queue.push(Item::Line { group, stream, stamp_us, message: cut(message) });
+        self.0.queue.push_line(group, stream, stamp_us, cut(message));
     }
 
     /// Takes in the record of an invocation. Never waits.

@@ -2,7 +2,7 @@
 
 use model::InvocationRecord;
 use std::collections::BTreeMap;
-use std::sync::{Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -17,7 +17,7 @@ const RECORD_BYTES: usize = 1024;
 
 #[derive(Debug)]
 pub(crate) enum Item {
-    Line { group: String, stream: String, stamp_us: u64, message: Vec<u8> },
+    Line { group: Arc<str>, stream: Arc<str>, stamp_us: u64, message: Vec<u8> },
     Record(Box<InvocationRecord>),
 }
 
@@ -43,7 +43,9 @@ pub(crate) struct Dropped {
 impl Dropped {
     pub(crate) fn add(&mut self, item: Item) {
         match item {
-            Item::Line { group, stream, stamp_us, .. } => self.count((group, stream), 1, stamp_us),
+            Item::Line { group, stream, stamp_us, .. } => {
+                self.count((group.as_ref().into(), stream.as_ref().into()), 1, stamp_us);
+            }
             Item::Record(_) => self.elsewhere += 1,
         }
     }
@@ -87,6 +89,8 @@ struct State {
     items: Vec<Item>,
     bytes: usize,
     dropped: Dropped,
+    /// Group and stream of the last line.
+    last: Option<(Arc<str>, Arc<str>)>,
     /// Grows with everything that is brought, kept or dropped.
     brought: u64,
     /// Somebody waits for what is here.
@@ -101,9 +105,23 @@ impl Queue {
         Self { state: Mutex::default(), ready: Condvar::new(), max_bytes, written: watch::Sender::new(0) }
     }
 
+    /// Takes a line in. Lines come in rows from the same stream, whose names are then shared.
+    pub(crate) fn push_line(&self, group: &str, stream: &str, stamp_us: u64, message: Vec<u8>) {
+        let mut state = self.lock();
+        let (group, stream) = match &state.last {
+            Some((last, of)) if **of == *stream && **last == *group => (Arc::clone(last), Arc::clone(of)),
+            _ => (group.into(), stream.into()),
+        };
+        state.last = Some((Arc::clone(&group), Arc::clone(&stream)));
+        self.take_in(state, Item::Line { group, stream, stamp_us, message });
+    }
+
     /// Takes an item in, or counts it as dropped where there is no room.
     pub(crate) fn push(&self, item: Item) {
-        let mut state = self.lock();
+        self.take_in(self.lock(), item);
+    }
+
+    fn take_in(&self, mut state: MutexGuard<'_, State>, item: Item) {
         state.brought += 1;
         let bytes = state.bytes + item.bytes();
         if bytes > self.max_bytes {

@@ -62,14 +62,14 @@ impl World {
         let mut b = self.random::<16>();
         b[6] = (b[6] & 0x0f) | 0x40;
         b[8] = (b[8] & 0x3f) | 0x80;
-        let mut text = String::with_capacity(36);
-        for (at, byte) in b.into_iter().enumerate() {
-            if matches!(at, 4 | 6 | 8 | 10) {
-                text.push('-');
-            }
-            text.extend(digits(byte));
+        let mut text = [b'-'; 36];
+        let mut at = 0;
+        for (index, byte) in b.into_iter().enumerate() {
+            at += usize::from(matches!(index, 4 | 6 | 8 | 10));
+            [text[at], text[at + 1]] = digits(byte);
+            at += 2;
         }
-        text
+        String::from_utf8_lossy(&text).into_owned()
     }
 
     /// `2 * bytes` random lower-case hexadecimal digits; at most 32 bytes.
@@ -79,12 +79,12 @@ impl World {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().copied().flat_map(digits).collect()
+    bytes.iter().copied().flat_map(digits).map(char::from).collect()
 }
 
-fn digits(byte: u8) -> [char; 2] {
+fn digits(byte: u8) -> [u8; 2] {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    [byte >> 4, byte & 15].map(|digit| DIGITS[usize::from(digit)].into())
+    [byte >> 4, byte & 15].map(|digit| DIGITS[usize::from(digit)])
 }
 
 #[cfg(test)]

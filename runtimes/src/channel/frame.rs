@@ -55,7 +55,8 @@ pub(crate) fn invoke_head(call: &Call, deadline_ms: u64) -> Vec<u8> {
         trace: call.trace.as_deref(),
         client_context: call.client_context.as_deref(),
     };
-    let mut head = vec![0; HEAD_BYTES + 4];
+    let mut head = Vec::with_capacity(512);
+    head.resize(HEAD_BYTES + 4, 0);
     serde_json::to_writer(&mut head, &header).expect("strings and numbers are always JSON");
     let header_bytes = u32::try_from(head.len() - HEAD_BYTES - 4).unwrap_or(u32::MAX);
     let payload_bytes = u32::try_from(head.len() - HEAD_BYTES + call.payload.len()).unwrap_or(u32::MAX);
