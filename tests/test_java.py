@@ -87,6 +87,81 @@ def test_a_jar_is_deployed_as_it_is(platform, project, java):
         client.delete_function(FunctionName=name)
 
 
+EVENTS_POM = """<project xmlns="http://maven.apache.org/POM/4.0.0">
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>test</groupId><artifactId>events</artifactId><version>1</version>
+  <properties><maven.compiler.source>17</maven.compiler.source><maven.compiler.target>17</maven.compiler.target></properties>
+  <dependencies><dependency>
+    <groupId>com.amazonaws</groupId><artifactId>aws-lambda-java-events</artifactId><version>3.11.6</version>
+  </dependency></dependencies>
+</project>
+"""
+EVENTS = """
+import com.amazonaws.services.lambda.runtime.events.*;
+
+public class Events {
+    public String sqs(SQSEvent event) {
+        var one = event.getRecords().get(0);
+        return one.getBody() + " " + one.getEventSourceArn() + " " + one.getMessageAttributes().get("k").getStringValue();
+    }
+    public String s3(S3Event event) {
+        var one = event.getRecords().get(0);
+        return one.getS3().getBucket().getName() + " " + one.getS3().getObject().getUrlDecodedKey() + " " + one.getEventTime();
+    }
+    public String sns(SNSEvent event) {
+        var one = event.getRecords().get(0).getSNS();
+        return one.getMessage() + " " + one.getTimestamp();
+    }
+    public String dynamo(DynamodbEvent event) {
+        var one = event.getRecords().get(0).getDynamodb();
+        return one.getKeys().get("id").getS() + " " + one.getNewImage().get("b").getBOOL() + " "
+            + one.getApproximateCreationDateTime().getTime();
+    }
+    public APIGatewayV2HTTPResponse http(APIGatewayV2HTTPEvent event) {
+        return APIGatewayV2HTTPResponse.builder().withStatusCode(201).withBody(event.getRequestContext().getHttp().getMethod()).build();
+    }
+}
+"""
+EVENT_CASES = {
+    "sqs": (
+        {"body": "b", "eventSourceARN": "arn:q", "messageAttributes": {"k": {"stringValue": "v", "dataType": "String"}}},
+        "b arn:q v",
+    ),
+    "s3": (
+        {"eventTime": "1970-01-01T00:00:00.000Z", "s3": {"bucket": {"name": "n"}, "object": {"key": "a+b%20c", "size": 1}}},
+        "n a b c 1970-01-01T00:00:00.000Z",
+    ),
+    "sns": ({"Sns": {"Message": "m", "Timestamp": "1970-01-01T00:00:00.000Z"}}, "m 1970-01-01T00:00:00.000Z"),
+    "dynamo": (
+        {"dynamodb": {"ApproximateCreationDateTime": 1.5, "Keys": {"id": {"S": "k"}}, "NewImage": {"b": {"BOOL": True}}}},
+        "k true 1500",
+    ),
+}
+
+
+def test_awss_classes_of_events(platform, project, workspace, java):
+    folder = workspace / "events"
+    source = folder / "src/main/java/Events.java"
+    source.parent.mkdir(parents=True)
+    source.write_text(EVENTS)
+    (folder / "pom.xml").write_text(EVENTS_POM)
+    name = f"t-{uuid.uuid4().hex[:12]}"
+    platform.cli("deploy", folder, "--name", name, "--handler", "Events::http", "--runtime", java[-1])
+    client = platform.client("lambda")
+
+    def call(event):
+        answer = client.invoke(FunctionName=name, Payload=json.dumps(event).encode())
+        return json.loads(answer["Payload"].read())
+
+    try:
+        assert call({"requestContext": {"http": {"method": "PUT"}}}) == {"statusCode": 201, "body": "PUT", "isBase64Encoded": False}
+        for method, (record, expected) in EVENT_CASES.items():
+            client.update_function_configuration(FunctionName=name, Handler=f"Events::{method}")
+            assert call({"Records": [record]}) == expected, method
+    finally:
+        client.delete_function(FunctionName=name)
+
+
 PLAIN = """
 import java.io.*;
 import java.util.*;

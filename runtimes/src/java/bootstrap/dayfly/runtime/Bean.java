@@ -22,7 +22,10 @@ import java.util.Set;
  * beans (`getURL` is `URL`); the order is that of the fields, then of the methods.
  */
 final class Bean {
-    /** Its classes name their properties otherwise than the events do. */
+    /**
+     * AWS's own classes of events name their properties otherwise than the events do, and some can only be made whole:
+     * what has no setter is put into its field, and what has no constructor is made without one.
+     */
     private static final String EVENTS = "com.amazonaws.services.lambda.runtime.events.";
     private static final Map<Class<?>, Bean> KNOWN = new HashMap<>();
 
@@ -35,6 +38,8 @@ final class Bean {
     static final class Property {
         final String name;
         Field field;
+        /** A field to set where there is no other way. */
+        Field last;
         Method getter;
         Method setter;
 
@@ -53,8 +58,8 @@ final class Bean {
         void set(Object bean, Object value) throws ReflectiveOperationException {
             if (setter != null) {
                 invoke(setter, bean, value);
-            } else if (field != null) {
-                field.set(bean, value);
+            } else {
+                (field == null ? last : field).set(bean, value);
             }
         }
 
@@ -63,7 +68,8 @@ final class Bean {
             if (setter != null) {
                 return setter.getGenericParameterTypes()[0];
             }
-            return field == null ? null : field.getGenericType();
+            Field set = field == null ? last : field;
+            return set == null ? null : set.getGenericType();
         }
 
         private static Object invoke(Method method, Object on, Object... with) throws ReflectiveOperationException {
@@ -86,13 +92,14 @@ final class Bean {
 
     private Bean(Class<?> type) {
         this.type = type;
+        boolean isEvent = type.getName().startsWith(EVENTS);
         List<Class<?>> line = new ArrayList<>();
         for (Class<?> above = type; above != null && above != Object.class; above = above.getSuperclass()) {
             line.add(above);
         }
         for (int i = line.size() - 1; i >= 0; i--) {
             for (Field field : line.get(i).getDeclaredFields()) {
-                addField(field);
+                addField(field, isEvent);
             }
         }
         if (type.isRecord()) {
@@ -108,11 +115,11 @@ final class Bean {
         addMethods(type.getMethods(), seen);
         for (Iterator<Property> all = properties.values().iterator(); all.hasNext(); ) {
             Property property = all.next();
-            if (!property.isReadable() && property.setter == null) {
+            if (!property.isReadable() && property.settable() == null) {
                 all.remove();
             }
         }
-        loose = type.getName().startsWith(EVENTS) ? loosely() : null;
+        loose = isEvent ? loosely() : null;
     }
 
     private Property property(String name) {
@@ -124,7 +131,7 @@ final class Bean {
         return property;
     }
 
-    private void addField(Field field) {
+    private void addField(Field field, boolean isEvent) {
         int modifiers = field.getModifiers();
         if (Modifier.isStatic(modifiers) || Modifier.isTransient(modifiers) || field.isSynthetic()) {
             return;
@@ -133,6 +140,8 @@ final class Bean {
         if (Modifier.isPublic(modifiers)) {
             field.trySetAccessible();
             property.field = field;
+        } else if (isEvent && field.trySetAccessible()) {
+            property.last = field;
         }
     }
 
@@ -211,7 +220,9 @@ final class Bean {
     private Map<String, Property> loosely() {
         Map<String, Property> map = new HashMap<>();
         for (Property property : properties.values()) {
-            map.put(loose(property.name), property);
+            if (property.setter != null || property.settable() != null && !map.containsKey(loose(property.name))) {
+                map.put(loose(property.name), property);
+            }
         }
         return map;
     }
@@ -223,11 +234,23 @@ final class Bean {
     /** The property that a member of an object is for; `null`: none. */
     Property find(String name) {
         Property property = properties.get(name);
-        return property == null && loose != null ? loose.get(loose(name)) : property;
+        return loose == null || property != null && property.settable() != null ? property : loose.get(loose(name));
+    }
+
+    private boolean hasConstructor() {
+        for (Constructor<?> one : type.getDeclaredConstructors()) {
+            if (one.getParameterCount() == 0) {
+                return true;
+            }
+        }
+        return false;
     }
 
     /** A new one, made with the constructor that takes nothing. */
     Object make() throws ReflectiveOperationException {
+        if (constructor == null && loose != null && !hasConstructor()) {
+            return Inside.make(type);
+        }
         if (constructor == null) {
             if (type.isInterface() || Modifier.isAbstract(type.getModifiers())) {
                 throw new IllegalArgumentException("cannot make an abstract " + type.getName());

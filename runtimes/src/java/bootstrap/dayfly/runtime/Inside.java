@@ -38,6 +38,11 @@ final class Inside {
         return (Map<Object, Object>) UNSAFE.getObject(UNSAFE.staticFieldBase(field), UNSAFE.staticFieldOffset(field));
     }
 
+    /** An object whose constructor has not run. */
+    static Object make(Class<?> type) throws InstantiationException {
+        return UNSAFE.allocateInstance(type);
+    }
+
     /** A key (`Variable`) or a value (`Value`) of that map. */
     static Object entry(String kind, String text, byte[] bytes) throws ReflectiveOperationException {
         Class<?> external = Class.forName("java.lang.ProcessEnvironment$ExternalData");
