@@ -162,23 +162,10 @@ impl Simulation {
         self.instances.get_mut(&id).expect("it was picked").1 = life;
     }
 
-    fn step(&mut self, op: &Op) {
-        self.now = self.now + Duration::from_millis(1);
+    /// What instances do.
+    fn live(&mut self, op: &Op) {
         let now = self.now;
         match *op {
-            Op::Request { function, revision } => {
-                self.request(&shape(function, revision));
-            }
-            Op::Withdraw(index) => {
-                let Some(request) = self.waiting.keys().nth(index % self.waiting.len().max(1)).copied()
-                else {
-                    return;
-                };
-                self.waiting.remove(&request);
-                self.ended += 1;
-                let actions = self.fleet.withdraw(request, now);
-                self.obey(actions);
-            }
             Op::Started(index) => {
                 let Some(id) = self.pick(index, |life| *life == Life::Starting) else { return };
                 let actions = self.fleet.started(id, now);
@@ -230,6 +217,27 @@ impl Simulation {
                 let actions = self.fleet.gone(id, now);
                 self.obey(actions);
             }
+            _ => {}
+        }
+    }
+
+    fn step(&mut self, op: &Op) {
+        self.now = self.now + Duration::from_millis(1);
+        let now = self.now;
+        match *op {
+            Op::Request { function, revision } => {
+                self.request(&shape(function, revision));
+            }
+            Op::Withdraw(index) => {
+                let Some(request) = self.waiting.keys().nth(index % self.waiting.len().max(1)).copied()
+                else {
+                    return;
+                };
+                self.waiting.remove(&request);
+                self.ended += 1;
+                let actions = self.fleet.withdraw(request, now);
+                self.obey(actions);
+            }
             Op::Tick(ms) => {
                 self.now = now + Duration::from_millis(ms);
                 let actions = self.fleet.tick(self.now);
@@ -240,6 +248,7 @@ impl Simulation {
                 let actions = self.fleet.retire(&shape(function, 0).function, keep.as_deref(), now);
                 self.obey(actions);
             }
+            _ => self.live(op),
         }
         self.check();
     }
