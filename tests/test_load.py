@@ -249,7 +249,7 @@ def test_one_instance_serves_several_calls_if_asked(functions, platform):
 def test_sharing_that_cannot_be_is_refused(functions, platform, runtime, config, says):
     with pytest.raises(botocore.exceptions.ClientError) as refused:
         functions.client.create_function(
-            FunctionName="never", Runtime=newest(platform, runtime), Handler="app.handler", Role=ROLE,
+            FunctionName="never-shared", Runtime=newest(platform, runtime), Handler="app.handler", Role=ROLE,
             Code={"ZipFile": zipped_files({"app.py": ECHO})}, CapacityProviderConfig=config,
         )
     error = refused.value.response["Error"]
