@@ -26,6 +26,8 @@ const FILES: &[(&str, &[u8])] = &[
     ("snapshot_restore_py.py", include_bytes!("python/snapshot_restore_py.py")),
     ("_dayfly.abi3.so", sandbox::PYTHON_ENTRY),
     (NODE, include_bytes!("node/bootstrap.cjs")),
+    ("errors.cjs", include_bytes!("node/errors.cjs")),
+    ("template.cjs", include_bytes!("node/template.cjs")),
     ("dayfly.node", sandbox::NODE_ENTRY),
 ];
 

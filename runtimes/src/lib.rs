@@ -10,6 +10,7 @@ mod channel;
 mod discover;
 mod error;
 mod interpreter;
+pub mod node;
 mod plan;
 mod runtimes;
 

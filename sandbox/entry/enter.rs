@@ -19,6 +19,7 @@ const HEAD_BYTES: usize = 12;
 const MAX_BYTES: usize = 16 << 10;
 /// Where the instance finds its control socket.
 const CONTROL: usize = 3;
+const CLOSE_AT_EXEC: usize = 0o2_000_000;
 
 /// What the interpreter must do around a fork.
 pub trait Interpreter {
@@ -123,8 +124,9 @@ fn settle(channel: i32, message: &Message, bytes: &[u8]) -> Result<(), Failed> {
     let word =
         |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]) as usize;
     let [output, errors, control] = [message.fds[8], message.fds[9], message.fds[10]];
-    for (fd, at) in [(output, 1), (errors, 2), (control, CONTROL)] {
-        kernel::plain(numbers::DUP3, fd as usize, at, 0).map_err(|errno| (Step::Descriptors, errno))?;
+    // Programs that the instance starts do not get its control socket.
+    for (fd, at, flags) in [(output, 1, 0), (errors, 2, 0), (control, CONTROL, CLOSE_AT_EXEC)] {
+        kernel::plain(numbers::DUP3, fd as usize, at, flags).map_err(|errno| (Step::Descriptors, errno))?;
     }
     if channel != CONTROL as i32 {
         kernel::close(channel);

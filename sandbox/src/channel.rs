@@ -15,6 +15,9 @@ pub(crate) const MAX_FDS: usize = 64;
 /// Largest message, in bytes. Below the kernel's default socket buffer.
 pub(crate) const MAX_BYTES: usize = 160 * 1024;
 
+/// What is kept of a message by [`receive_from`].
+pub(crate) const SHORT_BYTES: usize = 1024;
+
 /// What was received.
 #[derive(Debug)]
 pub(crate) struct Message {
@@ -91,13 +94,13 @@ pub(crate) fn receive_even_cut(socket: impl AsFd, wait: bool) -> io::Result<Opti
     Ok(Some((Message { bytes, fds }, got.flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC))))
 }
 
-/// Receives one message without descriptors, and who has sent it; `None` when the other end is gone. The socket must ask
+/// Receives one message without descriptors, at most [`SHORT_BYTES`] of it, and who has sent it; `None` when the other end is gone. The socket must ask
 /// the kernel for credentials (`SO_PASSCRED`).
 ///
 /// # Errors
 /// `WouldBlock` when there is none.
 pub(crate) fn receive_from(socket: impl AsFd) -> io::Result<Option<(Vec<u8>, Option<Pid>)>> {
-    let mut bytes = vec![0; 64];
+    let mut bytes = vec![0; SHORT_BYTES];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmCredentials(1))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;

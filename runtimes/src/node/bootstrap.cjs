@@ -2,20 +2,30 @@
 //
 // The socket is read in blocking mode: an instance without work uses no processor, and everything that a handler left
 // behind stands still until the next call. Where the function asks for several calls at once (AWS_LAMBDA_MAX_CONCURRENCY)
-// the event loop reads it, and calls are told apart by what they wait for. Frames are [u32 LE length][u8 kind][payload]; `runtimes/src/frame.rs` is
-// the other end. What a handler sees follows AWS's client for Node.js (`aws-lambda-ric` 3), the reference in the tests.
+// the event loop reads it, and calls are told apart by what they wait for. Frames are [u32 LE length][u8 kind][payload];
+// `runtimes/src/channel/frame.rs` is the other end. What a handler sees follows AWS's client for Node.js (`aws-lambda-ric` 3), the reference in the tests.
+//
+// The first argument says how the process begins:
+// * none: it serves the handler that the environment names;
+// * `wait`: it is told its environment first, by a frame of kind Load;
+// * `template`: it is forked, and each copy waits as above (`template.cjs`);
+// * `function`: it loads the handler, then is forked; each copy is told what of its environment differs, and serves.
 'use strict'
 
 const fs = require('node:fs')
 const path = require('node:path')
-const { format, types } = require('node:util')
+const { format } = require('node:util')
+const { runtimeError, describe, errorFields, asError, inText, inJson } = require('./errors.cjs')
 
-const KIND = { INVOKE: 1, READY: 16, INIT_ERROR: 17, RESPONSE: 18, ERROR: 19, LOG: 20, LAST_ERROR: 21 }
+const KIND = { INVOKE: 1, LOAD: 2, READY: 16, INIT_ERROR: 17, RESPONSE: 18, ERROR: 19, LOG: 20, LAST_ERROR: 21 }
 const CHANNEL_FD = 3
+const OUTPUT_FD = 1
 const READ_BYTES = 65536
 const LOG_BYTES = 256 * 1024
 const PAYLOAD_BYTES = 6 * 1024 * 1024 + 100
 const EXIT = { REJECTION: 128, EXCEPTION: 129 }
+const [MODE] = process.argv.splice(2)
+const FORKED = MODE === 'template' || MODE === 'function'
 
 // ---- the channel
 
@@ -24,6 +34,7 @@ const chunk = Buffer.alloc(READ_BYTES)
 const outgoing = Buffer.alloc(READ_BYTES)
 let input = EMPTY
 let stream // the channel, where several calls are served at once
+let channel = FORKED ? undefined : CHANNEL_FD
 
 // Ends the process quietly when the platform has hung up.
 function unlessHungUp(action) {
@@ -36,12 +47,12 @@ function unlessHungUp(action) {
 }
 
 function readInto(buffer, offset) {
-  const got = unlessHungUp(() => fs.readSync(CHANNEL_FD, buffer, offset, buffer.length - offset, null))
+  const got = unlessHungUp(() => fs.readSync(channel, buffer, offset, buffer.length - offset, null))
   if (got === 0) process.exit(0)
   return got
 }
 
-function nextCall() {
+function nextFrame() {
   while (input.length < 5) {
     const read = chunk.subarray(0, readInto(chunk, 0))
     input = input.length === 0 ? read : Buffer.concat([input, read])
@@ -52,12 +63,15 @@ function nextCall() {
     frame = Buffer.allocUnsafe(end)
     for (let have = input.copy(frame); have < end;) have += readInto(frame, have)
   }
-  if (frame[4] !== KIND.INVOKE) throw new Error(`unknown frame kind ${frame[4]}`)
-  const split = 9 + frame.readUInt32LE(5)
-  const header = JSON.parse(frame.toString('utf8', 9, split))
-  const event = frame.toString('utf8', split, end)
   input = frame.length === end ? EMPTY : Buffer.from(frame.subarray(end))
-  return { header, event }
+  return frame.subarray(4, end)
+}
+
+function nextCall() {
+  const frame = nextFrame()
+  if (frame[0] !== KIND.INVOKE) throw new Error(`unknown frame kind ${frame[0]}`)
+  const split = 5 + frame.readUInt32LE(1)
+  return { header: JSON.parse(frame.toString('utf8', 5, split)), event: frame.toString('utf8', split) }
 }
 
 function send(kind, ...parts) {
@@ -71,14 +85,15 @@ function send(kind, ...parts) {
     return
   }
   unlessHungUp(() => {
-    let done = fs.writevSync(CHANNEL_FD, whole)
+    let done = fs.writevSync(channel, whole)
     if (done === length + 5) return
     const rest = Buffer.concat(whole)
-    while (done < rest.length) done += fs.writeSync(CHANNEL_FD, rest, done)
+    while (done < rest.length) done += fs.writeSync(channel, rest, done)
   })
 }
 
 function log(date, text) {
+  if (channel === undefined) return void fs.writeSync(OUTPUT_FD, `${text}\n`) // nobody calls a template
   const stamp = Buffer.allocUnsafe(8)
   stamp.writeBigUInt64LE(BigInt(date.valueOf()) * 1000n)
   send(KIND.LOG, stamp, Buffer.from(text, 'utf8').subarray(0, LOG_BYTES))
@@ -97,63 +112,15 @@ function answer(kind, id, text) {
   outgoing[4] = kind
   outgoing[5] = nameEnd - 6
   unlessHungUp(() => {
-    for (let done = 0; done < end;) done += fs.writeSync(CHANNEL_FD, outgoing, done, end - done)
+    for (let done = 0; done < end;) done += fs.writeSync(channel, outgoing, done, end - done)
   })
 }
 
-// ---- errors
-
-function runtimeError(name, message, more) {
-  const error = new Error(message)
-  error.stack = error.stack.replace(/^Error/, `Runtime.${name}`)
-  Object.defineProperty(error, 'name', { value: `Runtime.${name}`, configurable: true })
-  return Object.assign(error, more)
-}
-
-const printable = (text) => text?.replace(/\x7F/g, '%7F')
-
-function looksLikeError(value) {
-  return ['name', 'message', 'stack'].every((key) => value?.[key] && typeof value[key] === 'string')
-}
-
-// The error as the caller sees it.
-function describe(error) {
-  try {
-    if (types.isNativeError(error) || looksLikeError(error)) {
-      const trace = printable(error.stack).split('\n')
-      return { errorType: printable(error.name), errorMessage: printable(error.message), trace }
-    }
-    return { errorType: typeof error, errorMessage: error.toString(), trace: [] }
-  } catch {
-    const problem = 'there was a problem while retrieving one or more of its message, name, and stack'
-    return { errorType: 'handled', errorMessage: `callback called with Error argument, but ${problem}` }
-  }
-}
-
-const asError = (value) => (value instanceof Error ? value : new Error(value))
-
-const stackLines = (error) => (typeof error.stack === 'string' ? error.stack.split('\n') : error.stack)
-
-// Errors inside logged values, in either log format.
-function inText(_key, value) {
-  if (!(value instanceof Error)) return value
-  const { name, message, code } = value
-  return { errorType: name, errorMessage: message, code, ...value, stack: stackLines(value) }
-}
-
-const errorFields = (error) => ({
-  errorType: error.constructor?.name ?? 'UnknownError',
-  errorMessage: error.message,
-  stackTrace: stackLines(error),
-})
-
-function inJson(_key, value) {
-  return value instanceof Error ? { ...errorFields(value), ...value } : value
-}
+// ---- the console
 
 function logError(title, value) {
   const error = asError(value)
-  if (JSON_LOGS) return console.error(error)
+  if (jsonLogs) return console.error(error)
   let text
   try {
     text = JSON.stringify(error, inText)
@@ -163,10 +130,9 @@ function logError(title, value) {
   console.error(title, `\t${text}`)
 }
 
-// ---- the console
-
-const JSON_LOGS = process.env.AWS_LAMBDA_LOG_FORMAT?.toUpperCase() === 'JSON'
 const LEVELS = ['TRACE', 'DEBUG', 'INFO', 'WARN', 'ERROR', 'FATAL']
+let jsonLogs
+let lowestLevel
 let requestId
 let tenantId
 let whose = () => requestId
@@ -189,12 +155,11 @@ function jsonLine(date, level, params) {
 }
 
 function patchConsole() {
-  const lowest = Math.max(0, LEVELS.indexOf(process.env.AWS_LAMBDA_LOG_LEVEL?.toUpperCase()))
-  const line = JSON_LOGS ? jsonLine : textLine
   LEVELS.forEach((level, rank) => {
     console[level.toLowerCase()] = (...params) => {
-      if (rank < lowest && level !== 'FATAL') return
+      if (rank < lowestLevel && level !== 'FATAL') return
       const date = new Date()
+      const line = jsonLogs ? jsonLine : textLine
       log(date, line(date, level, params.length ? params : [undefined]))
     }
   })
@@ -251,21 +216,30 @@ async function loadHandler(root, name) {
 
 let handler
 let atEmptyLoop = () => {} // runs when nothing is left to wait for
-let reportLast = (error, code) => { // an error after which the process ends
+let reportLast // an error after which the process ends
+let whenAnswered = serveOne
+let same // what every context says. Looked up once: each look at `process.env` is a call into the C library.
+
+const reportInit = (error, code) => {
   send(KIND.INIT_ERROR, Buffer.from(JSON.stringify(describe(error))))
   process.exit(code)
 }
 
-// What every context says. Looked up once: each look at `process.env` is a call into the C library.
-const SAME = {
-  functionVersion: process.env.AWS_LAMBDA_FUNCTION_VERSION,
-  functionName: process.env.AWS_LAMBDA_FUNCTION_NAME,
-  memoryLimitInMB: process.env.AWS_LAMBDA_FUNCTION_MEMORY_SIZE,
-  logGroupName: process.env.AWS_LAMBDA_LOG_GROUP_NAME,
-  logStreamName: process.env.AWS_LAMBDA_LOG_STREAM_NAME,
+// Takes on what the environment says of the function and the instance.
+function adoptEnvironment() {
+  const { env } = process
+  jsonLogs = env.AWS_LAMBDA_LOG_FORMAT?.toUpperCase() === 'JSON'
+  lowestLevel = Math.max(0, LEVELS.indexOf(env.AWS_LAMBDA_LOG_LEVEL?.toUpperCase()))
+  same = {
+    functionVersion: env.AWS_LAMBDA_FUNCTION_VERSION,
+    functionName: env.AWS_LAMBDA_FUNCTION_NAME,
+    memoryLimitInMB: env.AWS_LAMBDA_FUNCTION_MEMORY_SIZE,
+    logGroupName: env.AWS_LAMBDA_LOG_GROUP_NAME,
+    logStreamName: env.AWS_LAMBDA_LOG_STREAM_NAME,
+  }
 }
 
-let scheduleNext = () => setImmediate(serveOne)
+let scheduleNext = () => setImmediate(whenAnswered)
 
 // One call: its context, its callback, and the promise that it is answered at most once.
 class Invocation {
@@ -350,7 +324,7 @@ class Invocation {
       succeed: this.succeed,
       fail: this.failed,
       done: this.once((error, result) => this.done(error, result)),
-      ...SAME,
+      ...same,
       clientContext: parse(header.client_context, 'ClientContext'),
       identity: parse(header.cognito_identity, 'CognitoIdentity'),
       invokedFunctionArn: header.arn,
@@ -402,7 +376,7 @@ function serveTogether() {
     if (!call.answered) answer(KIND.LAST_ERROR, call.header.id, JSON.stringify(describe(error)))
     call.answered = true
   }
-  stream = new Socket({ fd: CHANNEL_FD, readable: true, writable: true })
+  stream = new Socket({ fd: channel, readable: true, writable: true })
   whose = () => calls.getStore()?.header.id
   scheduleNext = settle
   const begin = (frame) => {
@@ -432,7 +406,42 @@ function serveTogether() {
   stream.on('error', () => process.exit(0))
 }
 
-async function main() {
+// ---- beginning
+
+// Goes once through everything that a call needs but the handler itself, with `sink` for the channel.
+function rehearse(call, sink) {
+  return new Promise((resolve) => {
+    const before = { handler, channel, reportLast }
+    whenAnswered = () => {
+      ({ handler, channel, reportLast } = before)
+      whenAnswered = serveOne
+      atEmptyLoop = () => {}
+      requestId = tenantId = undefined
+      resolve()
+    }
+    input = call
+    handler = async (event) => event
+    channel = sink
+    serveOne()
+  })
+}
+
+// Is told the environment; takes it on.
+function load() {
+  const frame = nextFrame()
+  if (frame[0] !== KIND.LOAD) throw new Error(`unknown frame kind ${frame[0]}`)
+  const { env } = JSON.parse(frame.toString('utf8', 1))
+  const path = process.env.NODE_PATH
+  for (const [name, value] of Object.entries(env)) {
+    if (process.env[name] !== value) process.env[name] = value
+  }
+  if (process.env.NODE_PATH !== path) require('node:module')._initPaths() // read once otherwise
+  process.chdir(process.env.LAMBDA_TASK_ROOT ?? '/var/task')
+}
+
+const findHandler = () => loadHandler(process.env.LAMBDA_TASK_ROOT ?? '/var/task', process.env._HANDLER ?? '')
+
+function dress() {
   patchConsole()
   process.on('beforeExit', () => atEmptyLoop())
   process.on('uncaughtException', (error) => {
@@ -449,8 +458,32 @@ async function main() {
       throw runtimeError('InvalidStreamingOperation', 'Response streaming is not served by this platform yet.')
     },
   }
+}
+
+// Goes on in each copy.
+async function beForked() {
+  const template = require('./template.cjs')
+  adoptEnvironment()
+  reportLast = (error) => template.refuse(`its code could not be loaded: ${error?.name}: ${error?.message}`)
+  await template.prepare(MODE)
+  if (MODE === 'function') handler = await findHandler()
+  await template.fork(MODE, rehearse)
+  channel = CHANNEL_FD
+  reportLast = reportInit
+  load()
+  if (MODE === 'template') template.boundHeap(process.env.AWS_LAMBDA_FUNCTION_MEMORY_SIZE)
+  adoptEnvironment()
+  if (MODE === 'function') process.emit('afterRestore')
+}
+
+async function main() {
+  dress()
+  reportLast = reportInit
   try {
-    handler = await loadHandler(process.env.LAMBDA_TASK_ROOT ?? '/var/task', process.env._HANDLER ?? '')
+    if (FORKED) await beForked()
+    else if (MODE === 'wait') load()
+    adoptEnvironment()
+    handler ??= await findHandler()
   } catch (error) {
     process.emit('uncaughtException', error)
     return

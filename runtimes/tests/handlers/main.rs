@@ -10,10 +10,9 @@ mod waiting;
 
 use case::{Case, complaint};
 use reference::Reference;
-use run::Subject;
+use run::{Process, Subject};
 use runtimes::Channel;
 use std::path::{Path, PathBuf};
-use std::process::Child;
 
 /// Our bootstrap on one interpreter.
 struct Ours {
@@ -21,7 +20,7 @@ struct Ours {
 }
 
 impl Subject for Ours {
-    fn start(&self, case: &Case, task: &Path) -> (Child, Channel) {
+    async fn start(&self, case: &Case, task: &Path) -> (Process, Channel) {
         let argv: Vec<&str> = self.argv.iter().map(String::as_str).collect();
         run::framed(&argv, case, task)
     }
@@ -32,12 +31,12 @@ fn source(name: &str) -> String {
 }
 
 /// Runs every case; panics with all complaints.
-fn check(subject: &dyn Subject, cases: &[Case], ascii: bool, skip: impl Fn(&Case) -> bool) {
+fn check(subject: &impl Subject, cases: &[Case], ascii: bool, skip: impl Fn(&Case) -> bool) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let mut complaints = Vec::new();
     for case in cases.iter().filter(|case| !skip(case)) {
         let (outcome, folder) = runtime.block_on(run::run(subject, case));
-        if let Some(text) = complaint(case, &outcome, &folder.path().to_string_lossy(), ascii) {
+        if let Some(text) = complaint(case, &outcome, &subject.task(folder.path()), ascii) {
             let text = format!("=== {}\n{}", case.name, cut(&text));
             println!("{text}");
             complaints.push(text);
@@ -193,10 +192,10 @@ fn classes() -> Option<&'static Path> {
 struct WithClasses<S>(S);
 
 impl<S: Subject> Subject for WithClasses<S> {
-    fn start(&self, case: &Case, task: &Path) -> (Child, Channel) {
+    async fn start(&self, case: &Case, task: &Path) -> (Process, Channel) {
         let classes = classes().expect("asked before").join("cases");
         std::os::unix::fs::symlink(classes, task.join("cases")).unwrap();
-        self.0.start(case, task)
+        self.0.start(case, task).await
     }
 }
 

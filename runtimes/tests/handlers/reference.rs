@@ -1,11 +1,11 @@
 //! AWS's own clients, installed below the target folder, on our Runtime API.
 
 use crate::case::Case;
-use crate::run::{Subject, environment};
+use crate::run::{Process, Subject, environment};
 use runtimes::Channel;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 /// A client of AWS's, started as its own documentation says.
 pub struct Reference {
@@ -15,7 +15,7 @@ pub struct Reference {
 }
 
 impl Subject for Reference {
-    fn start(&self, case: &Case, task: &Path) -> (Child, Channel) {
+    async fn start(&self, case: &Case, task: &Path) -> (Process, Channel) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut command = Command::new(&self.program);
         environment(&mut command, case, task);
@@ -26,7 +26,8 @@ impl Subject for Reference {
                 case.env.iter().find(|(given, _)| given == name).map(|(_, given)| format!(":{given}"));
             command.env(name, format!("{value}{}", given.unwrap_or_default()));
         }
-        (command.spawn().unwrap(), Channel::runtime_api(listener, 1).unwrap())
+        let child = command.spawn().unwrap();
+        (Process::Child(Box::new(child)), Channel::runtime_api(listener, 1).unwrap())
     }
 }
 

@@ -3,8 +3,11 @@
 use crate::case::{Case, Got, Outcome, letters};
 use model::Call;
 use runtimes::{Channel, Event};
+use sandbox::{Exit, Sandbox};
+use std::fs::{File, Permissions};
 use std::io::Read;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -16,13 +19,75 @@ pub const DEADLINE_MS: u64 = 4_102_444_800_000; // 2100
 
 /// A runtime of one kind: ours, or AWS's client as the reference.
 pub trait Subject {
-    /// Starts it on a case whose files are in `task`.
-    fn start(&self, case: &Case, task: &Path) -> (Child, Channel);
+    /// Starts it on a case whose files are in `folder`.
+    async fn start(&self, case: &Case, folder: &Path) -> (Process, Channel);
+
+    /// What the files' folder is called where the handler runs.
+    fn task(&self, folder: &Path) -> String {
+        folder.to_string_lossy().into_owned()
+    }
 }
 
-/// The environment that both have in common.
-pub fn environment(command: &mut Command, case: &Case, task: &Path) {
-    command.env_clear().current_dir(task).envs([
+/// What runs a handler.
+#[allow(dead_code, reason = "each test program has one of them")]
+pub enum Process {
+    Child(Box<Child>),
+    Sandbox(Box<Sandbox>),
+}
+
+impl Process {
+    fn outputs(&mut self) -> [File; 2] {
+        match self {
+            Self::Child(child) => [
+                OwnedFd::from(child.stdout.take().unwrap()).into(),
+                OwnedFd::from(child.stderr.take().unwrap()).into(),
+            ],
+            Self::Sandbox(sandbox) => {
+                [&sandbox.stdout, &sandbox.stderr].map(|pipe| pipe.try_clone().unwrap().into())
+            }
+        }
+    }
+
+    fn is_over(&mut self) -> bool {
+        match self {
+            Self::Child(child) => child.try_wait().unwrap().is_some(),
+            Self::Sandbox(_) => false,
+        }
+    }
+
+    /// Its exit status once it has ended; -1 when a signal ended it, or it did not end in time.
+    async fn status(&mut self) -> i32 {
+        let waiting = async {
+            match self {
+                Self::Child(child) => loop {
+                    if let Some(status) = child.try_wait().unwrap() {
+                        return status.code().unwrap_or(-1);
+                    }
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                },
+                Self::Sandbox(sandbox) => match sandbox.exited().await {
+                    Exit::Code(code) => code,
+                    Exit::Signal(_) => -1,
+                },
+            }
+        };
+        tokio::time::timeout(PATIENCE, waiting).await.unwrap_or(-1)
+    }
+
+    async fn end(&mut self) {
+        match self {
+            Self::Child(child) => {
+                let _ = child.kill();
+                let _ = child.wait();
+            }
+            Self::Sandbox(sandbox) => sandbox.kill().await,
+        }
+    }
+}
+
+/// The environment that all have in common.
+pub fn variables(case: &Case, task: &str) -> Vec<(String, String)> {
+    let common = [
         ("AWS_LAMBDA_FUNCTION_NAME", "hello"),
         ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
         ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128"),
@@ -33,32 +98,38 @@ pub fn environment(command: &mut Command, case: &Case, task: &Path) {
         ("LANG", "en_US.UTF-8"),
         ("TZ", ":UTC"),
         ("PATH", "/usr/bin:/bin"),
-    ]);
-    command.env("LAMBDA_TASK_ROOT", task).envs(case.env.iter().copied());
+        ("LAMBDA_TASK_ROOT", task),
+    ];
+    common.iter().chain(case.env).map(|(name, value)| ((*name).into(), (*value).into())).collect()
+}
+
+/// Gives a command that environment.
+pub fn environment(command: &mut Command, case: &Case, task: &Path) {
+    command.env_clear().current_dir(task).envs(variables(case, &task.to_string_lossy()));
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
 }
 
 /// Starts `argv` with one end of a socket pair as descriptor 3; the other end's channel.
-pub fn framed(argv: &[&str], case: &Case, task: &Path) -> (Child, Channel) {
+pub fn framed(argv: &[&str], case: &Case, task: &Path) -> (Process, Channel) {
     let (ours, theirs) = UnixStream::pair().unwrap();
     let mut command = Command::new("/bin/sh");
     command.args(["-c", r#"exec "$@" 3<&0 0</dev/null"#, "sh"]).args(argv);
     environment(&mut command, case, task);
     let child = command.stdin(Stdio::from(OwnedFd::from(theirs))).spawn().unwrap();
-    (child, Channel::framed(ours, 1).unwrap())
+    (Process::Child(Box::new(child)), Channel::framed(ours, 1).unwrap())
 }
 
 /// Writes the case's files and runs it.
-pub async fn run(subject: &dyn Subject, case: &Case) -> (Outcome, TempDir) {
+pub async fn run(subject: &impl Subject, case: &Case) -> (Outcome, TempDir) {
     let folder = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
     for (name, text) in case.files {
         let path = folder.path().join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, text).unwrap();
     }
-    let (mut child, mut channel) = subject.start(case, folder.path());
-    let stdout = gather(child.stdout.take().unwrap());
-    let stderr = gather(child.stderr.take().unwrap());
+    let (mut child, mut channel) = subject.start(case, folder.path()).await;
+    let [stdout, stderr] = child.outputs().map(gather);
     let mut log = String::new();
     let mut calls = Vec::new();
     match event(&mut channel, &mut child, &mut log).await {
@@ -72,17 +143,16 @@ pub async fn run(subject: &dyn Subject, case: &Case) -> (Outcome, TempDir) {
                 }
             }
         }
-        other => calls.push(ended(other, &mut child)),
+        other => calls.push(ended(other, &mut child).await),
     }
     drop(channel);
-    let _ = child.kill();
-    let _ = child.wait();
+    child.end().await;
     log.push_str(&stdout.join().unwrap().replace('\r', "\n"));
     log.push_str(&stderr.join().unwrap());
     (Outcome { calls, log: masked(&log) }, folder)
 }
 
-async fn one_call(index: usize, event_text: &str, at: (&mut Channel, &mut Child, &mut String)) -> Got {
+async fn one_call(index: usize, event_text: &str, at: (&mut Channel, &mut Process, &mut String)) -> Got {
     let (channel, child, log) = at;
     let call = Call {
         request_id: format!("00000000-0000-4000-8000-{index:012}"),
@@ -101,27 +171,20 @@ async fn one_call(index: usize, event_text: &str, at: (&mut Channel, &mut Child,
     match event(channel, child, log).await {
         Event::Response { id, body } if id == call.request_id => Got::Returned(text(&body)),
         Event::Error { id, json } if id == call.request_id => Got::Failed(text(&json)),
-        other => ended(other, child),
+        other => ended(other, child).await,
     }
 }
 
-fn ended(event: Event, child: &mut Child) -> Got {
+async fn ended(event: Event, child: &mut Process) -> Got {
     match event {
         Event::InitError(json) => Got::InitFailed(text(&json)),
-        Event::Closed => {
-            let mut waited = Duration::ZERO;
-            while child.try_wait().unwrap().is_none() && waited < PATIENCE {
-                std::thread::sleep(Duration::from_millis(5));
-                waited += Duration::from_millis(5);
-            }
-            Got::Exited(child.try_wait().unwrap().and_then(|status| status.code()).unwrap_or(-1))
-        }
+        Event::Closed => Got::Exited(child.status().await),
         other => Got::Broken(format!("{other:?}")),
     }
 }
 
 /// The next event that is not a log record; a process that ends closes a Runtime API too.
-async fn event(channel: &mut Channel, child: &mut Child, log: &mut String) -> Event {
+async fn event(channel: &mut Channel, child: &mut Process, log: &mut String) -> Event {
     let mut waited = Duration::ZERO;
     let pause = Duration::from_millis(20);
     while waited < PATIENCE {
@@ -131,7 +194,7 @@ async fn event(channel: &mut Channel, child: &mut Child, log: &mut String) -> Ev
                 log.push('\n');
             }
             Ok(event) => return event,
-            Err(_) if matches!(channel, Channel::RuntimeApi(_)) && child.try_wait().unwrap().is_some() => {
+            Err(_) if matches!(channel, Channel::RuntimeApi(_)) && child.is_over() => {
                 let last = tokio::time::timeout(pause, channel.next()).await;
                 return last.unwrap_or(Event::Closed);
             }

@@ -35,17 +35,20 @@ impl Template {
     }
 
     /// What it has said: that it can be forked, or why it cannot. `None` when there is nothing new. The launcher looks
-    /// for itself at what the program may not know of: threads, children and connections that a fork cannot share.
+    /// for itself at what the program may not know of: threads, children and connections that a fork cannot share. Who
+    /// says it is who will be forked, and the kernel says who that is.
     pub(super) fn heard(&mut self, pid: i32) -> Option<Result<(), String>> {
-        let said = match channel::receive(&self.channel, false) {
+        let (said, speaker) = match channel::receive_from(&self.channel) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
-            Ok(Some(message)) => message.bytes,
+            Ok(Some((said, speaker))) => {
+                (said, speaker.map_or(pid, |speaker| speaker.as_raw_nonzero().get()))
+            }
             _ => return Some(Err("it ended while it was made".to_owned())),
         };
         if said != READY {
             return Some(Err(String::from_utf8_lossy(&said).into_owned()));
         }
-        Some(match unshareable(pid) {
+        Some(match unshareable(pid, speaker) {
             Some(why) => Err(why),
             None => {
                 self.ready = true;
@@ -69,16 +72,24 @@ impl Template {
     }
 }
 
-/// What of a process its children could not share. Reading it as a host's process, not as the template says it.
-fn unshareable(pid: i32) -> Option<String> {
-    let folder = Path::new("/proc").join(pid.to_string());
+/// What of a process its children could not share. Reading it as a host's process, not as the template says it. A program
+/// that always has threads (Node) forks once by itself, so that its only child, which has one, is what is forked.
+fn unshareable(pid: i32, speaker: i32) -> Option<String> {
+    let mut started = children(pid);
+    if speaker != pid {
+        started.extend(children(speaker));
+        let Some(own) = started.iter().position(|child| *child == speaker) else {
+            return Some("another process than its own has spoken for it".to_owned());
+        };
+        started.swap_remove(own);
+    }
+    if !started.is_empty() {
+        return Some("its code has started processes".to_owned());
+    }
+    let folder = Path::new("/proc").join(speaker.to_string());
     let threads = fs::read_dir(folder.join("task")).map_or(1, Iterator::count);
     if threads > 1 {
         return Some(format!("its code has started {} threads", threads - 1));
-    }
-    let children = fs::read_to_string(folder.join("task").join(pid.to_string()).join("children"));
-    if children.is_ok_and(|children| !children.trim().is_empty()) {
-        return Some("its code has started processes".to_owned());
     }
     let sockets = fs::read_dir(folder.join("fd")).into_iter().flatten().flatten().filter(|entry| {
         let target = fs::read_link(entry.path()).unwrap_or_default();
@@ -89,4 +100,13 @@ fn unshareable(pid: i32) -> Option<String> {
         0 | 1 => None,
         count => Some(format!("its code has opened {} connections", count - 1)),
     }
+}
+
+/// Living children of a process, of all of its threads.
+fn children(pid: i32) -> Vec<i32> {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let lists = threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
+    lists
+        .flat_map(|list| list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>())
+        .collect()
 }

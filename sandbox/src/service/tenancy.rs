@@ -21,7 +21,11 @@ impl Service {
         connection: BorrowedFd<'_>,
     ) -> Result<Work, Failure> {
         let maker = self.maker.as_mut().ok_or_else(super::unsupported)?;
-        let (channel, far_channel) = channel::pair().map_err(|error| Failure::new("clone", &error))?;
+        let pair = channel::pair().and_then(|(near, far)| {
+            rustix::net::sockopt::set_socket_passcred(&near, true)?;
+            Ok((near, far))
+        });
+        let (channel, far_channel) = pair.map_err(|error| Failure::new("clone", &error))?;
         let ends = Ends { control: Some(far_channel), ..ends };
         let (made, identity) = maker.make_template(request, &ends)?;
         let role = Role::Template(super::template::Template::new(channel, identity));

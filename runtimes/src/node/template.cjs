@@ -1,0 +1,214 @@
+// A process that is forked into instances: what is loaded before, and what each copy does to be one of its own.
+//
+// V8 and libuv allow it where nothing of them runs beside the main thread (`--single-threaded --v8-pool-size=0`) and
+// V8's pages may be inherited, which the template's filter sees to. The process that the platform has started loads
+// everything, then forks once: the copy has one thread, and is what is forked from then on. Before it says that it is
+// ready, one more copy does what functions do. Where that fails, this Node is not forked, and the reason is told.
+'use strict'
+
+const fs = require('node:fs')
+const vm = require('node:vm')
+const v8 = require('node:v8')
+const path = require('node:path')
+
+const CHANNEL_FD = 3
+const REASON_BYTES = 1000
+const PROBE_MS = 20000
+const STEP_MS = 10000
+const QUIET_TURNS = 100
+const QUIET_TURN_MS = 20
+const REHEARSALS = 20
+const REHEARSAL = invokeFrame('{"id":"rehearsal","deadline_ms":0,"arn":"arn"}', '{"a":[1,2.5,"b"]}')
+const UUIDS_AHEAD = 128 // as many as Node draws at once
+// Shares of the memory setting, as `runtimes/src/plan` gives them to processes of their own.
+const HEAP_SHARE = 0.9
+
+// What most functions and their libraries need sooner or later. Loaded once, it costs an instance no time and, until it
+// is written to, no memory.
+const COMMON = ['assert', 'async_hooks', 'buffer', 'child_process', 'crypto', 'diagnostics_channel', 'dns', 'events', 'fs/promises',
+  'http', 'http2', 'https', 'module', 'net', 'os', 'perf_hooks', 'process', 'querystring', 'readline', 'stream',
+  'stream/promises', 'stream/web', 'string_decoder', 'timers', 'timers/promises', 'tls', 'tty', 'url', 'util', 'util/types',
+  'worker_threads', 'zlib']
+
+let entry
+let sink
+let freshRandom // `Math.random` of a context where nobody has drawn yet
+let random = Math.random
+let workers = 0
+let threadsBefore
+
+function invokeFrame(header, event) {
+  const head = Buffer.alloc(9)
+  head.writeUInt32LE(4 + header.length + event.length, 0)
+  head[4] = 1
+  head.writeUInt32LE(header.length, 5)
+  return Buffer.concat([head, Buffer.from(header), Buffer.from(event)])
+}
+
+function refuse(why) {
+  fs.writeSync(CHANNEL_FD, Buffer.from(why, 'utf8').subarray(0, REASON_BYTES))
+  if (entry) entry.exit(1)
+  process.reallyExit(1)
+}
+
+// `undefined` where nothing of `/proc` is seen.
+function threads() {
+  try {
+    return fs.readdirSync('/proc/self/task').length
+  } catch {
+    return undefined
+  }
+}
+
+// Before any of the function's code.
+async function prepare(mode) {
+  try {
+    entry = require(path.join(__dirname, 'dayfly.node'))
+  } catch (error) {
+    refuse(`this Node cannot be forked: ${error.message}`)
+  }
+  entry.alone() // the versions that cannot be told do not need it
+  sink = fs.openSync('/dev/null', 'w')
+  if (mode === 'template') return loadCommon()
+  freshRandom = vm.runInNewContext('Math.random')
+  Math.random = Object.defineProperty(() => random(), 'name', { value: 'random', configurable: true })
+  await fs.promises.stat('/') // libuv has its threads now: those do not count
+  threadsBefore = threads()
+  require('node:diagnostics_channel').subscribe('worker_threads', ({ worker }) => {
+    workers += 1
+    worker.once('exit', () => { workers -= 1 })
+  })
+}
+
+function loadCommon() {
+  for (const name of COMMON) require(`node:${name}`)
+  require('node:tls').createSecureContext() // reads the root certificates
+  void globalThis.Response
+  void globalThis.crypto?.subtle
+  new TextDecoder().decode(new TextEncoder().encode(new URL('http://localhost/').href))
+  new Date(0).toLocaleString()
+}
+
+// Waits until nothing is on its way that a copy would never see arrive.
+async function becomeQuiet(mode) {
+  const shared = ['Timeout', 'Immediate', 'TTYWrap', 'PipeWrap', 'FSEventWrap', 'StatWatcher', 'SignalWrap']
+  for (let turn = 0; ; turn += 1) {
+    const started = workers || threads() - threadsBefore
+    if (mode === 'function' && started > 0) return refuse(`its code has started ${started} threads`)
+    const busy = process.getActiveResourcesInfo().find((kind) => !shared.includes(kind))
+    if (busy === undefined) return
+    if (turn === QUIET_TURNS) return refuse(`its code keeps a ${busy} open`)
+    await new Promise((resolve) => setTimeout(resolve, QUIET_TURN_MS))
+  }
+}
+
+function collectGarbage() {
+  v8.setFlagsFromString('--expose-gc')
+  vm.runInNewContext('gc')()
+  v8.setFlagsFromString('--no-expose-gc')
+}
+
+// Returns in the copies only.
+async function fork(mode, rehearse) {
+  if (mode === 'template') await import('node:fs') // the loader of modules
+  for (let time = 0; time < REHEARSALS; time += 1) await rehearse(REHEARSAL, sink)
+  process.emit('beforeSnapshot')
+  await becomeQuiet(mode)
+  collectGarbage()
+  const seeded = entry.seed()
+  if (seeded < 0) refuse(`it cannot be forked: error ${-seeded}`)
+  const status = entry.probe(PROBE_MS)
+  if (status === -1) return probe(mode)
+  if (status !== 0) refuse(`copies of this Node do not work: ${STEPS[status - 1]?.[0] ?? describe(status)}`)
+  fs.writeSync(CHANNEL_FD, 'ready')
+  const pid = entry.serve(CHANNEL_FD)
+  if (pid < 0) entry.exit(1)
+  adopt(mode, pid)
+  if (!entry.pending(CHANNEL_FD)) await rehearse(REHEARSAL, sink) // nobody waits yet: memory is made its own now, not during a call
+  fs.closeSync(sink)
+}
+
+// What must differ between copies, and what a copy of one thread does in another way.
+function adopt(mode, pid) {
+  Object.defineProperty(process, 'pid', { value: pid, writable: false, enumerable: true, configurable: true })
+  const born = process.hrtime.bigint()
+  process.uptime = () => Number(process.hrtime.bigint() - born) / 1e9
+  process.execArgv = process.execArgv.filter((flag) => flag.startsWith('--max-'))
+  reseed(mode)
+  // The usual end waits for threads that only the original has.
+  process.reallyExit = (status) => entry.exit(status ?? 0)
+  const { emit } = process
+  process.emit = function (name, ...values) {
+    const heard = Reflect.apply(emit, this, [name, ...values])
+    if (name === 'exit') entry.exit(Number(process.exitCode ?? values[0]) & 0xff)
+    return heard
+  }
+}
+
+// OpenSSL sees for itself that its process is another one.
+function reseed(mode) {
+  const crypto = require('node:crypto')
+  const seed = crypto.randomBytes(4).readUInt32LE() % 0x7fffffff
+  v8.setFlagsFromString(`--random-seed=${seed + 1}`)
+  if (mode === 'function') random = freshRandom
+  random()
+  v8.setFlagsFromString('--random-seed=0') // which other threads would begin with as well
+  if (mode === 'function') for (let drawn = 0; drawn < UUIDS_AHEAD; drawn += 1) crypto.randomUUID()
+}
+
+function boundHeap(memory) {
+  const mebibytes = Math.floor(Number(memory) * HEAP_SHARE)
+  if (!(mebibytes > 0)) return
+  entry.bound(mebibytes)
+  process.execArgv = [`--max-old-space-size=${mebibytes}`]
+}
+
+// ---- what a copy must be able to do
+
+const STEPS = [
+  ['timers', () => new Promise((resolve) => setTimeout(resolve, 1))],
+  ['files', () => fs.promises.stat('/')],
+  ['the collection of garbage', () => {
+    let kept
+    for (let i = 0; i < 200000; i += 1) kept = { kept: i % 1000 ? kept : undefined, text: `${i}` }
+    collectGarbage()
+    return kept
+  }],
+  ['optimised code', () => {
+    const sum = (numbers) => numbers.reduce((total, number) => total + number, 0)
+    for (let i = 0; i < 20000; i += 1) if (sum([i, 1, 2]) !== i + 3) throw new Error('wrong')
+  }],
+  ['cryptography', () => require('node:util').promisify(require('node:crypto').pbkdf2)('a', 'b', 100, 16, 'sha256')],
+  ['WebAssembly', () => WebAssembly.compile(new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0]))],
+  ['names', () => new Promise((resolve) => require('node:dns').lookup('localhost', () => resolve()))],
+  ['worker threads', () => new Promise((resolve, reject) => {
+    const { Worker } = require('node:worker_threads')
+    const worker = new Worker("require('node:worker_threads').parentPort.postMessage(1)", { eval: true })
+    worker.on('error', reject).on('exit', resolve)
+  })],
+  ['the bound of its memory', () => {
+    const limit = () => v8.getHeapStatistics().heap_size_limit
+    const before = limit()
+    if (entry.bound(64) !== 1 || limit() >= before) throw new Error('not lowered')
+  }],
+]
+
+const describe = (status) =>
+  status === 256 ? `one took more than ${PROBE_MS / 1000} seconds` : `one ended with status ${status}`
+
+// In a copy of its own; ends it. The status names the step that fails.
+async function probe(mode) {
+  adopt(mode, process.pid)
+  for (const [index, [, act]] of STEPS.entries()) {
+    const late = setTimeout(() => entry.exit(index + 1), STEP_MS)
+    try {
+      await act()
+    } catch {
+      entry.exit(index + 1)
+    }
+    clearTimeout(late)
+  }
+  entry.exit(0)
+}
+
+module.exports = { prepare, fork, refuse, boundHeap }
