@@ -14,9 +14,15 @@ pub(crate) const PYTHON: &str = include_str!("python/bootstrap.py");
 pub(crate) const NODE: &str = "bootstrap.cjs";
 pub(crate) const JAVA: &str = "bootstrap.jar";
 const JAVA_JAR: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/bootstrap.jar"));
-/// A task root of our own, which a JVM practises on.
-const REHEARSAL: &str = "rehearsal/lib";
-const REHEARSAL_JAR: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/rehearsal.jar"));
+/// A task root of our own, which a JVM practises on: folders, from the outside in, and files.
+const REHEARSAL: [&str; 4] = ["rehearsal", "rehearsal/lib", "rehearsal/dayfly", "rehearsal/dayfly/rehearsal"];
+const REHEARSAL_FILES: [(&str, &[u8]); 2] = [
+    ("rehearsal/lib/rehearsal.jar", include_bytes!(concat!(env!("OUT_DIR"), "/rehearsal.jar"))),
+    (
+        "rehearsal/dayfly/rehearsal/Greeting.class",
+        include_bytes!(concat!(env!("OUT_DIR"), "/Greeting.class")),
+    ),
+];
 
 const FILES: &[(&str, &[u8])] = &[
     ("bootstrap.py", PYTHON.as_bytes()),
@@ -46,11 +52,13 @@ pub(crate) fn install(data: &DataDir) -> std::io::Result<PathBuf> {
     }
     if has_java() {
         write(data, JAVA, JAVA_JAR)?;
-        data.dir(&format!("{FOLDER}/{REHEARSAL}"))?;
-        for part in [REHEARSAL, "rehearsal"] {
-            std::fs::set_permissions(folder.join(part), Permissions::from_mode(0o755))?;
+        for part in REHEARSAL {
+            let part = data.dir(&format!("{FOLDER}/{part}"))?;
+            std::fs::set_permissions(part, Permissions::from_mode(0o755))?;
         }
-        write(data, &format!("{REHEARSAL}/rehearsal.jar"), REHEARSAL_JAR)?;
+        for (name, bytes) in REHEARSAL_FILES {
+            write(data, name, bytes)?;
+        }
     }
     Ok(folder)
 }

@@ -6,7 +6,7 @@ import java.util.HashMap;
 import java.util.Map;
 
 /**
- * Loads and calls handlers of our own from a jar beside ours, so that the way that user code will take has been
+ * Loads and calls handlers of our own from a task root beside our jar, which has a class and a jar in `lib`, so that the way that user code will take has been
  * walked: its classes are loaded, and the JVM has compiled what is slow.
  */
 final class Rehearsal {
@@ -29,8 +29,10 @@ final class Rehearsal {
         Map<String, Object> header = new HashMap<>();
         header.put("id", "0");
         header.put("deadline_ms", 0);
+        Map<String, Object> environment = new HashMap<>(System.getenv());
         for (int round = 0; round < ROUNDS; round++) {
-            CallContext context = new CallContext(new CallContext.Facts(), header, null);
+            Environment.replace(environment);
+            CallContext context = new CallContext(new CallContext.Facts(), header, new Log(null));
             try (TaskLoader loader = new TaskLoader(root)) {
                 for (String handler : HANDLERS) {
                     Function.load(handler, loader).call(event, context);
