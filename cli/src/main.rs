@@ -35,6 +35,9 @@ fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|argument| argument == LAUNCHER) {
         sandbox::run_launcher();
     }
+    if let Some(exit) = inside() {
+        return exit;
+    }
     let exit = match Dayfly::try_parse() {
         Ok(dayfly) => {
             let screen = Screen::new(dayfly.global.json);
@@ -46,6 +49,16 @@ fn main() -> ExitCode {
         Err(error) => misread(&error),
     };
     ExitCode::from(exit as u8)
+}
+
+/// Where this program is that of a sandbox: it compiles or runs a WebAssembly component.
+fn inside() -> Option<ExitCode> {
+    let mut arguments = std::env::args().skip(1);
+    match arguments.next()?.as_str() {
+        wasm::COMPILE => Some(wasm::run_compiler()),
+        wasm::WORKER => Some(wasm::run_worker(&arguments.collect::<Vec<_>>())),
+        _ => None,
+    }
 }
 
 /// Help and version are answers; everything else that clap says is a failure in three lines.

@@ -1,6 +1,7 @@
 //! What a project is, and how it becomes a package.
 
 pub mod compiled;
+pub mod component;
 pub mod java;
 pub mod node;
 pub mod python;
@@ -60,6 +61,8 @@ pub enum Kind {
     Java(java::Java),
     /// A program named `bootstrap`.
     Compiled(compiled::Compiled),
+    /// A WebAssembly component.
+    Component(component::Component),
 }
 
 /// What building needs besides the project.
@@ -83,6 +86,7 @@ const LANGUAGES: &[(&str, Language)] = &[
     ("nodejs", Language::Node),
     ("java", Language::Java),
     ("provided", Language::Provided),
+    ("wasm", Language::Wasm),
 ];
 
 impl RuntimeWish {
@@ -104,12 +108,15 @@ impl RuntimeWish {
     }
 }
 
-/// Recognises the project at `path`: a directory, or a program named `bootstrap`.
+/// Recognises the project at `path`: a directory, a program named `bootstrap`, or a WebAssembly component.
 pub fn recognise(path: &Path, wishes: &Wishes) -> Result<Recipe, Failure> {
     if path.is_file() && java::is_archive(path) {
         return java::from_file(path, wishes);
     }
     if path.is_file() {
+        if component::is_one(path) {
+            return component::from_file(path);
+        }
         return compiled::from_file(path);
     }
     match wishes.runtime.as_ref().map(RuntimeWish::language) {
@@ -117,6 +124,7 @@ pub fn recognise(path: &Path, wishes: &Wishes) -> Result<Recipe, Failure> {
         Some(Language::Node) => node::recognise(path, wishes)?.ok_or_else(|| unknown(path)),
         Some(Language::Java) => java::recognise(path, wishes)?.ok_or_else(|| unknown(path)),
         Some(Language::Provided) => compiled::recognise(path)?.ok_or_else(|| unknown(path)),
+        Some(Language::Wasm) => component::as_asked(path)?.ok_or_else(|| unknown(path)),
         None => first(path, wishes),
     }
 }
@@ -142,14 +150,17 @@ fn first(path: &Path, wishes: &Wishes) -> Result<Recipe, Failure> {
     if let Some(recipe) = node::recognise(path, wishes)? {
         return Ok(recipe);
     }
-    python::recognise(path, wishes)?.ok_or_else(|| unknown(path))
+    if let Some(recipe) = python::recognise(path, wishes)? {
+        return Ok(recipe);
+    }
+    component::recognise(path)?.ok_or_else(|| unknown(path))
 }
 
 fn unknown(path: &Path) -> Failure {
     Failure::usage(
         format!("no function is recognised in {}", path.display()),
         "looked for an executable bootstrap, Cargo.toml, pom.xml, package.json, index.js or .mjs, and app.py, main.py, \
-         lambda_function.py, handler.py, index.py or pyproject.toml",
+         lambda_function.py, handler.py, index.py or pyproject.toml, and a .wasm file",
         format!("ls -la {}", path.display()),
     )
 }
@@ -162,15 +173,17 @@ impl Recipe {
             Kind::Node(node) => node.build(bench),
             Kind::Java(java) => java.build(bench),
             Kind::Compiled(compiled) => compiled.build(bench),
+            Kind::Component(component) => component.build(bench),
         }
     }
 }
 
-/// The directory's or the jar's own name, fit for a function: letters, digits, `-` and `_`.
+/// The directory's, the jar's or the component's own name, fit for a function: letters, digits, `-` and `_`.
 pub fn default_name(path: &Path) -> Option<String> {
     let real = path.canonicalize().ok()?;
+    let named = java::is_archive(&real) || component::is_one(&real) && !real.ends_with("bootstrap.wasm");
     let name = match real.is_file() {
-        true if java::is_archive(&real) => real.file_stem()?,
+        true if named => real.file_stem()?,
         true => real.parent()?.file_name()?,
         false => real.file_name()?,
     };

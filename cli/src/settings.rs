@@ -48,7 +48,7 @@ pub const KEYS: &[(&str, &str, &str)] = &[
     (
         "runtime",
         "string",
-        "\"python3.12\", \"nodejs22.x\", \"java21\", \"provided.al2023\", or just the language",
+        "\"python3.12\", \"nodejs22.x\", \"java21\", \"provided.al2023\", \"wasm\", or just the language",
     ),
     ("handler", "string", "what to call, such as \"app.handler\""),
     ("description", "string", "free text"),

@@ -20,6 +20,6 @@ mod tests;
 mod time;
 
 pub use error::FunctionsError;
-pub use ports::{Runner, Unpacker};
+pub use ports::{Components, Runner, Unpacker};
 pub use rows::{Cors, UrlAuth};
 pub use service::{Functions, Parts, Settings, UrlTarget};

@@ -5,6 +5,7 @@ use model::{Call, FunctionName, Version};
 use sandbox::{Launcher, UnpackError, UnpackLimits, Unpacked};
 use std::path::Path;
 use std::sync::Arc;
+use wasm::{CompileError, Compiler};
 use wire::BoxFuture;
 
 /// Runs functions.
@@ -41,6 +42,25 @@ impl Runner for Engine {
 
     fn prepare(&self, version: &Arc<Version>) {
         Engine::prepare(self, version);
+    }
+}
+
+/// Compiles the WebAssembly components of packages.
+pub trait Components: Send + Sync {
+    /// Compiles the one in this folder, where that was not done before.
+    fn compile<'a>(&'a self, package: &'a Path) -> BoxFuture<'a, Result<(), CompileError>>;
+
+    /// Removes what was compiled of packages that are gone.
+    fn sweep(&self) -> std::io::Result<()>;
+}
+
+impl Components for Arc<Compiler> {
+    fn compile<'a>(&'a self, package: &'a Path) -> BoxFuture<'a, Result<(), CompileError>> {
+        Box::pin(async move { self.artifact(package).await.map(drop) })
+    }
+
+    fn sweep(&self) -> std::io::Result<()> {
+        Compiler::sweep(self)
     }
 }
 

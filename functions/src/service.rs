@@ -3,13 +3,14 @@
 use crate::catalog::{Catalog, Entry};
 use crate::packages::{Packages, Placed};
 use crate::rows::{Cors, FunctionRow, Kind, UrlAuth};
-use crate::{FunctionsError, Runner, Unpacker, sharing};
+use crate::{Components, FunctionsError, Runner, Unpacker, sharing};
 use access::Access;
 use access::policy::Document;
 use bytes::Bytes;
-use model::{Egress, FunctionAddress, FunctionName, LATEST, Place, Runtime, Version};
+use model::{Egress, FunctionAddress, FunctionName, LATEST, Language, Place, Runtime, Version};
 use std::sync::Arc;
 use store::{Blobs, DataDir, Scan, Store};
+use wasm::CompileError;
 use world::World;
 
 const SCAN_ROWS: usize = 256;
@@ -26,6 +27,8 @@ pub struct Parts {
     pub runner: Arc<dyn Runner>,
     /// What unpacks packages.
     pub unpacker: Arc<dyn Unpacker>,
+    /// Compiles components; `None`: this machine cannot run them.
+    pub components: Option<Arc<dyn Components>>,
     /// Signs the URLs under which clients download code.
     pub access: Arc<Access>,
     /// Account and region.
@@ -56,6 +59,7 @@ struct Inner {
     /// One reader of changed rows at a time, so that the memory ends at what the store ends at.
     refreshing: tokio::sync::Mutex<()>,
     runner: Arc<dyn Runner>,
+    components: Option<Arc<dyn Components>>,
     access: Arc<Access>,
     place: Place,
     world: World,
@@ -76,11 +80,15 @@ pub struct UrlTarget {
 }
 
 impl Functions {
+    /// The folder in the data directory where packages are unpacked.
+    pub const PACKAGES: &str = "code";
+
     /// Reads every function into memory, unpacks packages whose folders are missing and removes those that
     /// nothing uses.
     pub async fn open(parts: Parts) -> Result<Self, FunctionsError> {
-        let Parts { store, blobs, data, runner, unpacker, access, place, world, settings } = parts;
-        let folder = data.dir("code").map_err(|error| FunctionsError::Internal(error.to_string()))?;
+        let Parts { store, blobs, data, runner, unpacker, components, access, place, world, settings } =
+            parts;
+        let folder = data.dir(Self::PACKAGES).map_err(|error| FunctionsError::Internal(error.to_string()))?;
         let packages = Packages::new(store.clone(), blobs, folder, unpacker);
         let functions = Self(Arc::new(Inner {
             store,
@@ -88,6 +96,7 @@ impl Functions {
             catalog: Catalog::default(),
             refreshing: tokio::sync::Mutex::default(),
             runner,
+            components,
             access,
             place,
             world,
@@ -96,6 +105,7 @@ impl Functions {
         functions.packages().clean().await?;
         functions.load().await?;
         functions.packages().sweep(functions.catalog()).await?;
+        functions.sweep_components();
         Ok(functions)
     }
 
@@ -214,6 +224,28 @@ impl Functions {
         if let Err(error) = self.packages().sweep(self.catalog()).await {
             tracing::warn!(%error, "unused packages could not be removed");
         }
+        self.sweep_components();
+    }
+
+    fn sweep_components(&self) {
+        if let Some(Err(error)) = self.0.components.as_ref().map(|components| components.sweep()) {
+            tracing::warn!(%error, "unused machine code could not be removed");
+        }
+    }
+
+    /// Whether a package that was just placed can run. Components are compiled here, so that what is wrong with one is
+    /// told to whoever deploys it, and its first call does not wait.
+    pub(crate) async fn fits(&self, runtime: &str, placed: &Placed) -> Result<(), FunctionsError> {
+        if Runtime::parse(runtime).map(|runtime| runtime.language) != Ok(Language::Wasm) {
+            return Ok(());
+        }
+        let components = self.0.components.as_ref().ok_or_else(|| {
+            FunctionsError::Unsupported("The runtime wasm on this machine's processor".into())
+        })?;
+        components.compile(&self.packages().folder(&placed.code.sha256)).await.map_err(|error| match error {
+            CompileError::Unfit(why) => FunctionsError::Invalid(why),
+            CompileError::Failed(why) => FunctionsError::Internal(why),
+        })
     }
 
     async fn load(&self) -> Result<(), FunctionsError> {

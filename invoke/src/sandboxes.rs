@@ -5,12 +5,13 @@ use crate::start::{Cell, InstanceTag, Origin, Start, StartError, Started};
 use crate::templates::{Found, Key, Recipe, Templates};
 use futures_util::future::BoxFuture;
 use model::{Egress, FunctionName, Language, Place, Rung, Usage, Version};
-use runtimes::{Channel, Credentials, InstanceFacts, PlanError, Protocol, Runtimes, StartPlan};
+use runtimes::{Channel, Component, Credentials, InstanceFacts, PlanError, Protocol, Runtimes, StartPlan};
 use sandbox::{Bind, Exit, Launcher, Layers, Sandbox, SandboxError, Spec};
 use std::io::Write;
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use wasm::{CompileError, Compiler};
 use world::World;
 
 /// Keeps something going for as long as an instance lives; dropped at its end.
@@ -45,6 +46,8 @@ pub struct SandboxesParts {
     pub place: Place,
     /// Gives every instance credentials of its own; never the root key.
     pub credentials: Draw,
+    /// Compiles WebAssembly components; `None`: this machine cannot run them.
+    pub components: Option<Arc<Compiler>>,
     /// The platform's endpoint inside; `None`: functions cannot reach the platform.
     pub endpoint: Option<Endpoint>,
     /// Time and chance.
@@ -132,7 +135,9 @@ impl Sandboxes {
 
     async fn make(&self, version: &Arc<Version>, tag: &InstanceTag) -> Result<Started, StartError> {
         self.parts.runtimes.prepare(&self.parts.launcher, &version.runtime);
-        let plan = self.parts.runtimes.plan(version, &self.facts(version, tag)).map_err(no_plan)?;
+        let facts =
+            InstanceFacts { component: self.component(version).await?, ..self.facts(version, tag) };
+        let plan = self.parts.runtimes.plan(version, &facts).map_err(no_plan)?;
         let protocol = plan.protocol;
         let Housing { mut sandbox, origin } = match self.forked(version, tag, &plan).await {
             Ok(housing) => housing,
@@ -270,6 +275,7 @@ impl Sandboxes {
             leads_out: endpoint.is_some_and(|(_, egress)| egress > Egress::Platform),
             credentials: (self.parts.credentials)(version, tag),
             place: self.parts.place.clone(),
+            component: None,
         }
     }
 }
@@ -280,6 +286,27 @@ fn told(sandbox: Sandbox, plan: &StartPlan) -> Result<Sandbox, String> {
     let mut writer: &std::os::unix::net::UnixStream = control;
     writer.write_all(&plan.load_frame()).map_err(|error| error.to_string())?;
     Ok(sandbox)
+}
+
+impl Sandboxes {
+    /// What runs the version, where it is a component. Compiled with its first instance, if not before.
+    async fn component(&self, version: &Version) -> Result<Option<Component>, StartError> {
+        if version.runtime.language != Language::Wasm {
+            return Ok(None);
+        }
+        let compiler = self.parts.components.as_ref().ok_or_else(|| {
+            StartError::MissingRuntime("WebAssembly components cannot be compiled on this machine".into())
+        })?;
+        let code = compiler.artifact(&version.code_dir).await.map_err(|error| match error {
+            CompileError::Unfit(why) => StartError::Entrypoint(why),
+            CompileError::Failed(_) => StartError::Sandbox(error.to_string()),
+        })?;
+        Ok(Some(Component {
+            program: Bind { host: compiler.program().into(), guest: wasm::PROGRAM.into() },
+            command: wasm::WORKER.into(),
+            code: Bind { host: code, guest: wasm::ARTIFACT.into() },
+        }))
+    }
 }
 
 fn assemble(
@@ -312,7 +339,7 @@ fn spec(version: &Version, id: &str, plan: StartPlan) -> Spec {
         workdir: plan.workdir.to_string_lossy().into_owned(),
         binds: plan.binds.into_iter().map(|bind| Bind { host: bind.host, guest: bind.guest }).collect(),
         tmp_bytes: u64::from(version.tmp_mb) * MEBIBYTE,
-        memory_bytes: u64::from(version.memory_mb) * MEBIBYTE,
+        memory_bytes: u64::from(version.memory_mb + plan.own_mb) * MEBIBYTE,
         cpu_millis: cpu_millis(version.memory_mb),
         cpu_weight: cpu_weight(version.memory_mb),
         pids: u32::try_from(model::limit("processes")).unwrap_or(u32::MAX),

@@ -44,12 +44,13 @@ pub struct Version {
     pub weight: u32,
 }
 
-/// A runtime identifier as AWS writes it, such as `python3.12`, `nodejs22.x`, `java21` or `provided.al2023`.
+/// A runtime identifier as AWS writes it, such as `python3.12`, `nodejs22.x`, `java21` or `provided.al2023`, or our own
+/// `wasm`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Runtime {
     /// The language the identifier stands for.
     pub language: Language,
-    /// Major and minor; Node and Java have minor 0. `(0, 0)` for compiled programs.
+    /// Major and minor; Node and Java have minor 0. `(0, 0)` for compiled programs and components.
     pub version: (u16, u16),
     /// The identifier itself.
     pub identifier: String,
@@ -66,12 +67,14 @@ pub enum Language {
     Java,
     /// A program named `bootstrap` that speaks the HTTP Runtime API.
     Provided,
+    /// A WebAssembly component that serves `wasi:http` 0.2.
+    Wasm,
 }
 
 /// A runtime identifier that this platform does not run.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "runtime {0:?} is not served; use python3.9 or newer, nodejs18.x or newer, java17, java21, java25, or provided.al2023"
+    "runtime {0:?} is not served; use python3.9 or newer, nodejs18.x or newer, java17, java21, java25, provided.al2023, or wasm"
 )]
 pub struct UnknownRuntime(pub String);
 
@@ -91,6 +94,8 @@ impl Runtime {
             (Language::Java, (rest.parse::<u16>().map_err(|_| unknown())?, 0))
         } else if matches!(identifier, "provided" | "provided.al2" | "provided.al2023") {
             (Language::Provided, (0, 0))
+        } else if identifier == "wasm" {
+            (Language::Wasm, (0, 0))
         } else {
             return Err(unknown());
         };
@@ -98,7 +103,7 @@ impl Runtime {
             Language::Python => version.1 >= 9,
             Language::Node => version.0 >= 18,
             Language::Java => JAVA.contains(&version.0),
-            Language::Provided => true,
+            Language::Provided | Language::Wasm => true,
         };
         if served { Ok(Self { language, version, identifier: identifier.into() }) } else { Err(unknown()) }
     }
@@ -116,6 +121,7 @@ mod tests {
         assert_eq!(check("java21"), Some((Language::Java, (21, 0))));
         assert_eq!(check("java17.al2023"), Some((Language::Java, (17, 0))));
         assert_eq!(check("provided.al2023"), Some((Language::Provided, (0, 0))));
+        assert_eq!(check("wasm"), Some((Language::Wasm, (0, 0))));
         for bad in
             ["python3.8", "python2.7", "nodejs22", "nodejs16.x", "java11", "java18", "java", "", "python3."]
         {

@@ -145,6 +145,28 @@ pub const LIMITS: &[Limit] = &[
         "percent of the machine's memory for templates and spares",
         "dayfly up --memory-budget",
     ),
+    row("wasm-worker-memory", 48, Unit::Mebibytes, "a worker, besides its instances", "fixed"),
+    row("wasm-instances", 64, Unit::Count, "component instances of one worker at once", "fixed"),
+    row("wasm-handles", 10_000, Unit::Count, "resources that a component instance holds", "fixed"),
+    row(
+        "wasm-header-bytes",
+        128 * 1024,
+        Unit::Bytes,
+        "headers that a component makes, as held in memory",
+        "fixed",
+    ),
+    row("wasm-random-bytes", 64 * 1024, Unit::Bytes, "random bytes that a component gets at once", "fixed"),
+    row(
+        "wasm-hostcall-bytes",
+        8 * 1024 * 1024,
+        Unit::Bytes,
+        "what a component hands over in one host call",
+        "fixed",
+    ),
+    row("wasm-compiles", 1, Unit::Count, "components compiled at once", "fixed"),
+    row("wasm-compile-memory", 1536, Unit::Mebibytes, "compiling one component", "fixed"),
+    row("wasm-compile-time", 60, Unit::Seconds, "compiling one component", "fixed"),
+    row("wasm-code-bytes", 256 * 1024 * 1024, Unit::Bytes, "a component's machine code", "fixed"),
     row("drain", 30, Unit::Seconds, "time for running calls at shutdown", "dayfly up --drain"),
 ];
 

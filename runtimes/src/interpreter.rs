@@ -29,6 +29,7 @@ impl Interpreter {
             Language::Node => format!("nodejs{major}.x"),
             Language::Java => format!("java{major}"),
             Language::Provided => "provided.al2023".into(),
+            Language::Wasm => "wasm".into(),
         }
     }
 }

@@ -17,6 +17,6 @@ mod runtimes;
 pub use channel::{Channel, ChannelError, Event, Framed, RuntimeApi};
 pub use error::PlanError;
 pub use interpreter::Interpreter;
-pub use plan::{Credentials, InstanceFacts, Protocol, StartPlan};
+pub use plan::{Component, Credentials, InstanceFacts, Protocol, StartPlan};
 pub use runtimes::Runtimes;
 pub use sandbox::Bind;

@@ -50,6 +50,13 @@ impl Runtimes {
                 let program = entry::find(&version.code_dir)?;
                 Ok(plan::provided(version, facts, program))
             }
+            Language::Wasm => {
+                let component = facts
+                    .component
+                    .as_ref()
+                    .ok_or_else(|| PlanError::InvalidEntrypoint("the component was not compiled".into()))?;
+                Ok(plan::worker::plan(version, facts, component))
+            }
             Language::Python | Language::Node | Language::Java => {
                 let interpreter = self.interpreter(&version.runtime)?;
                 Ok(plan::interpreted(version, facts, interpreter, &self.folder))
@@ -109,7 +116,7 @@ impl Runtimes {
     /// Whether instances of `runtime` can be started, without looking at any function's package.
     pub fn serves(&self, runtime: &Runtime) -> Result<(), PlanError> {
         match runtime.language {
-            Language::Provided => Ok(()),
+            Language::Provided | Language::Wasm => Ok(()),
             Language::Python | Language::Node | Language::Java => self.interpreter(runtime).map(|_| ()),
         }
     }
@@ -159,6 +166,6 @@ impl Runtimes {
 pub(crate) fn protocol(language: Language) -> Protocol {
     match language {
         Language::Provided => Protocol::RuntimeApi,
-        Language::Python | Language::Node | Language::Java => Protocol::Framed,
+        Language::Python | Language::Node | Language::Java | Language::Wasm => Protocol::Framed,
     }
 }

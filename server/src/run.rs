@@ -20,6 +20,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 use store::{Blobs, DataDir, Store};
 use tokio::signal::unix::{SignalKind, signal};
+use wasm::Compiler;
 use world::{Ender, World};
 
 /// Runs the platform until SIGTERM or SIGINT. `root_key`: the key that the environment gave; `None` draws one at
@@ -98,13 +99,18 @@ impl Ground {
         let runtimes = Arc::new(runtimes);
         let access = Arc::new(Access::new(keys, place.clone(), world.clone()));
         let door = Arc::new(OnceLock::<Weak<Gateway>>::new());
+        let components = self.components();
+        let sandboxes = Sandboxes {
+            components: components.clone(),
+            ..self.sandboxes(&runtimes, &access, &door, address.port())
+        };
         let engine = Engine::new(invoke::Parts {
-            start: Arc::new(self.sandboxes(&runtimes, &access, &door, address.port())),
+            start: Arc::new(sandboxes),
             journal: Arc::new(observe.clone()),
             world: world.clone(),
             bounds: self.bounds(),
         });
-        let functions = self.functions(&store, &engine, &access, address.port()).await?;
+        let functions = self.functions(&store, &engine, components, &access, address.port()).await?;
         let ready = Arc::new(OnceLock::new());
         let status = Status {
             ready: Arc::clone(&ready),
@@ -169,6 +175,18 @@ impl Ground {
         }
     }
 
+    /// The platform runs without, where this processor is none that components are compiled for.
+    fn components(&self) -> Option<Arc<Compiler>> {
+        let opened = std::env::current_exe().and_then(|program| {
+            let packages = self.data.dir(Functions::PACKAGES)?;
+            Compiler::open(Arc::clone(&self.launcher), &self.data, self.world.clone(), program, packages)
+        });
+        opened
+            .inspect_err(|error| tracing::warn!(%error, "WebAssembly components cannot be run"))
+            .ok()
+            .map(Arc::new)
+    }
+
     fn sandboxes(
         &self,
         runtimes: &Arc<Runtimes>,
@@ -206,6 +224,7 @@ impl Ground {
             runtimes: Arc::clone(runtimes),
             place,
             credentials: Box::new(credentials),
+            components: None,
             endpoint: Some(Endpoint {
                 port: port_inside(port),
                 attach: Box::new(attach),
@@ -221,6 +240,7 @@ impl Ground {
         &self,
         store: &Store,
         engine: &Arc<Engine>,
+        components: Option<Arc<Compiler>>,
         access: &Arc<Access>,
         port: u16,
     ) -> Result<Functions, ServerError> {
@@ -230,6 +250,7 @@ impl Ground {
             data: self.data.clone(),
             runner: Arc::clone(engine) as Arc<dyn functions::Runner>,
             unpacker: Arc::clone(&self.launcher) as Arc<dyn functions::Unpacker>,
+            components: components.map(|compiler| Arc::new(compiler) as Arc<dyn functions::Components>),
             access: Arc::clone(access),
             world: self.world.clone(),
             place: self.options.place.clone(),

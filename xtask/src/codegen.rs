@@ -39,7 +39,9 @@ fn generate(check: bool) -> Result<(), Failure> {
         } else {
             std::fs::read(root.join(&service.model))?
         };
-        let model = serde_json::from_slice(&text).map_err(|error| format!("{}: {error}", service.model))?;
+        let mut model =
+            serde_json::from_slice(&text).map_err(|error| format!("{}: {error}", service.model))?;
+        service.extend(&mut model).map_err(|error| format!("{name}: {error}"))?;
         let module = emit::module(name, service, &model).map_err(|error| format!("{name}: {error}"))?;
         files.push((format!("{name}.rs"), module));
     }

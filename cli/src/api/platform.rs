@@ -215,7 +215,7 @@ impl Interpreter {
             Language::Python => Some(format!("python{major}.{minor}")),
             Language::Node => Some(format!("nodejs{major}.x")),
             Language::Java => Some(format!("java{major}")),
-            Language::Provided => None,
+            Language::Provided | Language::Wasm => None,
         }
     }
 }

@@ -30,7 +30,7 @@ use std::path::{Path, PathBuf};
 /// present value. Files that .gitignore or .dayflyignore name are not packed.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The function's directory, a program named bootstrap, or a jar.
+    /// The function's directory, a program named bootstrap, a jar, or a WebAssembly component (.wasm).
     #[arg(default_value = ".", value_name = "DIR")]
     path: PathBuf,
     /// Function name [default: the directory's name].
@@ -142,6 +142,7 @@ fn language(recipe: &Recipe) -> &'static str {
         model::Language::Node => "a Node",
         model::Language::Java => "a Java",
         model::Language::Provided => "a compiled",
+        model::Language::Wasm => "a WebAssembly",
     }
 }
 

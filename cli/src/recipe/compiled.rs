@@ -166,7 +166,7 @@ impl Compiled {
             }
             Self::File(path) => package.add([Found { name: BOOTSTRAP.into(), path: path.clone() }])?,
             Self::Cargo(directory) => {
-                let path = cargo(directory, bench)?;
+                let path = cargo(&absolute(directory), bench, &["--bin", BOOTSTRAP], executable)?;
                 if let Some(note) = check(&path)?.note {
                     bench.screen.warn(note);
                 }
@@ -178,9 +178,17 @@ impl Compiled {
     }
 }
 
-/// Runs `cargo build --release` and finds what it made, wherever the user's settings put it.
-fn cargo(directory: &Path, bench: &Bench<'_>) -> Result<PathBuf, Failure> {
-    let manual = format!("cargo build --release --manifest-path {}", directory.join("Cargo.toml").display());
+/// Runs `cargo build --release` and finds what it made, wherever the user's settings put it: `made` finds its path in
+/// one of cargo's messages.
+pub(super) fn cargo(
+    directory: &Path,
+    bench: &Bench<'_>,
+    what: &[&str],
+    made: fn(&str) -> Option<PathBuf>,
+) -> Result<PathBuf, Failure> {
+    let words = what.join(" ");
+    let manifest = directory.join("Cargo.toml");
+    let manual = format!("cargo build --release {words} --manifest-path {}", manifest.display());
     let cargo = tool::find("cargo").ok_or_else(|| {
         Failure::new(
             "the Rust program cannot be built",
@@ -189,8 +197,9 @@ fn cargo(directory: &Path, bench: &Bench<'_>) -> Result<PathBuf, Failure> {
         )
     })?;
     let phase = bench.screen.phase("build", "cargo build --release");
-    let ran = Tool::new(cargo, &absolute(directory))
-        .args(["build", "--release", "--bin", BOOTSTRAP, "--message-format", "json-render-diagnostics"])
+    let ran = Tool::new(cargo, directory)
+        .args(["build", "--release", "--message-format", "json-render-diagnostics"])
+        .args(what.iter().copied())
         .run(&phase)?;
     if !ran.success {
         let lines = ran.lines.iter().filter(|line| !line.starts_with('{')).cloned().collect();
@@ -198,9 +207,9 @@ fn cargo(directory: &Path, bench: &Bench<'_>) -> Result<PathBuf, Failure> {
         bench.screen.note(words.tail().trim_end());
         return Err(Failure::new("the Rust program does not build", words.reason(), manual));
     }
-    let program = ran.stdout.iter().rev().find_map(|line| executable(line));
+    let program = ran.stdout.iter().rev().find_map(|line| made(line));
     let program = program.ok_or_else(|| {
-        Failure::new("the Rust program does not build", "cargo did not say where it put bootstrap", manual)
+        Failure::new("the Rust program does not build", "cargo did not say where it put the program", manual)
     })?;
     phase.done("cargo build --release");
     Ok(program)

@@ -23,6 +23,11 @@ pub(super) async fn create(
         return Err(exists(name));
     }
     let placed = functions.place_package(zip).await?;
+    if let Err(error) = functions.fits(&config.runtime, &placed).await {
+        drop(placed);
+        functions.sweep().await;
+        return Err(error);
+    }
     let row = FunctionRow {
         name: name.to_string(),
         config,

@@ -16,6 +16,11 @@ pub(super) async fn update(
     let name = &address.name;
     rules::revision(&entry.row.revision, input.revision_id.as_deref())?;
     let placed = functions.place_package(zip).await?;
+    if let Err(error) = functions.fits(&entry.row.config.runtime, &placed).await {
+        drop(placed);
+        functions.sweep().await;
+        return Err(error);
+    }
     if input.dry_run == Some(true) {
         let mut entry = Arc::unwrap_or_clone(entry);
         entry.row.code = placed.code.clone();

@@ -1,6 +1,6 @@
 //! A service in an empty data directory, and requests to it.
 
-use super::stand_ins::{Copier, Echo};
+use super::stand_ins::{Copier, Echo, Judge};
 use crate::{Functions, Parts, Settings};
 use access::policy::Context;
 use access::{Access, Ask, Credentials, Keys, Permit, RequestFacts, RootKey, Scope, sign};
@@ -178,6 +178,7 @@ async fn open(
         data: data.clone(),
         runner: Arc::clone(echo) as _,
         unpacker: Arc::new(Copier),
+        components: Some(Arc::new(Judge)),
         access: Arc::clone(access),
         place: Place::default(),
         world: world.clone(),

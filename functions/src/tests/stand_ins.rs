@@ -1,12 +1,13 @@
 //! What stands in for the engine and the sandbox.
 
-use crate::{Runner, Unpacker};
+use crate::{Components, Runner, Unpacker};
 use bytes::Bytes;
 use invoke::{Answer, Done, Refused};
 use model::{Call, FunctionName, InvocationRecord, Outcome, Phases, Rung, Usage, Version};
 use sandbox::{UnpackError, UnpackLimits, Unpacked};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use wasm::CompileError;
 use wire::BoxFuture;
 
 /// Answers every call with its own event, and remembers what was asked of it. Events that are texts are orders.
@@ -77,6 +78,30 @@ fn record(version: &Version, call: &Call) -> InvocationRecord {
         response_bytes: 0,
         log_group: version.log_group.clone(),
         log_stream: "s".into(),
+    }
+}
+
+/// "Compiles" the packages that [`Copier`] made, by what they say they are.
+pub(super) struct Judge;
+
+impl Components for Judge {
+    fn compile<'a>(&'a self, package: &'a Path) -> BoxFuture<'a, Result<(), CompileError>> {
+        Box::pin(async move {
+            let mut files = std::fs::read_dir(package).expect("placed").flatten();
+            let text =
+                files.next().map(|file| std::fs::read(file.path()).expect("readable")).unwrap_or_default();
+            match text.as_slice() {
+                text if text.ends_with(b"no component") => {
+                    Err(CompileError::Unfit("it is no component".into()))
+                }
+                text if text.ends_with(b"no compiler") => Err(CompileError::Failed("it is ill".into())),
+                _ => Ok(()),
+            }
+        })
+    }
+
+    fn sweep(&self) -> std::io::Result<()> {
+        Ok(())
     }
 }
 

@@ -52,6 +52,7 @@ impl Ground {
             runtimes: runtimes.clone(),
             place: Place::default(),
             credentials: Box::new(|_, _| Credentials::default()),
+            components: None,
             endpoint: None,
             world: world.clone(),
             budget: Arc::new(|| 1 << 30),

@@ -120,6 +120,7 @@ fn language_variables(version: &Version) -> Vec<(&'static str, String)> {
             let path = format!("{layers}:/opt/nodejs/node_modules:/var/runtime/node_modules");
             vec![execution, ("NODE_PATH", path)]
         }
+        Language::Wasm => vec![execution],
         Language::Provided => vec![("AWS_LAMBDA_RUNTIME_API", format!("127.0.0.1:{RUNTIME_API_PORT}"))],
     }
 }

@@ -3,6 +3,7 @@
 pub(crate) mod entry;
 mod environment;
 pub(crate) mod java;
+pub(crate) mod worker;
 
 use crate::runtimes::protocol;
 use crate::{Interpreter, bootstraps};
@@ -29,6 +30,19 @@ pub struct InstanceFacts {
     pub credentials: Credentials,
     /// Account and region.
     pub place: Place,
+    /// What runs it, where it is a WebAssembly component.
+    pub component: Option<Component>,
+}
+
+/// A compiled WebAssembly component and the program that runs it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Component {
+    /// The worker: our own executable. Where it stands, and where it is seen inside.
+    pub program: Bind,
+    /// The hidden subcommand of the worker.
+    pub command: String,
+    /// The machine code. Where it is kept, and where the worker looks for it.
+    pub code: Bind,
 }
 
 /// A key that signs the function's own requests to the platform.
@@ -75,6 +89,8 @@ pub struct StartPlan {
     pub workdir: PathBuf,
     /// What is visible inside besides the root image.
     pub binds: Vec<Bind>,
+    /// Mebibytes that our own program needs besides the function's memory.
+    pub own_mb: u32,
     /// How it speaks.
     pub protocol: Protocol,
     /// Loopback ports inside whose listeners are handed back, in this order: the Runtime API's where there is
@@ -202,6 +218,7 @@ fn assemble(
         env: environment::environment(version, facts, interpreter),
         workdir: TASK.into(),
         binds,
+        own_mb: 0,
         protocol,
         listen: api.into_iter().chain(facts.endpoint_port).collect(),
     }
@@ -221,7 +238,7 @@ fn flags(language: Language, memory_mb: u32) -> Vec<String> {
             format!("--max-old-space-size={}", memory_mb * 90 / 100),
             format!("--max-semi-space-size={}", (memory_mb * 5 / 100).max(1)),
         ],
-        Language::Java | Language::Provided => Vec::new(),
+        Language::Java | Language::Provided | Language::Wasm => Vec::new(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! `services.toml`: what is generated, and what each served operation needs to be allowed.
 
 use super::Failure;
+use super::model::Model;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -29,6 +30,9 @@ pub struct Service {
     pub media_types: BTreeMap<String, String>,
     #[serde(default)]
     pub actions: BTreeMap<String, String>,
+    /// By shape: values of our own that an enum accepts besides the vendor's.
+    #[serde(default)]
+    pub values: BTreeMap<String, Vec<String>>,
     pub operations: BTreeMap<String, Resource>,
 }
 
@@ -46,6 +50,17 @@ impl Plan {
     /// Reads the file.
     pub fn read(path: &Path) -> Result<Self, Failure> {
         Ok(toml::from_str(&std::fs::read_to_string(path)?)?)
+    }
+}
+
+impl Service {
+    /// Adds our own values to the model.
+    pub fn extend(&self, model: &mut Model) -> Result<(), Failure> {
+        for (shape, values) in &self.values {
+            let known = model.shapes.get_mut(shape).filter(|shape| !shape.choices.is_empty());
+            known.ok_or_else(|| format!("no enum {shape}"))?.choices.extend(values.iter().cloned());
+        }
+        Ok(())
     }
 }
 

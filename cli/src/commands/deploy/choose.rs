@@ -7,6 +7,7 @@ use model::{Language, Runtime};
 use std::path::PathBuf;
 
 const COMPILED: &str = "provided.al2023";
+const COMPONENT: &str = "wasm";
 
 /// A chosen runtime.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +34,10 @@ pub fn runtime(
         };
         let runtime = parse(identifier)?;
         return Ok(Choice { runtime, executable: None, why: "which runs any program".into() });
+    }
+    if recipe.language == Language::Wasm {
+        let why = "which runs wasi:http components".into();
+        return Ok(Choice { runtime: parse(COMPONENT)?, executable: None, why });
     }
     let mut able: Vec<(Runtime, &Interpreter)> = found
         .iter()

@@ -1,0 +1,16 @@
+//! The plan for a WebAssembly component: our own executable runs what was compiled.
+
+use super::{Component, InstanceFacts, StartPlan, assemble};
+use model::Version;
+
+/// The worker's own memory, which the function's setting does not pay for: the engine, and its books on instances.
+const WORKER_MB: u32 = model::limit("wasm-worker-memory") as u32;
+
+/// Nothing of the package is visible inside but its machine code.
+pub(crate) fn plan(version: &Version, facts: &InstanceFacts, component: &Component) -> StartPlan {
+    let program = component.program.guest.to_string_lossy().into_owned();
+    let argv = vec![program, component.command.clone(), version.memory_mb.to_string()];
+    let binds = vec![component.program.clone(), component.code.clone()];
+    let plan = assemble(version, facts, argv, binds, None);
+    StartPlan { workdir: "/".into(), own_mb: WORKER_MB, ..plan }
+}

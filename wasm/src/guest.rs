@@ -1,0 +1,85 @@
+//! What one component instance is given: a clock, randomness, `/tmp`, its output, HTTP; and within which limits.
+
+use crate::budget::{Budget, Share};
+use crate::outbound::Outbound;
+use model::limit;
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+use wasmtime::component::{Linker, ResourceTable};
+use wasmtime::{Engine, Result};
+use wasmtime_wasi::cli::OutputFile;
+use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+
+const TMP: &str = "/tmp";
+/// Set for the worker itself; they mean nothing to a component.
+const NOT_FOR_GUESTS: [&str; 3] = ["PATH", "LD_LIBRARY_PATH", "LAMBDA_RUNTIME_DIR"];
+
+/// The state of one instance.
+pub(crate) struct Guest {
+    table: ResourceTable,
+    wasi: WasiCtx,
+    http: WasiHttpCtx,
+    outbound: Outbound,
+    pub(crate) share: Share,
+}
+
+/// What all instances of a worker are made with.
+pub(crate) struct Household {
+    pub(crate) budget: Arc<Budget>,
+    env: Vec<(String, String)>,
+    stdout: OutputFile,
+    stderr: OutputFile,
+}
+
+impl Household {
+    /// Of this process: its environment, its output.
+    pub(crate) fn of_this_process(memory_bytes: usize) -> std::io::Result<Self> {
+        let output = |fd: BorrowedFd<'_>| {
+            Ok::<_, std::io::Error>(OutputFile::new(File::from(fd.try_clone_to_owned()?)))
+        };
+        Ok(Self {
+            budget: Budget::new(memory_bytes),
+            env: std::env::vars().filter(|(name, _)| !NOT_FOR_GUESTS.contains(&name.as_str())).collect(),
+            stdout: output(std::io::stdout().as_fd())?,
+            stderr: output(std::io::stderr().as_fd())?,
+        })
+    }
+
+    /// A guest of its own for one call.
+    pub(crate) fn guest(&self) -> Result<Guest> {
+        let mut wasi = WasiCtx::builder();
+        wasi.envs(&self.env)
+            .stdout(self.stdout.clone())
+            .stderr(self.stderr.clone())
+            .max_random_size(limit("wasm-random-bytes"))
+            .preopened_dir(TMP, TMP, FsPerms::ReadWrite)?;
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(limit("wasm-handles") as usize);
+        let mut http = WasiHttpCtx::new();
+        http.set_field_size_limit(limit("wasm-header-bytes") as usize);
+        Ok(Guest { table, wasi: wasi.build(), http, outbound: Outbound, share: self.budget.share() })
+    }
+}
+
+impl WasiView for Guest {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl WasiHttpView for Guest {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView { hooks: &mut self.outbound, table: &mut self.table, ctx: &mut self.http }
+    }
+}
+
+/// All that components may import: `wasi:cli/imports` and `wasi:http` 0.2. Real ones import more than the world
+/// `wasi:http/proxy` has; what is not granted (sockets, other folders) refuses.
+pub(crate) fn linker(engine: &Engine) -> Result<Linker<Guest>> {
+    let mut linker = Linker::new(engine);
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+    Ok(linker)
+}
