@@ -51,6 +51,12 @@ cargo --version >/dev/null || { printf 'setup: cargo does not run\n' >&2; exit 1
 
 [ "${1:-}" = --test ] || exit 0
 
+# Components for the tests of WebAssembly, which are skipped by name without it.
+if command -v rustup >/dev/null && ! rustup target list --installed | grep -qx wasm32-wasip2; then
+  say "installing the Rust target wasm32-wasip2"
+  rustup target add wasm32-wasip2 >/dev/null 2>&1 || say "it cannot be had; its tests will be skipped"
+fi
+
 # The clients that the tests drive; versions are pinned in the two files.
 if ! cmp -s tests/requirements.txt .test/venv/requirements.txt; then
   say "installing the Python clients for the tests"

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import pathlib
 import shutil
 import subprocess
@@ -193,7 +194,8 @@ def test_new_code_is_judged_too(shared):
         ("/large", "Function.ResponseSizeTooLarge", "(6291556 bytes)"),
         ("/late-trap", "Runtime.Trap", "unreachable"),
         ("/random", "Runtime.Failed", "exceeds limit 65536"),
-        ("/handles", "Runtime.Failed", ""),
+        ("/handles", "Runtime.Failed", "resource table has no free keys"),
+        ("/fields", "Runtime.Failed", "total size of fields exceeds limit"),
         ("/status?503", "Http.503", "as asked"),
     ],
 )
@@ -227,11 +229,6 @@ def test_146_files_outside_tmp_stay_out_of_reach(shared):
     assert len(lines) == 11
 
 
-def test_147_headers_are_bounded(shared):
-    refused = int(ask(shared, "/fields")["Payload"].split()[0])
-    assert 30_000 < refused < 40_000
-
-
 def test_147_sockets_are_closed(shared):
     assert ask(shared, "/sockets")["Payload"].startswith(b"Err(")
 
@@ -250,6 +247,49 @@ def test_145_a_bomb_hits_the_compiler_alone(functions, component):
             assert functions.call(bystander, {"deed": "/echo"}) == {"deed": "/echo"}
     code, message = bomb.result()
     assert code == "InvalidParameterValueException", message
+
+
+def test_149_the_worker_is_confined_as_native_code_is(platform, shared):
+    """Were the engine broken out of, this process is where the attacker would be."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can look into the worker")
+    functions, name, _ = shared
+    functions.call(name, {"deed": "/echo"})
+    workers = [
+        path for path in pathlib.Path("/proc").glob("[0-9]*")
+        if path.joinpath("cmdline").read_bytes().startswith(b"/var/runtime/dayfly\0__wasm\0")
+        and name.encode() in path.joinpath("environ").read_bytes()
+    ]
+    assert workers
+    server = pathlib.Path(f"/proc/{platform.process.pid}")
+    for worker in workers:
+        status = dict(line.split(":\t", 1) for line in worker.joinpath("status").read_text().splitlines() if ":\t" in line)
+        assert status["CapEff"] == status["CapPrm"] == status["CapBnd"] == "0" * 16
+        assert (status["NoNewPrivs"], status["Seccomp"]) == ("1", "2")
+        assert status["Uid"].split()[0] != "0"
+        for kind in ("user", "mnt", "pid", "net", "ipc", "uts", "cgroup"):
+            assert os.readlink(worker / "ns" / kind) != os.readlink(server / "ns" / kind), kind
+        descriptors = {os.readlink(path).split(":")[0] for path in worker.joinpath("fd").iterdir()}
+        # Standard streams, the control socket, what the event loop and the engine made, and /tmp.
+        known = {"pipe", "socket", "anon_inode", "/dev/null", "/tmp"}
+        assert {path for path in descriptors if not path.startswith("/memfd")} <= known, descriptors
+        writable = [line for line in worker.joinpath("mountinfo").read_text().splitlines() if line.split()[5].startswith("rw")]
+        assert all(line.split()[4] in ("/tmp", "/proc", "/dev", "/dev/shm") or line.split()[4].startswith("/dev/") for line in writable), writable
+        assert platform.secret_key.encode() not in memory(worker)
+
+
+def memory(process):
+    """All that a process holds in writable memory."""
+    out = bytearray()
+    with open(process / "mem", "rb", buffering=0) as mem:
+        for line in (process / "maps").read_text().splitlines():
+            bounds, rights = line.split()[:2]
+            if rights.startswith("rw"):
+                start, end = (int(part, 16) for part in bounds.split("-"))
+                with contextlib.suppress(OSError):
+                    mem.seek(start)
+                    out += mem.read(end - start)
+    return bytes(out)
 
 
 def leb(number):
@@ -302,6 +342,7 @@ def test_compiled_code_is_checked_before_it_is_loaded(own, component):
     functions = Functions(platform)
     assert patient(functions, name) == {"deed": "/echo"}
     functions.client.delete_function(FunctionName=name)
+    platform.restart()
     assert not [path for path in folder.iterdir() if path.suffix != ".key"], "it goes with its package"
 
 
@@ -331,7 +372,7 @@ def test_deploy_a_file_a_folder_and_the_example(platform, component, tmp_path):
             functions.names.append(name)
             deployed = json.loads(platform.cli("deploy", str(path), "--json", "--memory", "256").stdout)
             assert (deployed["function"], deployed["runtime"]) == (name, "wasm")
-            assert json.loads(platform.cli("invoke", name, "--json").stdout)["record"]["Outcome"] == "success"
+            assert json.loads(platform.cli("invoke", name, "--json").stdout)["record"]["outcome"] == "success"
             again = platform.cli("deploy", str(path), "--memory", "256")
             assert "unchanged" in again.stdout + again.stderr
     finally:

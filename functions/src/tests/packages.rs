@@ -40,6 +40,27 @@ async fn a_package_outlives_its_function_while_an_instance_runs_it() {
 }
 
 #[tokio::test]
+async fn components_are_judged_when_they_are_deployed() {
+    let stage = Stage::new().await;
+    let component = |text: &str| json!({ "Runtime": "wasm", "Code": { "ZipFile": zip(text) } });
+    let cases = [
+        ("no component", (400, "InvalidParameterValueException")),
+        ("no compiler", (500, "ServiceException")),
+        ("component", (201, "")),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(stage.create("hello", component(text)).await.code(), expected, "{text}");
+    }
+    let update = stage.put(&format!("{FUNCTION}/code"), json!({ "ZipFile": zip("now no component") })).await;
+    assert_eq!(
+        (update.code(), update.message().as_str()),
+        ((400, "InvalidParameterValueException"), "it is no component")
+    );
+    let folder = only(stage.data.path().join("code"));
+    assert_eq!(fs::read(folder.join("app.py")).expect("unpacked"), b"component", "what was refused is gone");
+}
+
+#[tokio::test]
 async fn a_missing_folder_is_unpacked_again() {
     let mut stage = Stage::with_hello().await;
     let folder = only(stage.data.path().join("code"));
