@@ -270,8 +270,8 @@ def test_149_the_worker_is_confined_as_native_code_is(platform, shared):
         for kind in ("user", "mnt", "pid", "net", "ipc", "uts", "cgroup"):
             assert os.readlink(worker / "ns" / kind) != os.readlink(server / "ns" / kind), kind
         descriptors = {os.readlink(path).split(":")[0] for path in worker.joinpath("fd").iterdir()}
-        # Standard streams, the control socket, what the event loop and the engine made, and /tmp.
-        known = {"pipe", "socket", "anon_inode", "/dev/null", "/tmp"}
+        # Standard streams, the control socket, the machine code, what the event loop and the engine made, and /tmp.
+        known = {"pipe", "socket", "anon_inode", "/dev/null", "/tmp", "/var/runtime/component.cwasm"}
         assert {path for path in descriptors if not path.startswith("/memfd")} <= known, descriptors
         writable = [line for line in worker.joinpath("mountinfo").read_text().splitlines() if line.split()[5].startswith("rw")]
         assert all(line.split()[4] in ("/tmp", "/proc", "/dev", "/dev/shm") or line.split()[4].startswith("/dev/") for line in writable), writable
