@@ -126,6 +126,26 @@ def test_calls_at_once(shared):
     assert answers == [str(n).encode() for n in range(64)]
 
 
+def test_calls_share_a_worker(platform, component):
+    functions = Functions(platform)
+    name = functions.create(zipped_files({"bootstrap.wasm": component}), "wasm", "x", Timeout=3)
+    try:
+        functions.call(name, {"deed": "/echo"})
+        with ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(lambda _: functions.invoke(name, {"deed": "/sleep?700"}), range(8)))
+        assert [answer["Payload"] for answer in answers] == [b"slept"] * 8
+        records = [functions.record(answer["ResponseMetadata"]["RequestId"]) for answer in answers]
+        assert len({record["Instance"] for record in records}) == 1, records
+        # One that computes without end harms none of the others, and is stopped.
+        with ThreadPoolExecutor(4) as pool:
+            runaway = pool.submit(functions.failure, name, {"deed": "/loop"})
+            others = [functions.call(name, {"deed": "/echo"}) for _ in range(10)]
+        assert others == [{"deed": "/echo"}] * 10
+        assert runaway.result()["errorType"] == "Sandbox.Timedout"
+    finally:
+        functions.close()
+
+
 def test_it_reaches_the_platform_and_nothing_else(platform, shared):
     functions, name, _ = shared
     inside = functions.invoke(name, {"deed": "/env?AWS_ENDPOINT_URL"})["Payload"].decode()
@@ -257,8 +277,7 @@ def test_149_the_worker_is_confined_as_native_code_is(platform, shared):
     functions.call(name, {"deed": "/echo"})
     workers = [
         path for path in pathlib.Path("/proc").glob("[0-9]*")
-        if path.joinpath("cmdline").read_bytes().startswith(b"/var/runtime/dayfly\0__wasm\0")
-        and name.encode() in path.joinpath("environ").read_bytes()
+        if held(path / "cmdline").startswith(b"/var/runtime/dayfly\0__wasm\0") and name.encode() in held(path / "environ")
     ]
     assert workers
     server = pathlib.Path(f"/proc/{platform.process.pid}")
@@ -276,6 +295,13 @@ def test_149_the_worker_is_confined_as_native_code_is(platform, shared):
         writable = [line for line in worker.joinpath("mountinfo").read_text().splitlines() if line.split()[5].startswith("rw")]
         assert all(line.split()[4] in ("/tmp", "/proc", "/dev", "/dev/shm") or line.split()[4].startswith("/dev/") for line in writable), writable
         assert platform.secret_key.encode() not in memory(worker)
+
+
+def held(path):
+    """A file of a process that may end meanwhile."""
+    with contextlib.suppress(OSError):
+        return path.read_bytes()
+    return b""
 
 
 def memory(process):

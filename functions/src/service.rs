@@ -284,13 +284,15 @@ impl Functions {
 
     fn version(&self, name: &FunctionName, row: &FunctionRow) -> Result<Version, FunctionsError> {
         let FunctionRow { config, code, revision, tags, .. } = row;
+        let runtime =
+            Runtime::parse(&config.runtime).map_err(|error| FunctionsError::Internal(error.to_string()))?;
+        let unasked = sharing::unasked(runtime.language);
         Ok(Version {
             function: name.clone(),
             version: LATEST.into(),
             revision: revision.clone(),
             arn: self.place().function_arn(name, Some(LATEST)),
-            runtime: Runtime::parse(&config.runtime)
-                .map_err(|error| FunctionsError::Internal(error.to_string()))?,
+            runtime,
             handler: config.handler.clone(),
             code_dir: self.packages().folder(&code.sha256),
             memory_mb: config.memory_mb,
@@ -301,7 +303,7 @@ impl Functions {
             log_group: config.log_group(name),
             snapstart: config.snapstart,
             concurrency: None,
-            instance_concurrency: config.sharing.as_ref().map_or(1, |sharing| sharing.concurrency),
+            instance_concurrency: config.sharing.as_ref().map_or(unasked, |sharing| sharing.concurrency),
             weight: sharing::weight(tags)?,
         })
     }

@@ -12,15 +12,18 @@ const MACHINE: &str = ":capacity-provider:dayfly";
 /// The tag that sets a function's weight.
 const WEIGHT: &str = "dayfly:weight";
 
+/// Calls at once in one worker of components, which has one thread.
+const COMPONENTS: u32 = 16;
+
 /// What a function asks for that serves several calls in one instance.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Sharing {
     pub provider_arn: String,
-    /// Calls at once; at least 2.
+    /// Calls at once.
     pub concurrency: u32,
 }
 
-/// Reads a `CapacityProviderConfig`; a concurrency of 1 is no sharing.
+/// Reads a `CapacityProviderConfig`; asking for what is so anyway is asking for nothing.
 pub(crate) fn asked(
     config: &CapacityProviderConfig,
     runtime: &str,
@@ -46,12 +49,20 @@ pub(crate) fn asked(
             limit("instance-concurrency")
         )));
     }
-    Ok((concurrency > 1).then(|| Sharing { provider_arn: arn.clone(), concurrency }))
+    let usual = language(runtime).map_or(1, unasked);
+    Ok((concurrency != usual).then(|| Sharing { provider_arn: arn.clone(), concurrency }))
+}
+
+/// Calls at once in an instance of a function that does not say. Components have an instance of their own per call
+/// inside, so nothing that they hold is shared.
+pub(crate) fn unasked(language: Language) -> u32 {
+    if language == Language::Wasm { COMPONENTS } else { 1 }
 }
 
 /// AWS's own values for one processor.
 fn usual(runtime: &str) -> u32 {
     match language(runtime) {
+        Some(Language::Wasm) => COMPONENTS,
         Some(Language::Node) => 64,
         Some(Language::Provided) => 32,
         _ => 1,
@@ -126,6 +137,9 @@ mod tests {
             (None, "nodejs22.x", Some(64)),
             (None, "provided.al2023", Some(32)),
             (None, "python3.12", None),
+            (None, "wasm", None),
+            (Some(1), "wasm", Some(1)),
+            (Some(64), "wasm", Some(64)),
         ] {
             assert_eq!(check_asked(arn, most, runtime), Ok(concurrency), "{most:?} {runtime}");
         }
