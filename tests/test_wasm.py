@@ -107,7 +107,9 @@ def test_environment_and_output(platform, component):
         }.items():
             assert functions.invoke(name, {"deed": f"/env?{variable}"})["Payload"].decode() == value
         tail = functions.tail(name, {"deed": "/print?42"})
-        assert "to stdout 42\n" in tail and "to stderr 42\n" in tail
+        lines = [line.split("\t") for line in tail.splitlines()]
+        (request_id,) = [line[0].split()[2] for line in lines if line[0].startswith("START ")]
+        assert [request_id, "to stdout 42"] in lines and [request_id, "to stderr 42"] in lines, tail
     finally:
         functions.close()
 

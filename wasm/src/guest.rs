@@ -2,13 +2,13 @@
 
 use crate::budget::{Budget, Share};
 use crate::outbound::Outbound;
+use crate::output::Output;
 use model::limit;
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use wasmtime::component::{Linker, ResourceTable};
 use wasmtime::{Engine, Result};
-use wasmtime_wasi::cli::OutputFile;
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
@@ -29,16 +29,15 @@ pub(crate) struct Guest {
 pub(crate) struct Household {
     pub(crate) budget: Arc<Budget>,
     env: Vec<(String, String)>,
-    stdout: OutputFile,
-    stderr: OutputFile,
+    stdout: Arc<File>,
+    stderr: Arc<File>,
 }
 
 impl Household {
     /// Of this process: its environment, its output.
     pub(crate) fn of_this_process(memory_bytes: usize) -> std::io::Result<Self> {
-        let output = |fd: BorrowedFd<'_>| {
-            Ok::<_, std::io::Error>(OutputFile::new(File::from(fd.try_clone_to_owned()?)))
-        };
+        let output =
+            |fd: BorrowedFd<'_>| Ok::<_, std::io::Error>(Arc::new(File::from(fd.try_clone_to_owned()?)));
         Ok(Self {
             budget: Budget::new(memory_bytes),
             env: std::env::vars().filter(|(name, _)| !NOT_FOR_GUESTS.contains(&name.as_str())).collect(),
@@ -48,11 +47,11 @@ impl Household {
     }
 
     /// A guest of its own for one call.
-    pub(crate) fn guest(&self) -> Result<Guest> {
+    pub(crate) fn guest(&self, request_id: &str) -> Result<Guest> {
         let mut wasi = WasiCtx::builder();
         wasi.envs(&self.env)
-            .stdout(self.stdout.clone())
-            .stderr(self.stderr.clone())
+            .stdout(Output::new(&self.stdout, request_id))
+            .stderr(Output::new(&self.stderr, request_id))
             .max_random_size(limit("wasm-random-bytes"))
             .preopened_dir(TMP, TMP, FsPerms::ReadWrite)?;
         let mut table = ResourceTable::new();

@@ -13,6 +13,7 @@ mod event;
 mod failure;
 mod guest;
 mod outbound;
+mod output;
 mod seal;
 mod worker;
 

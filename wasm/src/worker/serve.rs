@@ -42,15 +42,19 @@ impl Kitchen {
         let response = tokio::select! {
             biased;
             () = self.world.sleep(left + GRACE) => return Err(Failure::TimedOut(left)),
-            response = self.exchange(request) => response?,
+            response = self.exchange(call.id(), request) => response?,
         };
         event::answer(response, form).map_err(|(kind, message)| Failure::Raised(kind, message))
     }
 
     /// The instance may work on after it has set its response, until it has written the body and returned.
-    async fn exchange(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, Failure> {
+    async fn exchange(
+        &self,
+        id: &str,
+        request: http::Request<Bytes>,
+    ) -> Result<http::Response<Bytes>, Failure> {
         let (sender, receiver) = oneshot::channel();
-        let handled = async { self.handle(request, sender).await.map_err(Failure::Trapped) };
+        let handled = async { self.handle(id, request, sender).await.map_err(Failure::Trapped) };
         let answered = async {
             // Dropped unused with the instance.
             let Ok(outcome) = receiver.await else { return Err(Failure::NoResponse) };
@@ -63,10 +67,11 @@ impl Kitchen {
 
     async fn handle(
         &self,
+        id: &str,
         request: http::Request<Bytes>,
         sender: oneshot::Sender<Outcome>,
     ) -> wasmtime::Result<()> {
-        let mut store = Store::new(self.pre.engine(), self.household.guest()?);
+        let mut store = Store::new(self.pre.engine(), self.household.guest(id)?);
         store.limiter(|guest| &mut guest.share);
         store.set_hostcall_fuel(limit("wasm-hostcall-bytes") as usize);
         store.set_epoch_deadline(1);
