@@ -100,10 +100,7 @@ impl Ground {
         let access = Arc::new(Access::new(keys, place.clone(), world.clone()));
         let door = Arc::new(OnceLock::<Weak<Gateway>>::new());
         let components = self.components();
-        let sandboxes = Sandboxes {
-            components: components.clone(),
-            ..self.sandboxes(&runtimes, &access, &door, address.port())
-        };
+        let sandboxes = self.sandboxes(&runtimes, components.clone(), &access, &door, address.port());
         let engine = Engine::new(invoke::Parts {
             start: Arc::new(sandboxes),
             journal: Arc::new(observe.clone()),
@@ -190,6 +187,7 @@ impl Ground {
     fn sandboxes(
         &self,
         runtimes: &Arc<Runtimes>,
+        components: Option<Arc<Compiler>>,
         access: &Arc<Access>,
         door: &Arc<OnceLock<Weak<Gateway>>>,
         port: u16,
@@ -224,7 +222,7 @@ impl Ground {
             runtimes: Arc::clone(runtimes),
             place,
             credentials: Box::new(credentials),
-            components: None,
+            components,
             endpoint: Some(Endpoint {
                 port: port_inside(port),
                 attach: Box::new(attach),

@@ -133,6 +133,7 @@ pub(crate) fn template(
         env: environment::template(interpreter),
         workdir: "/".into(),
         binds,
+        own_mb: 0,
         protocol: Protocol::Framed,
         listen: endpoint_port.into_iter().collect(),
     }
