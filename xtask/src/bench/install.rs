@@ -8,6 +8,8 @@ const BOTO3: &str = "boto3";
 const AWS_SDK: &str = "@aws-sdk/client-s3@3";
 const ESBUILD: &str = "esbuild@0.28";
 const WASMTIME: &str = "^48";
+/// What `wasmtime serve` needs.
+const WASMTIME_FEATURES: &str = "serve,run,cranelift,component-model,pooling-allocator,parallel-compilation";
 const WASM_TARGET: &str = "wasm32-wasip2";
 
 impl Setting {
@@ -129,7 +131,7 @@ impl Setting {
         progress::say("building wasmtime-cli from the Rust registry, which takes many minutes");
         let mut cargo = Command::new("cargo");
         cargo.args(["install", "wasmtime-cli", "--version", WASMTIME, "--locked", "--no-default-features"]);
-        cargo.args(["--features", "serve,cranelift,component-model,pooling-allocator,parallel-compilation"]);
+        cargo.args(["--features", WASMTIME_FEATURES]);
         cargo
             .arg("--root")
             .arg(self.cache.join("wasmtime"))
