@@ -6,7 +6,7 @@ pub(crate) mod java;
 pub(crate) mod worker;
 
 use crate::runtimes::protocol;
-use crate::{Interpreter, bootstraps};
+use crate::{Interpreter, bootstraps, node};
 use model::{Language, Place, Version};
 use sandbox::Bind;
 use std::path::{Path, PathBuf};
@@ -147,7 +147,7 @@ pub(crate) fn function_template(
     bootstraps: &Path,
 ) -> StartPlan {
     let mut plan = interpreted(version, facts, interpreter, bootstraps);
-    plan.argv.push("function".into());
+    plan.argv = arguments(interpreter, version.memory_mb, Some("function"));
     for (name, value) in &mut plan.env {
         if name == "AWS_LAMBDA_INITIALIZATION_TYPE" {
             *value = "snap-start".into();
@@ -195,7 +195,7 @@ const MEBIBYTES_OF_TEMPLATES: u32 = 512;
 
 fn arguments(interpreter: &Interpreter, memory_mb: u32, mode: Option<&str>) -> Vec<String> {
     let mut argv = vec![interpreter.executable.to_string_lossy().into_owned()];
-    argv.extend(flags(interpreter.language, memory_mb));
+    argv.extend(flags(interpreter.language, memory_mb, mode));
     argv.push(format!("{}/{}", bootstraps::GUEST, interpreter.bootstrap));
     argv.extend(mode.map(str::to_owned));
     argv
@@ -232,14 +232,20 @@ fn at(host: &Path, guest: &str) -> Bind {
 /// What each interpreter is told. Python: no `site`, which costs 4 ms and mixes the machine's packages in; no
 /// attempts to write byte code beside read-only sources; UTF-8 whatever locales the machine has. Node: AWS's shares
 /// of the memory setting, since V8 would size its heap by the machine.
-fn flags(language: Language, memory_mb: u32) -> Vec<String> {
-    match language {
-        Language::Python => ["-S", "-B", "-X", "utf8"].map(String::from).into(),
-        Language::Node => vec![
+fn flags(language: Language, memory_mb: u32, mode: Option<&str>) -> Vec<String> {
+    let own_heap = || {
+        vec![
             format!("--max-old-space-size={}", memory_mb * 90 / 100),
             format!("--max-semi-space-size={}", (memory_mb * 5 / 100).max(1)),
-        ],
-        Language::Java | Language::Provided | Language::Wasm => Vec::new(),
+        ]
+    };
+    let forked = |heap: Vec<String>| node::FORK_FLAGS.map(String::from).into_iter().chain(heap).collect();
+    match (language, mode) {
+        (Language::Python, _) => ["-S", "-B", "-X", "utf8"].map(String::from).into(),
+        (Language::Node, Some("template")) => forked(node::FORK_HEAP_FLAGS.map(String::from).into()),
+        (Language::Node, Some("function")) => forked(own_heap()),
+        (Language::Node, _) => own_heap(),
+        (Language::Java | Language::Provided | Language::Wasm, _) => Vec::new(),
     }
 }
 

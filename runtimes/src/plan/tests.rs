@@ -169,3 +169,23 @@ fn programs_speak_the_runtime_api() {
     assert_eq!(variable("AWS_LAMBDA_RUNTIME_API"), Some("127.0.0.1:9001"));
     assert_eq!(variable("AWS_EXECUTION_ENV"), None);
 }
+
+#[test]
+fn node_is_told_how_it_can_be_forked() {
+    let told = |mode| flags(Language::Node, 200, mode).join(" ");
+    let cases = [
+        (None, "--max-old-space-size=180 --max-semi-space-size=10"),
+        (Some("wait"), "--max-old-space-size=180 --max-semi-space-size=10"),
+        (
+            Some("function"),
+            "--single-threaded --v8-pool-size=0 --max-old-space-size=180 --max-semi-space-size=10",
+        ),
+        (
+            Some("template"),
+            "--single-threaded --v8-pool-size=0 --max-old-space-size=9216 --max-semi-space-size=16 --initial-old-space-size=64",
+        ),
+    ];
+    for (mode, expected) in cases {
+        assert_eq!(told(mode), expected, "{mode:?}");
+    }
+}
