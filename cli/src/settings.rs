@@ -221,7 +221,7 @@ mod tests {
     #[test]
     fn all_keys() {
         let text = "name = 'a'\nruntime = 'python'\nhandler = 'app.handler'\ndescription = 'd'\nrole = 'r'\n\
-                    memory = 256\ntimeout = 0x1e\ntmp = 512\ninstance-concurrency = 8\npublic = true\n\
+                    memory = 256\ntimeout = 0x1e\ntmp = 512\ninstance-concurrency = 8\nsnapstart = true\npublic = true\n\
                     egress = 'all'\n[env]\nA = '1'\n";
         let settings = Settings::parse(text, "dayfly.toml").expect("it is valid");
         assert_eq!(settings.name.as_deref(), Some("a"));

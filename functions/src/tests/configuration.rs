@@ -105,7 +105,7 @@ async fn bad_settings_say_what_is_wrong() {
     check_refused(&[
         (json!({ "Runtime": null }), INVALID, "Runtime and Handler are mandatory"),
         (json!({ "Handler": null }), INVALID, "Runtime and Handler are mandatory"),
-        (json!({ "Runtime": "java21" }), INVALID, "runtime \"java21\" is not served"),
+        (json!({ "Runtime": "java11" }), INVALID, "runtime \"java11\" is not served"),
         (json!({ "Runtime": "cobol" }), VALIDATION, "Value 'cobol' at 'runtime' failed to satisfy"),
         (json!({ "Role": "me" }), VALIDATION, "Value 'me' at 'role' failed to satisfy constraint"),
         (
