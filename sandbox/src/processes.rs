@@ -24,24 +24,42 @@ pub(crate) struct Sum {
 /// Sums over `root`, a sandbox's first process, and all below it.
 pub(crate) fn below(root: i32) -> Sum {
     let mut sum = Sum::default();
+    for pid in tree(root) {
+        sum.add(pid, pid == root && is_first(pid));
+    }
+    sum
+}
+
+/// Whether a process is the first one of a sandbox, which is ours, and not a program.
+fn is_first(pid: i32) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    numbers(&status).is_some_and(|numbers| numbers.split_whitespace().last() == Some("1"))
+}
+
+/// The numbers of a process in its namespaces, the outermost first.
+fn numbers(status: &str) -> Option<&str> {
+    status.lines().find_map(|line| line.strip_prefix("NSpid:"))
+}
+
+/// A process and all below it.
+fn tree(root: i32) -> Vec<i32> {
+    let mut seen = Vec::new();
     let mut waiting = vec![root];
-    let mut seen = 0;
     while let Some(pid) = waiting.pop() {
-        seen += 1;
-        if seen > MAX_PROCESSES {
+        if seen.len() >= MAX_PROCESSES {
             break;
         }
-        sum.add(pid, pid == root);
+        seen.push(pid);
         for task in fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten() {
             let children = fs::read_to_string(task.path().join("children")).unwrap_or_default();
             waiting.extend(children.split_whitespace().filter_map(|child| child.parse::<i32>().ok()));
         }
     }
-    sum
+    seen
 }
 
 impl Sum {
-    /// Adds one process. Of a sandbox's first process only the dead that it reaped count: it is ours.
+    /// Adds one process. Of a sandbox's first process only the dead that it reaped count.
     fn add(&mut self, pid: i32, first: bool) {
         let Some(stat) = fs::read_to_string(format!("/proc/{pid}/stat")).ok() else { return };
         let Some([user, system, dead_user, dead_system]) = times(&stat) else { return };
@@ -73,12 +91,24 @@ fn kibibytes(status: &str, name: &str) -> u64 {
     line.trim().trim_end_matches("kB").trim().parse::<u64>().unwrap_or(0) * 1024
 }
 
+/// What a process and all below it hold of memory, where pages that several share count once: slower than [`below`],
+/// which counts them for each.
+pub(crate) fn shared_bytes(root: i32) -> u64 {
+    let bytes = |pid: i32| match fs::read_to_string(format!("/proc/{pid}/smaps_rollup")) {
+        Ok(rollup) => kibibytes(&rollup, "Pss_Anon:") + kibibytes(&rollup, "Pss_Shmem:"),
+        Err(_) => {
+            let mut sum = Sum::default();
+            sum.add(pid, false);
+            sum.anonymous_bytes
+        }
+    };
+    tree(root).into_iter().map(bytes).sum()
+}
+
 /// Whether a process is in a process namespace below this one's own.
 pub(crate) fn is_nested(process: rustix::process::Pid) -> bool {
-    let status = fs::read_to_string(format!("/proc/{}/status", process.as_raw_nonzero()));
-    let numbers =
-        status.iter().flat_map(|status| status.lines()).find_map(|line| line.strip_prefix("NSpid:"));
-    numbers.is_some_and(|numbers| numbers.split_whitespace().count() > 1)
+    let status = fs::read_to_string(format!("/proc/{}/status", process.as_raw_nonzero())).unwrap_or_default();
+    numbers(&status).is_some_and(|numbers| numbers.split_whitespace().count() > 1)
 }
 
 #[cfg(test)]

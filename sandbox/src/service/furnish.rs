@@ -58,7 +58,7 @@ fn resize_tmp(bytes: u64) -> io::Result<()> {
 }
 
 /// Where no control group bounds memory: the limit of each process, which may only fall.
-fn bound(pid: Pid, memory_bytes: u64) -> io::Result<()> {
+pub(super) fn bound(pid: Pid, memory_bytes: u64) -> io::Result<()> {
     let most = Some(crate::inside::most_data(memory_bytes));
     Ok(prlimit(Some(pid), Resource::Data, Rlimit { current: most, maximum: most }).map(|_| ())?)
 }

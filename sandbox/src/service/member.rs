@@ -70,6 +70,11 @@ impl Inmate {
         self.gauge.follow(process);
     }
 
+    /// The limit of its memory, where the launcher looks at it.
+    pub(super) fn limit(&self) -> Option<u64> {
+        self.memory_bytes
+    }
+
     /// Its memory has another limit, where the launcher looks at it.
     pub(super) fn watch_memory(&mut self, bytes: u64) {
         self.memory_bytes = self.memory_bytes.map(|_| bytes);
@@ -100,7 +105,9 @@ impl Inmate {
     pub(super) fn check_memory(&mut self) {
         let Some(limit) = self.memory_bytes else { return };
         let _ = self.gauge.read();
-        if crate::processes::below(self.root).anonymous_bytes > limit {
+        if crate::processes::below(self.root).anonymous_bytes > limit
+            && crate::processes::shared_bytes(self.root) > limit
+        {
             self.kill_for_memory();
         }
     }

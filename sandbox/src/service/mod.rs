@@ -398,20 +398,21 @@ impl Service {
     /// Ends everything, waiting for it.
     fn close(&mut self) {
         self.members.retain(|_, member| !matches!(member.work, Work::Unpack(_)));
-        let keys: Vec<u64> = self.members.keys().copied().collect();
+        let _ = epoll::delete(&self.epoll, &self.control);
         for member in self.members.values() {
             member.kill();
         }
-        for key in keys {
-            self.bury(key);
-        }
+        // In the order in which they end: a sandbox ends only when the programs in it are buried.
         let mut events = Vec::with_capacity(64);
-        while !self.burials.is_empty() {
-            self.retry_burials();
+        let mut rounds = 0..BURIAL_TRIES;
+        while (!self.members.is_empty() || !self.burials.is_empty()) && rounds.next().is_some() {
             if self.wait(&mut events, Some(BURIAL_RETRY_MS)).is_err() {
                 break;
             }
-            events.clear();
+            for event in events.drain(..) {
+                self.notice(event.data.u64());
+            }
+            self.retry_burials();
         }
         if let Some(maker) = &mut self.maker {
             maker.close();

@@ -160,6 +160,10 @@ impl Service {
                 .map_err(|error| Failure::new("fork", &error.into()))?;
         }
         admitted?;
+        if let Some(bytes) = inmate.limit() {
+            furnish::bound(pid, bytes).map_err(|error| Failure::new("rlimits", &error))?;
+        }
+        let Role::Tenant(tenant) = &mut inmate.role else { return Ok(()) };
         let listeners = match tenant.network() {
             Some(network) => maker.home.within(network, || netns::listeners(&tenant.listen)),
             None => Ok(Vec::new()),
