@@ -78,7 +78,7 @@ impl Runtimes {
     /// # Errors
     /// The reason, in words for the invocation's record.
     pub fn may_fork(&self, version: &Version) -> Result<&Interpreter, String> {
-        if version.runtime.language != Language::Python {
+        if !matches!(version.runtime.language, Language::Python | Language::Node) {
             return Err("programs of this kind are not forked".into());
         }
         self.interpreter(&version.runtime).map_err(|error| error.to_string())

@@ -172,20 +172,13 @@ pub(crate) fn load_frame(env: &[(String, String)]) -> Vec<u8> {
 /// The variable of the function that an interpreter reads only when it starts, if there is one: such a function cannot be
 /// forked from a process that has started without it.
 pub(crate) fn read_at_start(version: &Version) -> Option<&str> {
-    const NAMES: [&str; 8] = [
-        "GLIBC_TUNABLES",
-        "LANG",
-        "LD_LIBRARY_PATH",
-        "NODE_EXTRA_CA_CERTS",
-        "NODE_ICU_DATA",
-        "NODE_OPTIONS",
-        "OPENSSL_CONF",
-        "UV_THREADPOOL_SIZE",
-    ];
-    const BEGINNINGS: [&str; 5] = ["LC_", "LD_", "MALLOC_", "PYTHON", "OPENSSL_"];
+    // `NODE_PATH` is read again.
+    const NAMES: [&str; 3] = ["GLIBC_TUNABLES", "LANG", "UV_THREADPOOL_SIZE"];
+    const BEGINNINGS: [&str; 7] = ["LC_", "LD_", "MALLOC_", "NODE_", "OPENSSL_", "PYTHON", "SSL_CERT_"];
     let names = version.environment.keys().map(String::as_str);
     let mut fixed = names.filter(|name| {
-        NAMES.contains(name) || BEGINNINGS.iter().any(|beginning| name.starts_with(beginning))
+        let begins = BEGINNINGS.iter().any(|beginning| name.starts_with(beginning));
+        NAMES.contains(name) || (begins && *name != "NODE_PATH" && *name != "NODE_ENV")
     });
     fixed.next()
 }
