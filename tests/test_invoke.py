@@ -62,7 +62,7 @@ def test_every_interpreter_found(functions, platform):
             code = "import sys\ndef handler(e, c):\n    return '%d.%d' % sys.version_info[:2]\n"
             name = functions.create(zipped_files({"app.py": code}), runtime=f"python3.{parts[1]}")
             assert functions.call(name) == f"3.{parts[1]}"
-        else:
+        elif found["language"].lower() == "node":
             code = "exports.handler = async () => process.versions.node.split('.')[0]"
             name = functions.create(zipped_files({"app.js": code}), runtime=f"nodejs{parts[0]}.x")
             assert functions.call(name) == parts[0]

@@ -167,7 +167,7 @@ def test_account_settings(functions):
 @pytest.mark.parametrize("settings, code, says", [
     ({"Runtime": "python9.9"}, "ValidationException", "failed to satisfy constraint: Member must satisfy enum value set"),
     ({"Runtime": "python2.7"}, "InvalidParameterValueException", "python2.7"),
-    ({"Runtime": "java21"}, "InvalidParameterValueException", "java21"),
+    ({"Runtime": "ruby3.4"}, "InvalidParameterValueException", "ruby3.4"),
     ({"MemorySize": 64}, "ValidationException", "Member must have value greater than or equal to 128"),
     ({"MemorySize": 20480}, "InvalidParameterValueException", "10240"),
     ({"Timeout": 0}, "ValidationException", "greater than or equal to 1"),

@@ -185,15 +185,17 @@ impl Sandboxes {
             let bounds = || spec(version, &tag.instance_id, plan.clone());
             let housed = match found {
                 Found::Spare(spare) => {
-                    self.moved_in(&key, *spare, bounds()).await.map(|sandbox| (sandbox, Rung::Spare))
+                    let moved = self.moved_in(&key, *spare, bounds()).await;
+                    moved.and_then(|sandbox| Ok((told(sandbox, plan)?, Rung::Spare)))
                 }
                 Found::Template(template) => {
-                    let forked = self.parts.launcher.fork(&template, bounds()).await;
+                    let spec = Spec { greeting: plan.load_frame(), ..bounds() };
+                    let forked = self.parts.launcher.fork(&template, spec).await;
                     forked.map(|sandbox| (sandbox, Rung::Fork)).map_err(|error| error.to_string())
                 }
                 Found::Nothing(why) => Err(why),
             };
-            match housed.and_then(|(sandbox, rung)| Ok((told(sandbox, plan)?, rung))) {
+            match housed {
                 Ok((sandbox, rung)) => {
                     let from = if rung == Rung::Spare { "a spare of" } else { "forked from" };
                     notes.insert(0, format!("{from} {name}"));
@@ -344,6 +346,7 @@ fn spec(version: &Version, id: &str, plan: StartPlan) -> Spec {
         pids: u32::try_from(model::limit("processes")).unwrap_or(u32::MAX),
         listen: plan.listen,
         control: plan.protocol == Protocol::Framed,
+        greeting: Vec::new(),
         layers: Layers::default(),
     }
 }

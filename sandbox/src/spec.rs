@@ -38,6 +38,8 @@ pub struct Spec {
     pub listen: Vec<u16>,
     /// Whether descriptor 3 is one end of a stream socket pair whose other end is handed back.
     pub control: bool,
+    /// What a forked program finds on descriptor 3 from the start; at most what a socket holds, so some 100 KiB.
+    pub greeting: Vec<u8>,
     /// Layers of isolation; all on unless a test looks at one alone.
     pub layers: Layers,
 }

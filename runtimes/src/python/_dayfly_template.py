@@ -5,11 +5,13 @@ import os
 import select
 import sys
 
+from _dayfly_logging import set_up
+
 SOCKET_FD = 3
 
 # What most functions and their libraries import sooner or later. Loaded once, it costs an instance no time and, until it
 # is written to, no memory.
-COMMON = ("_dayfly_logging", "logging", "json", "datetime", "random", "base64", "hashlib", "urllib.parse", "decimal", "uuid", "tempfile",
+COMMON = ("logging", "json", "datetime", "random", "base64", "hashlib", "urllib.parse", "decimal", "uuid", "tempfile",
           "typing", "dataclasses", "traceback", "contextlib", "socket", "ssl", "http.client", "email.parser", "inspect")
 
 
@@ -24,11 +26,14 @@ def fork(runtime, mode):
                 __import__(name)
             except ImportError:  # a Python without it
                 pass
+        set_up(sys.modules["logging"], runtime)
     try:
         import _dayfly
     except ImportError as error:
         refuse("this Python cannot be forked: %s" % error)
     rehearse(runtime)
+    if mode == "template":
+        rehearse_start(runtime)
     gc.collect()
     gc.freeze()  # a collection in a copy would otherwise copy all of this
     os.write(SOCKET_FD, b"ready")
@@ -36,7 +41,10 @@ def fork(runtime, mode):
     waiting = select.poll()
     waiting.register(SOCKET_FD, select.POLLIN)
     if not waiting.poll(0):
-        rehearse(runtime)  # nobody waits yet: memory is made its own now rather than during a call
+        # Nobody waits yet: memory is made its own now rather than when somebody does.
+        rehearse(runtime)
+        if mode == "template":
+            rehearse_start(runtime)
     return handler
 
 
@@ -58,6 +66,17 @@ def rehearse(runtime):
     """Goes once through everything that a call needs but the handler itself."""
     header = runtime.decode('{"id": "rehearsal", "deadline_ms": 0, "arn": "arn"}')
     runtime.call(lambda event, context: event, header, b'{"a": [1, 2.5, "b"]}')
+
+
+def rehearse_start(runtime):
+    """Goes once through what makes an instance of one function: its environment, its code."""
+    text = '{"env": {%s}}' % ", ".join('"DAYFLY_%d": "%s"' % (number, "x" * 60) for number in range(24))
+    names = runtime.decode(text)["env"]
+    os.environ.update(names)
+    for name in names:
+        del os.environ[name]
+    runtime.load("_dayfly_rehearsal.handler")
+    del sys.modules["_dayfly_rehearsal"]
 
 
 def refuse(why):

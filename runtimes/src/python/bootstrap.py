@@ -526,10 +526,13 @@ def main():
             from _dayfly_template import restore
 
             restore()
-        elif mode == "template":
+        elif mode == "template" and (RUNTIME.json_logs or os.environ.get("AWS_LAMBDA_LOG_LEVEL")):
+            import logging
+
             from _dayfly_logging import set_up
 
-            set_up(sys.modules["logging"], RUNTIME)
+            logging.getLogger().handlers.clear()  # it was set up as most functions have it
+            set_up(logging, RUNTIME)
         RUNTIME.run(handler)
     finally:
         flush()

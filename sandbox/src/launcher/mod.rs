@@ -116,6 +116,7 @@ impl Launcher {
         })?;
         let request = Request::Fork { template, request: order(&spec) };
         let pipes = Pipes::make(true)?;
+        pipes.0.greet(&spec.greeting)?;
         self.make(spec.id, request, &Boot::Vacant, pipes).await
     }
 

@@ -7,7 +7,7 @@ use crate::protocol::{Furniture, Order, Report, decode, encode};
 use crate::{Exit, SandboxError};
 use model::Usage;
 use std::collections::VecDeque;
-use std::io;
+use std::io::{self, Write};
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -64,6 +64,16 @@ impl Pipes {
             None
         };
         Ok((Self { control, stdout: stdout.into(), stderr: stderr.into() }, far))
+    }
+}
+
+impl Pipes {
+    /// Writes what the program shall find. Nobody reads yet: what does not fit fails.
+    pub(super) fn greet(&self, greeting: &[u8]) -> io::Result<()> {
+        let Some(mut control) = self.control.as_ref().filter(|_| !greeting.is_empty()) else { return Ok(()) };
+        control.set_nonblocking(true)?;
+        control.write_all(greeting)?;
+        control.set_nonblocking(false)
     }
 }
 
