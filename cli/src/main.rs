@@ -1,6 +1,7 @@
 //! `dayfly`: the platform, and the tool of the people who use it.
 
 mod api;
+mod bar;
 mod client;
 mod commands;
 mod context;

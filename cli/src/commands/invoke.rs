@@ -2,6 +2,7 @@
 
 use crate::api::lambda::{self, Invoked};
 use crate::api::platform::{self, Invocation};
+use crate::bar::{self, Part};
 use crate::client::Client;
 use crate::context::{Context, explain};
 use crate::failure::{Exit, Failure};
@@ -9,7 +10,7 @@ use crate::figure;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use owo_colors::OwoColorize as _;
+use owo_colors::{AnsiColors, OwoColorize as _};
 use serde_json::{Value, json};
 use std::io::Read as _;
 use std::time::Duration;
@@ -30,6 +31,9 @@ pub struct Args {
     /// copy of a template), fork (a new copy), or spawn (a new process).
     #[arg(long, value_name = "RUNG", num_args = 0..=1, require_equals = true, default_missing_value = "any")]
     cold: Option<Cold>,
+    /// Draw where the time went.
+    #[arg(long)]
+    explain: bool,
 }
 
 /// How cold.
@@ -76,6 +80,9 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         context.screen.document(&document(&args.name, &invoked, record.as_ref(), &log));
     } else {
         show(context, &args.name, &invoked, record.as_ref(), &log);
+        if let Some(record) = record.as_ref().filter(|_| args.explain) {
+            explain_time(context, record);
+        }
     }
     Ok(if invoked.error.is_some() { Exit::FunctionError } else { Exit::Done })
 }
@@ -166,6 +173,32 @@ fn show(context: &Context, name: &str, invoked: &Invoked, record: Option<&Invoca
     }
 }
 
+/// A bar of the call's phases, and what would make a cold one shorter.
+fn explain_time(context: &Context, record: &Invocation) {
+    let phases = &record.phases;
+    let part = |name, micros, colour| Part { name, micros, colour };
+    let parts = [
+        part("queue: waiting for an instance", phases.queue_us, AnsiColors::Yellow),
+        part("sandbox: making or handing over its sandbox", phases.sandbox_us, AnsiColors::Magenta),
+        part("init: starting the runtime and loading the code", phases.init_us, AnsiColors::Cyan),
+        part("handler: running it", phases.handler_us, AnsiColors::Green),
+    ];
+    bar::draw(&parts).into_iter().for_each(|line| context.screen.note(line));
+    if let Some(advice) = advice(record) {
+        context.screen.fact("advice", advice);
+    }
+}
+
+/// What to do about a start whose time went into loading the code.
+fn advice(record: &Invocation) -> Option<String> {
+    const LONG_US: u64 = 20_000;
+    let loads = record.phases.init_us > LONG_US && record.rung != "idle";
+    let copied = record.reason.contains("the function's template");
+    (loads && !copied).then(|| {
+        format!("loading the code took most of it: dayfly deploy DIR --name {} --snapstart", record.function)
+    })
+}
+
 fn summary(record: &Invocation) -> String {
     let ms = figure::milliseconds;
     format!(
@@ -207,7 +240,7 @@ mod tests {
     #[test]
     fn events() {
         let check = |text: &str| {
-            let args = Args { name: "a".into(), payload: text.into(), cold: None };
+            let args = Args { name: "a".into(), payload: text.into(), cold: None, explain: false };
             payload(&args)
                 .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
                 .map_err(|failure| failure.what)

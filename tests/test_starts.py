@@ -1,0 +1,106 @@
+"""Where instances come from: fresh processes, copies of templates, copies that wait. What they share and what not."""
+
+import json
+
+import pytest
+
+PLAIN = {
+    "python": "import os, random\nSEEN = []\ndef handler(e, c):\n    SEEN.append(1)\n    open('/tmp/mine', 'w').close()\n"
+    "    return {'calls': len(SEEN), 'env': os.environ.get('COLOUR'), 'chance': random.random(), 'cwd': os.getcwd(),\n"
+    "            'stream': c.log_stream_name, 'tmp': os.listdir('/tmp'), 'pid': os.getpid(), 'uid': os.getuid()}\n",
+    "node": "const fs = require('fs'); let calls = 0\nexports.handler = async (e, c) => { calls++; fs.writeFileSync('/tmp/mine', '')\n"
+    "  return { calls, env: process.env.COLOUR, chance: Math.random(), cwd: process.cwd(), stream: c.logStreamName,\n"
+    "           tmp: fs.readdirSync('/tmp'), pid: process.pid, uid: process.getuid() } }\n",
+}
+
+
+def start(platform, name, rung):
+    """One call of an instance that is new and from this rung: its answer and its record."""
+    said = json.loads(platform.cli("invoke", name, f"--cold={rung}", "--json").stdout)
+    return said["payload"], said["record"]
+
+
+@pytest.mark.parametrize("language", ["python", "node"])
+def test_every_rung_gives_the_same_instance(functions, platform, language):
+    name = functions.create(PLAIN[language], runtime=language, Environment={"Variables": {"COLOUR": "blue"}})
+    seen = []
+    for rung in ("spawn", "fork", "fork", "spare", "spare"):
+        answer, record = start(platform, name, rung)
+        assert record["rung"] == rung, record["reason"]
+        seen.append(answer)
+    for answer in seen:
+        assert (answer["calls"], answer["env"], answer["cwd"], answer["tmp"]) == (1, "blue", "/var/task", ["mine"])
+        assert (answer["pid"], answer["uid"]) == (2, 993)
+    for what in ("chance", "stream"):
+        assert len({answer[what] for answer in seen}) == len(seen), what
+
+
+LOADED = {
+    "python": "import os, random, uuid\nimport snapshot_restore_py\nLOADED = os.urandom(8).hex()\nHOOKS = []\n"
+    "random.random(); uuid.uuid4()\n"
+    "@snapshot_restore_py.register_before_snapshot\ndef before(): HOOKS.append('before')\n"
+    "@snapshot_restore_py.register_after_restore\ndef after(): HOOKS.append('after')\n"
+    "def handler(e, c):\n    return {'loaded': LOADED, 'hooks': HOOKS, 'key': os.environ['AWS_ACCESS_KEY_ID'],\n"
+    "            'chance': [random.random(), str(uuid.uuid4()), os.urandom(8).hex()]}\n",
+    "node": "const crypto = require('crypto'); const loaded = crypto.randomUUID(); Math.random(); const hooks = []\n"
+    "process.on('beforeSnapshot', () => hooks.push('before')); process.on('afterRestore', () => hooks.push('after'))\n"
+    "exports.handler = async () => ({ loaded, hooks, key: process.env.AWS_ACCESS_KEY_ID,\n"
+    "  chance: [Math.random(), crypto.randomUUID(), crypto.randomBytes(8).toString('hex')] })\n",
+}
+
+
+@pytest.mark.parametrize("language", ["python", "node"])
+def test_copies_of_a_loaded_function_differ_where_they_must(functions, platform, language):
+    name = functions.create(LOADED[language], runtime=language, SnapStart={"ApplyOn": "PublishedVersions"})
+    status = functions.client.get_function_configuration(FunctionName=name)["SnapStart"]
+    assert (status["ApplyOn"], status["OptimizationStatus"]) == ("PublishedVersions", "On")
+    seen = []
+    for rung in ("fork", "spare", "fork"):
+        answer, record = start(platform, name, rung)
+        assert record["rung"] == rung and "the function's template" in record["reason"], record["reason"]
+        seen.append(answer)
+    assert len({answer["loaded"] for answer in seen}) == 1
+    assert all(answer["hooks"] == ["before", "after"] for answer in seen)
+    for index in range(3):
+        assert len({answer["chance"][index] for answer in seen}) == 3, index
+    assert len({answer["key"] for answer in seen}) == 3
+
+
+@pytest.mark.parametrize("code, why", [
+    ("import threading, time\nthreading.Thread(target=time.sleep, args=(600,), daemon=True).start()\n", "started 1 threads"),
+    ("import socket\nKEPT = socket.socket()\n", "opened 1 connections"),
+])
+def test_what_cannot_be_copied_falls_a_rung_and_says_why(functions, platform, code, why):
+    name = functions.create(
+        code + "def handler(e, c):\n    return 'works'\n", SnapStart={"ApplyOn": "PublishedVersions"},
+    )
+    answer, record = start(platform, name, "fork")
+    assert answer == "works"
+    assert why in record["reason"] and "forked from the runtime's template" in record["reason"], record["reason"]
+
+
+@pytest.mark.parametrize("language, variable", [("python", "PYTHONOPTIMIZE"), ("node", "NODE_OPTIONS")])
+def test_what_an_interpreter_reads_at_its_start_needs_a_start(functions, platform, language, variable):
+    value = {"PYTHONOPTIMIZE": "2", "NODE_OPTIONS": "--max-http-header-size=9999"}[variable]
+    name = functions.create(PLAIN[language], runtime=language, Environment={"Variables": {variable: value}})
+    _, record = start(platform, name, "fork")
+    assert record["rung"] == "spawn" and f"{variable} is read at" in record["reason"], record["reason"]
+
+
+def test_a_template_belongs_to_one_revision(functions, platform):
+    code = "LOADED = {!r}\ndef handler(e, c):\n    return LOADED\n"
+    name = functions.create(code.format("old"), SnapStart={"ApplyOn": "PublishedVersions"})
+    assert start(platform, name, "fork")[0] == "old"
+    from conftest import zipped_files
+
+    functions.client.update_function_code(FunctionName=name, ZipFile=zipped_files({"app.py": code.format("new")}))
+    assert functions.call(name) == "new"
+    answer, record = start(platform, name, "fork")
+    assert answer == "new" and "the function's template" in record["reason"]
+
+
+def test_explaining_a_call_draws_its_time(functions, platform):
+    name = functions.create("import time\ntime.sleep(0.05)\ndef handler(e, c):\n    return 1\n")
+    said = platform.cli("invoke", name, "--cold=fork", "--explain").stderr
+    assert "init: starting the runtime and loading the code" in said and "%" in said, said
+    assert "--snapstart" in said, said
