@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds Dayfly, starts it on a free port with fresh state, deploys three functions, calls them, shows the cost, stops.
+# Builds Dayfly, starts it on a free port with fresh state, deploys four functions, calls them, shows the cost, stops.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 command -v cargo >/dev/null || PATH="$HOME/.cargo/bin:$PATH"
@@ -47,7 +47,7 @@ done
 cat <&3 >/dev/null &
 exec 3<&-
 
-functions=(python-hello node-hello rust-hello)
+functions=(python-hello node-hello rust-hello python-boto3)
 for function in "${functions[@]}"; do
   say "dayfly deploy examples/$function"
   "$dayfly" deploy "examples/$function"
@@ -55,8 +55,10 @@ done
 
 call() { "$dayfly" invoke "$@" --payload '{"text": "hello", "name": "Ada"}'; }
 for function in "${functions[@]}"; do
-  say "dayfly invoke $function --cold, then warm"
-  call "$function" --cold
+  say "dayfly invoke $function: a fresh process, a copy of a template, a copy that waited, and once more"
+  call "$function" --cold=spawn --explain
+  call "$function" --cold=fork
+  call "$function" --cold=spare --explain
   call "$function"
   # More calls of both kinds, so that the table shows the middle of many.
   for _ in 1 2; do call "$function" --cold >/dev/null 2>&1; done
