@@ -34,6 +34,16 @@ pub(super) const CASES: &[Case] = &[
         },
     },
     Case {
+        name: "Python hello, spare of the runtime template",
+        peer: PYTHON,
+        rung: Some("spare"),
+        bound: part(8.0),
+        stretch: Some(1.0 / 15.0),
+        prepare: |setting, platform| {
+            Subject::hello(platform, packages::python(setting)?, ("start-python-spare", &[]))
+        },
+    },
+    Case {
         name: "Python with a boto3 client, function template",
         peer: PYTHON,
         rung: Some("fork"),
@@ -56,6 +66,16 @@ pub(super) const CASES: &[Case] = &[
         bound: part(18.0),
         stretch: None,
         prepare: |setting, platform| Subject::hello(platform, packages::node(setting)?, ("start-node", &[])),
+    },
+    Case {
+        name: "Node hello, spare of the runtime template",
+        peer: NODE,
+        rung: Some("spare"),
+        bound: part(18.0),
+        stretch: None,
+        prepare: |setting, platform| {
+            Subject::hello(platform, packages::node(setting)?, ("start-node-spare", &[]))
+        },
     },
     Case {
         name: "Node with the AWS SDK bundled, function template",
