@@ -104,3 +104,23 @@ def test_explaining_a_call_draws_its_time(functions, platform):
     said = platform.cli("invoke", name, "--cold=fork", "--explain").stderr
     assert "init: starting the runtime and loading the code" in said and "%" in said, said
     assert "--snapstart" in said, said
+
+
+DRAWS = {
+    "python": "import os, random, secrets, ssl, uuid\nrandom.random(); uuid.uuid4(); ssl.RAND_bytes(8); secrets.token_hex(4)\n"
+    "def handler(e, c):\n    return [random.random(), secrets.token_hex(8), str(uuid.uuid4()), ssl.RAND_bytes(8).hex(), os.urandom(8).hex()]\n",
+    "node": "const c = require('crypto'); Math.random(); c.randomUUID(); c.randomBytes(8)\n"
+    "exports.handler = async () => [Math.random(), c.randomUUID(), c.randomBytes(8).toString('hex'), c.randomInt(2 ** 47)]\n",
+}
+
+
+@pytest.mark.parametrize("language, copies", [("python", 300), ("node", 100)])
+def test_no_two_copies_draw_the_same(functions, platform, language, copies):
+    """Check 45."""
+    name = functions.create(DRAWS[language], runtime=language, SnapStart={"ApplyOn": "PublishedVersions"})
+    drawn = []
+    for _ in range(copies):
+        platform.api(f"functions/{name}/instances?NextRung=fork", "DELETE")
+        drawn.append(functions.call(name))
+    for index in range(len(drawn[0])):
+        assert len({draw[index] for draw in drawn}) == copies, index
