@@ -89,6 +89,26 @@ impl Raw {
         assert!(ended.starts_with(r#"{"Ended":{"exit":{"Code":0}"#), "{ended}");
     }
 
+    /// How many descriptors are open when it has made ahead what it makes ahead.
+    fn settled(&self) -> usize {
+        let (mut count, mut same) = (self.descriptors(), 0);
+        while same < 10 {
+            std::thread::sleep(Duration::from_millis(10));
+            let now = self.descriptors();
+            (count, same) = if now == count { (count, same + 1) } else { (now, 0) };
+        }
+        count
+    }
+
+    /// Waits until so many descriptors are open.
+    fn wait_for(&self, descriptors: usize) {
+        let mut tries = 0..2000;
+        while self.descriptors() != descriptors {
+            assert!(tries.next().is_some(), "{} descriptors are open, not {descriptors}", self.descriptors());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     fn descriptors(&self) -> usize {
         std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).expect("own child").count()
     }
@@ -96,7 +116,7 @@ impl Raw {
     /// Ends it as a server does.
     fn close(mut self, before: usize) {
         for _ in 0..1000 {
-            if children(self.child.id()) == 0 && self.descriptors() <= before {
+            if children(self.child.id()) == 0 && self.descriptors() == before {
                 break;
             }
             std::thread::sleep(Duration::from_millis(10));
@@ -162,7 +182,7 @@ fn nonsense_is_refused_and_harms_nobody() {
     let _turn = arena::turn();
     let Some(raw) = Raw::start() else { return };
     raw.expect_good();
-    let before = raw.descriptors();
+    let before = raw.settled();
     let mut chance = Chance(7);
     for _ in 0..1500 {
         let request = [REQUEST, REQUEST, COMMAND, UNPACK][chance.below(4)];
@@ -204,10 +224,13 @@ fn a_launcher_short_of_descriptors_says_so_and_goes_on() {
     let _turn = arena::turn();
     let Some(raw) = Raw::start() else { return };
     raw.expect_good();
-    let before = raw.descriptors();
+    let before = raw.settled();
     let launcher = Pid::from_raw(raw.child.id().cast_signed()).expect("a pid");
     let usual = rustix::process::getrlimit(Resource::Nofile);
     for room in 1..12 {
+        // It makes things ahead again once it has served somebody.
+        raw.expect_good();
+        raw.wait_for(before);
         let limit = Rlimit { current: Some((before + room) as u64), maximum: usual.maximum };
         prlimit(Some(launcher), Resource::Nofile, limit).expect("own child");
         let (connection, far_connection) = pair();
