@@ -220,9 +220,14 @@ def test_projects_that_cannot_be_deployed(platform, tmp_path, files, says):
 def test_examples(platform, deployed, tmp_path, name):
     folder = tmp_path / name
     shutil.copytree(ROOT / "examples" / name, folder, ignore=shutil.ignore_patterns("target", "node_modules"))
-    if (folder / "Cargo.toml").exists():
-        if not shutil.which("cargo"):
-            pytest.skip("skipped: cargo is not here to build it")
+    is_wasm = 'runtime = "wasm"' in (folder / "dayfly.toml").read_text()
+    if (folder / "Cargo.toml").exists() and not shutil.which("cargo"):
+        pytest.skip("skipped: cargo is not here to build it")
+    if is_wasm:
+        targets = subprocess.run(["rustc", "--print", "target-libdir", "--target", "wasm32-wasip2"], text=True, stdout=subprocess.PIPE)
+        if not os.path.isdir(targets.stdout.strip()):
+            pytest.skip("skipped: the target wasm32-wasip2 is not here (scripts/setup.sh --test)")
+    elif (folder / "Cargo.toml").exists():
         subprocess.run(["cargo", "build", "--release", "--quiet"], cwd=folder, check=True,
                        env={**os.environ, "CARGO_TARGET_DIR": str(folder / "target")})
     deployed(folder, f"example-{name}")
