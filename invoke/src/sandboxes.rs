@@ -255,8 +255,11 @@ impl Sandboxes {
                 };
                 let facts = self.facts(version, &tag);
                 let plan = self.parts.runtimes.function_template(version, &facts);
-                let template = Spec { listen: Vec::new(), ..spec(version, "template", plan.clone()) };
-                Recipe { template, spare: spec(version, "spare", plan) }
+                let spare = spec(version, "spare", plan.clone());
+                // It is looked at in copies of itself before it counts, and those are its own.
+                let memory_bytes = spare.memory_bytes + RUNTIME_MEBIBYTES * MEBIBYTE;
+                let template = Spec { memory_bytes, listen: Vec::new(), ..spec(version, "template", plan) };
+                Recipe { template, spare }
             }
         }
     }
