@@ -79,6 +79,51 @@ def test_what_cannot_be_copied_falls_a_rung_and_says_why(functions, platform, co
     assert why in record["reason"] and "forked from the runtime's template" in record["reason"], record["reason"]
 
 
+def logged(platform, name):
+    return platform.client("logs").filter_log_events(logGroupName=f"/aws/lambda/{name}")["events"]
+
+
+HOME = {
+    "python": "import os, pwd\nprint('who is it')\nHOME = [pwd.getpwuid(os.getuid()).pw_name, os.path.expanduser('~')]\n"
+    "def handler(e, c):\n    return HOME\n",
+    "node": "const os = require('os'); console.log('who is it'); const home = [os.userInfo().username, os.homedir()]\n"
+    "Promise.resolve().then(() => os.homedir())\nexports.handler = async () => home\n",
+}
+
+
+@pytest.mark.parametrize("language", ["python", "node"])
+def test_a_template_knows_its_user_and_what_it_prints_is_kept(functions, platform, language):
+    name = functions.create(HOME[language], runtime=language, SnapStart={"ApplyOn": "PublishedVersions"})
+    answer, record = start(platform, name, "fork")
+    assert "the function's template" in record["reason"], record["reason"]
+    assert answer == ["sbx_user1051", "/home/sbx_user1051"]
+    streams = {}
+    for event in logged(platform, name):
+        streams.setdefault(event["logStreamName"], []).append(event["message"])
+    made = [lines for lines in streams.values() if any("who is it" in line for line in lines)]
+    assert len(made) == 1, streams
+    first, *between, last = made[0]
+    assert first.startswith("INIT_START Runtime Version: ") and last.startswith("INIT_REPORT Init Duration: "), made
+    assert len(between) == 1, made
+
+
+REFUSED = {
+    "python": ("import os\nprint('about to leave', flush=True)\nif os.environ['AWS_LAMBDA_INITIALIZATION_TYPE'] == 'snap-start': os._exit(3)\n"
+               "def handler(e, c):\n    return 'works'\n", "it printed: about to leave"),
+    "node": ("if (process.env.AWS_LAMBDA_INITIALIZATION_TYPE === 'snap-start') Promise.reject(new Error('no such thing'))\n"
+             "exports.handler = async () => 'works'\n", "no such thing"),
+}
+
+
+@pytest.mark.parametrize("language", ["python", "node"])
+def test_a_template_that_fails_says_why(functions, platform, language):
+    code, why = REFUSED[language]
+    name = functions.create(code, runtime=language, SnapStart={"ApplyOn": "PublishedVersions"})
+    answer, record = start(platform, name, "fork")
+    assert answer == "works" and why in record["reason"], record["reason"]
+    assert any("Error Type: Runtime.SnapshotFailed" in event["message"] for event in logged(platform, name))
+
+
 @pytest.mark.parametrize("language, variable", [("python", "PYTHONOPTIMIZE"), ("node", "NODE_OPTIONS")])
 def test_what_an_interpreter_reads_at_its_start_needs_a_start(functions, platform, language, variable):
     value = {"PYTHONOPTIMIZE": "2", "NODE_OPTIONS": "--max-http-header-size=9999"}[variable]

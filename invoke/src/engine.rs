@@ -341,11 +341,10 @@ impl Engine {
     fn begin(&self, state: &mut State, id: InstanceId, version: Arc<Version>) {
         let engine = self.me.upgrade().expect("someone holds the engine to call it");
         let world = &self.parts.world;
-        let (day, name) = (crate::date::day(world.now()), world.hex(16));
         let tag = InstanceTag {
             instance_id: world.uuid(),
             arn: version.arn.clone(),
-            log_stream: format!("{day}/[{}]{name}", version.version),
+            log_stream: log_stream(world, &version),
         };
         let slots = usize::try_from(version.instance_concurrency.max(1)).unwrap_or(usize::MAX);
         let (owner, jobs) = mpsc::channel(slots);
@@ -358,6 +357,11 @@ impl Engine {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("no holder of this lock can panic")
     }
+}
+
+/// A new log stream of a function version.
+pub(crate) fn log_stream(world: &World, version: &Version) -> String {
+    format!("{}/[{}]{}", crate::date::day(world.now()), version.version, world.hex(16))
 }
 
 /// Takes a call back whose caller has left, as long as no instance has it.

@@ -29,6 +29,7 @@ mod pace;
 mod pool;
 mod sandboxes;
 mod start;
+mod telling;
 mod templates;
 mod tenants;
 

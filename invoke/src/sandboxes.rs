@@ -1,7 +1,8 @@
 //! Makes instances for real: a plan from `runtimes`, a sandbox from `sandbox`, a channel between.
 
 use crate::output::Output;
-use crate::start::{Cell, InstanceTag, Origin, Start, StartError, Started};
+use crate::start::{Cell, InstanceTag, Journal, Origin, Start, StartError, Started};
+use crate::telling::Stream;
 use crate::templates::{Found, Key, Recipe, Templates};
 use futures_util::future::BoxFuture;
 use model::{Egress, FunctionName, Language, Place, Rung, Usage, Version};
@@ -50,6 +51,8 @@ pub struct SandboxesParts {
     pub components: Option<Arc<Compiler>>,
     /// The platform's endpoint inside; `None`: functions cannot reach the platform.
     pub endpoint: Option<Endpoint>,
+    /// Where lines go that a function prints while it is made ready to be forked.
+    pub journal: Arc<dyn Journal>,
     /// Time and chance.
     pub world: World,
     /// Bytes that all templates and spares may hold together, asked now and then.
@@ -128,8 +131,8 @@ struct Housing {
 impl Sandboxes {
     /// Needs a tokio runtime.
     pub fn new(parts: SandboxesParts) -> Self {
-        let (launcher, budget) = (Arc::clone(&parts.launcher), Arc::clone(&parts.budget));
-        let templates = Templates::new(launcher, parts.world.clone(), budget);
+        let (launcher, journal) = (Arc::clone(&parts.launcher), Arc::clone(&parts.journal));
+        let templates = Templates::new(launcher, journal, parts.world.clone(), Arc::clone(&parts.budget));
         Self { parts, templates }
     }
 
@@ -245,13 +248,14 @@ impl Sandboxes {
                     cpu_weight: Spec::CORE_WEIGHT,
                     ..spec(version, "template", plan)
                 };
-                Recipe { template: Spec { listen: Vec::new(), ..bounds(plan.clone()) }, spare: bounds(plan) }
+                let template = Spec { listen: Vec::new(), ..bounds(plan.clone()) };
+                Recipe { template, spare: bounds(plan), stream: None }
             }
             Key::Function(..) => {
                 let tag = InstanceTag {
                     instance_id: "template".into(),
                     arn: version.arn.clone(),
-                    log_stream: "template".into(),
+                    log_stream: crate::engine::log_stream(&self.parts.world, version),
                 };
                 let facts = self.facts(version, &tag);
                 let plan = self.parts.runtimes.function_template(version, &facts);
@@ -259,7 +263,7 @@ impl Sandboxes {
                 // It is looked at in copies of itself before it counts, and those are its own.
                 let memory_bytes = spare.memory_bytes + RUNTIME_MEBIBYTES * MEBIBYTE;
                 let template = Spec { memory_bytes, listen: Vec::new(), ..spec(version, "template", plan) };
-                Recipe { template, spare }
+                Recipe { template, spare, stream: Some(Stream::new(version, tag.log_stream)) }
             }
         }
     }

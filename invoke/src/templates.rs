@@ -2,21 +2,18 @@
 
 use crate::ladder::{self, Arrivals, Costs, Kept, Offer};
 use crate::sandboxes::Budget;
+use crate::start::Journal;
+use crate::telling::{self, Stream};
 use model::{FunctionName, Rung};
 use sandbox::{Launcher, Sandbox, Spec, Template};
 use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
-use tokio::io::AsyncReadExt;
 use world::{Moment, World};
 
 /// How often it is looked at what to keep.
 const TICK: Duration = Duration::from_secs(1);
-
-/// What a template may take to become ready, beyond which it is given up: AWS's own limit for the init before a
-/// snapshot.
-const MAKING_PATIENCE: Duration = Duration::from_secs(model::limit("snapshot-init"));
 
 /// A template that was refused is not tried again for so long.
 const REFUSED_FOR: Duration = Duration::from_secs(300);
@@ -35,6 +32,8 @@ pub(crate) enum Key {
 pub(crate) struct Recipe {
     pub(crate) template: Spec,
     pub(crate) spare: Spec,
+    /// Where to log what the template prints; `None`: it is nobody's.
+    pub(crate) stream: Option<Stream>,
 }
 
 /// What was found for a start.
@@ -50,6 +49,7 @@ pub(crate) enum Found {
 /// Templates and spares of all runtimes and functions.
 pub(crate) struct Templates {
     launcher: Arc<Launcher>,
+    journal: Arc<dyn Journal>,
     world: World,
     budget: Budget,
     state: Mutex<State>,
@@ -82,9 +82,15 @@ enum Stage {
 
 impl Templates {
     /// `budget`: bytes that all templates and spares may hold together, now. Needs a tokio runtime.
-    pub(crate) fn new(launcher: Arc<Launcher>, world: World, budget: Budget) -> Arc<Self> {
+    pub(crate) fn new(
+        launcher: Arc<Launcher>,
+        journal: Arc<dyn Journal>,
+        world: World,
+        budget: Budget,
+    ) -> Arc<Self> {
         let templates = Arc::new_cyclic(|me| Self {
             launcher,
+            journal,
             world: world.clone(),
             budget,
             state: Mutex::default(),
@@ -240,13 +246,8 @@ impl Templates {
     fn make(&self, key: Key) {
         let Some(me) = self.me.upgrade() else { return };
         tokio::spawn(async move {
-            let Some(spec) = me.lock().lines.get(&key).map(|line| line.recipe.template.clone()) else {
-                return;
-            };
-            let made = tokio::select! {
-                made = me.made(spec) => made,
-                () = me.world.sleep(MAKING_PATIENCE) => Err(format!("it was not ready after {} s", MAKING_PATIENCE.as_secs())),
-            };
+            let Some(recipe) = me.lock().lines.get(&key).map(|line| line.recipe.clone()) else { return };
+            let made = me.made(recipe).await;
             let at = me.world.moment();
             if let Err(why) = &made {
                 tracing::info!(?key, why, "a template is refused");
@@ -261,13 +262,9 @@ impl Templates {
         });
     }
 
-    async fn made(&self, spec: Spec) -> Result<Template, String> {
-        let template = self.launcher.template(spec).await.map_err(|error| error.to_string())?;
-        for pipe in [&template.sandbox.stdout, &template.sandbox.stderr] {
-            let pipe = pipe.try_clone().and_then(tokio::net::unix::pipe::Receiver::from_owned_fd);
-            tokio::spawn(discard(pipe.map_err(|error| error.to_string())?));
-        }
-        template.ready().await?;
+    async fn made(&self, recipe: Recipe) -> Result<Template, String> {
+        let template = self.launcher.template(recipe.template).await.map_err(|error| error.to_string())?;
+        telling::hear(&template, recipe.stream, &self.journal, &self.world).await?;
         Ok(template)
     }
 
@@ -347,12 +344,6 @@ fn costs(key: &Key) -> Costs {
             spare_bytes: 2.0 * MEBIBYTE,
         },
     }
-}
-
-/// What a template prints while it waits is nobody's.
-async fn discard(mut pipe: tokio::net::unix::pipe::Receiver) {
-    let mut buffer = vec![0; 4096];
-    while matches!(pipe.read(&mut buffer).await, Ok(1..)) {}
 }
 
 #[allow(clippy::cast_precision_loss, reason = "a share of memory")]

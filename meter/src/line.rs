@@ -12,13 +12,15 @@ pub enum InitPhase {
     Invoke,
 }
 
-/// How an init that went wrong ended.
+/// How an init ended that is told about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InitEnd<'a> {
     /// Out of time.
     Timeout,
     /// Failed, with this error type.
     Error(&'a str),
+    /// Well, and instances are copied from what it made.
+    Snapshot,
 }
 
 /// `INIT_START Runtime Version: …`.
@@ -26,7 +28,8 @@ pub fn init_start_line(runtime: &str) -> String {
     format!("INIT_START Runtime Version: {runtime}")
 }
 
-/// `INIT_REPORT Init Duration: …, Phase: …, Status: …`, written where an init did not end well.
+/// `INIT_REPORT Init Duration: …, Phase: …, Status: …`, written where an init did not end well; the duration alone where
+/// it was one before a snapshot.
 pub fn init_report_line(init_us: u64, phase: InitPhase, end: InitEnd<'_>) -> String {
     let phase = match phase {
         InitPhase::Init => "init",
@@ -34,6 +37,7 @@ pub fn init_report_line(init_us: u64, phase: InitPhase, end: InitEnd<'_>) -> Str
     };
     let init = millis(init_us);
     match end {
+        InitEnd::Snapshot => format!("INIT_REPORT Init Duration: {init} ms"),
         InitEnd::Timeout => format!("INIT_REPORT Init Duration: {init} ms\tPhase: {phase}\tStatus: timeout"),
         InitEnd::Error(kind) => {
             format!("INIT_REPORT Init Duration: {init} ms\tPhase: {phase}\tStatus: error\tError Type: {kind}")
@@ -183,6 +187,10 @@ mod tests {
             (
                 init_report_line(9_999_260, InitPhase::Init, InitEnd::Timeout),
                 "INIT_REPORT Init Duration: 9999.26 ms\tPhase: init\tStatus: timeout",
+            ),
+            (
+                init_report_line(1_140_390, InitPhase::Init, InitEnd::Snapshot),
+                "INIT_REPORT Init Duration: 1140.39 ms",
             ),
             (
                 init_report_line(142_210, InitPhase::Invoke, InitEnd::Error("Runtime.ExitError")),

@@ -139,6 +139,13 @@ pub const LIMITS: &[Limit] = &[
     row("presign-max", 604_800, Unit::Seconds, "life of a presigned URL", AWS),
     row("snapshot-init", 130, Unit::Seconds, "init of a function whose instances are forked", AWS),
     row(
+        "template-last-words",
+        600,
+        Unit::Bytes,
+        "what a template printed, in the reason why it is refused",
+        "fixed",
+    ),
+    row(
         "template-memory",
         5,
         Unit::Count,

@@ -216,11 +216,7 @@ impl Base {
     }
 
     fn etc(&self) -> io::Result<()> {
-        let passwd = format!(
-            "root:x:0:0:root:/root:/sbin/nologin\n{USER}:x:{USER_ID}:{GROUP_ID}::/home/{USER}:/sbin/nologin\n\
-             nobody:x:65534:65534:nobody:/:/sbin/nologin\n"
-        );
-        let group = format!("root:x:0:\n{USER}:x:{GROUP_ID}:\nnogroup:x:65534:\n");
+        let (passwd, group) = people(USER, USER_ID, GROUP_ID);
         let files = [
             ("/etc/passwd", passwd.as_str()),
             ("/etc/group", &group),
@@ -239,6 +235,15 @@ impl Base {
         }
         Ok(())
     }
+}
+
+/// The users and groups that programs find inside, the only one who runs among them: `passwd` and `group`.
+pub(crate) fn people(user: &str, user_id: u32, group_id: u32) -> (String, String) {
+    let passwd = format!(
+        "root:x:0:0:root:/root:/sbin/nologin\n{user}:x:{user_id}:{group_id}::/home/{user}:/sbin/nologin\n\
+         nobody:x:65534:65534:nobody:/:/sbin/nologin\n"
+    );
+    (passwd, format!("root:x:0:\n{user}:x:{group_id}:\nnogroup:x:65534:\n"))
 }
 
 /// A copy of the mount tree at a path of the host, read-only and private, not attached anywhere.

@@ -100,7 +100,8 @@ impl Ground {
         let access = Arc::new(Access::new(keys, place.clone(), world.clone()));
         let door = Arc::new(OnceLock::<Weak<Gateway>>::new());
         let components = self.components();
-        let sandboxes = self.sandboxes(&runtimes, components.clone(), &access, &door, address.port());
+        let sandboxes =
+            self.sandboxes(&runtimes, components.clone(), &observe, &access, (&door, address.port()));
         let engine = Engine::new(invoke::Parts {
             start: Arc::new(sandboxes),
             journal: Arc::new(observe.clone()),
@@ -188,9 +189,9 @@ impl Ground {
         &self,
         runtimes: &Arc<Runtimes>,
         components: Option<Arc<Compiler>>,
+        observe: &Observe,
         access: &Arc<Access>,
-        door: &Arc<OnceLock<Weak<Gateway>>>,
-        port: u16,
+        (door, port): (&Arc<OnceLock<Weak<Gateway>>>, u16),
     ) -> Sandboxes {
         let (access, door) = (Arc::clone(access), Arc::clone(door));
         let (world, place) = (self.world.clone(), self.options.place.clone());
@@ -228,6 +229,7 @@ impl Ground {
                 attach: Box::new(attach),
                 egress: Box::new(egress),
             }),
+            journal: Arc::new(observe.clone()),
             world: self.world.clone(),
             budget: Arc::new(move || memory::spare_bytes(percent)),
             snapstart: self.options.snapstart,

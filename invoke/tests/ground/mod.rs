@@ -54,6 +54,7 @@ impl Ground {
             credentials: Box::new(|_, _| Credentials::default()),
             components: None,
             endpoint: None,
+            journal: book.clone(),
             world: world.clone(),
             budget: Arc::new(|| 1 << 30),
             snapstart: false,

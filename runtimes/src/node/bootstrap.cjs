@@ -35,6 +35,7 @@ const outgoing = Buffer.alloc(READ_BYTES)
 let input = EMPTY
 let stream // the channel, where several calls are served at once
 let channel = FORKED ? undefined : CHANNEL_FD
+let sink // where answers go that nobody waits for
 
 // Ends the process quietly when the platform has hung up.
 function unlessHungUp(action) {
@@ -112,7 +113,7 @@ function answer(kind, id, text) {
   outgoing[4] = kind
   outgoing[5] = nameEnd - 6
   unlessHungUp(() => {
-    for (let done = 0; done < end;) done += fs.writeSync(channel, outgoing, done, end - done)
+    for (let done = 0; done < end;) done += fs.writeSync(sink ?? channel, outgoing, done, end - done)
   })
 }
 
@@ -408,12 +409,13 @@ function serveTogether() {
 
 // ---- beginning
 
-// Goes once through everything that a call needs but the handler itself, with `sink` for the channel.
-function rehearse(call, sink) {
+// Goes once through everything that a call needs but the handler itself, and answers into `into`.
+function rehearse(call, into) {
   return new Promise((resolve) => {
-    const before = { handler, channel, reportLast }
+    const before = { handler, reportLast }
     whenAnswered = () => {
-      ({ handler, channel, reportLast } = before)
+      ({ handler, reportLast } = before)
+      sink = undefined
       whenAnswered = serveOne
       atEmptyLoop = () => {}
       requestId = tenantId = undefined
@@ -421,8 +423,11 @@ function rehearse(call, sink) {
     }
     input = call
     handler = async (event) => event
-    channel = sink
+    sink = into
     serveOne()
+    // What else happens meanwhile is not of this call.
+    reportLast = before.reportLast
+    requestId = undefined
   })
 }
 
@@ -464,12 +469,13 @@ function dress() {
 async function beForked() {
   const template = require('./template.cjs')
   adoptEnvironment()
-  reportLast = (error) => template.refuse(`its code could not be loaded: ${error?.name}: ${error?.message}`)
+  reportLast = (error) => template.refuse(`its code could not be loaded: ${describe(asError(error)).errorMessage}`)
   await template.prepare(MODE)
   if (MODE === 'function') handler = await findHandler()
-  await template.fork(MODE, rehearse)
-  channel = CHANNEL_FD
-  reportLast = reportInit
+  await template.fork(MODE, rehearse, () => {
+    channel = CHANNEL_FD
+    reportLast = reportInit
+  })
   load()
   if (MODE === 'template') template.boundHeap(process.env.AWS_LAMBDA_FUNCTION_MEMORY_SIZE)
   adoptEnvironment()

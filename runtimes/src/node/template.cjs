@@ -109,7 +109,7 @@ function collectGarbage() {
 }
 
 // Returns in the copies only.
-async function fork(mode, rehearse) {
+async function fork(mode, rehearse, born) {
   if (mode === 'template') await import('node:fs') // the loader of modules
   for (let time = 0; time < REHEARSALS; time += 1) await rehearse(REHEARSAL, sink)
   process.emit('beforeSnapshot')
@@ -124,6 +124,7 @@ async function fork(mode, rehearse) {
   const pid = entry.serve(CHANNEL_FD)
   if (pid < 0) entry.exit(1)
   adopt(mode, pid)
+  born()
   if (!entry.pending(CHANNEL_FD)) await rehearse(REHEARSAL, sink) // nobody waits yet: memory is made its own now, not during a call
   fs.closeSync(sink)
 }

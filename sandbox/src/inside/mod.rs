@@ -5,6 +5,7 @@
 mod landlock;
 mod limits;
 mod mounts;
+mod people;
 mod privileges;
 mod program;
 mod vacancy;
@@ -123,6 +124,9 @@ fn build(plan: &Plan<'_>) -> Result<(), Failure> {
     };
     if let Some((root, stand)) = plan.root {
         mounts::attach_all(plan, steps, root, stand)?;
+        if let Birth::Template(identity) = plan.birth {
+            steps.take("binds", || people::introduce(root, stand, identity))?;
+        }
     }
     if layers.counters && !matches!(plan.birth, Birth::Template(_)) {
         // Preparing a mount counts as a mount namespace, and `/proc/sys` is not in the new root: so neither before
