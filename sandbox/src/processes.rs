@@ -41,8 +41,8 @@ fn numbers(status: &str) -> Option<&str> {
     status.lines().find_map(|line| line.strip_prefix("NSpid:"))
 }
 
-/// A process and all below it.
-fn tree(root: i32) -> Vec<i32> {
+/// A process, then all below it.
+pub(crate) fn tree(root: i32) -> Vec<i32> {
     let mut seen = Vec::new();
     let mut waiting = vec![root];
     while let Some(pid) = waiting.pop() {

@@ -48,6 +48,7 @@ pub(crate) struct SandboxRequest {
     pub(crate) pids: u32,
     pub(crate) listen: Vec<u16>,
     pub(crate) control: bool,
+    pub(crate) waits: bool,
     pub(crate) layers: Layers,
 }
 
@@ -56,7 +57,7 @@ pub(crate) struct SandboxRequest {
 pub(crate) enum Order {
     /// End it.
     Kill,
-    /// Make a sandbox that waits for its work ready for it. Answered by [`Report::Furnished`] or [`Report::Failed`].
+    /// Make a sandbox that waits for its work ready for it, once. Answered by [`Report::Furnished`] or [`Report::Failed`].
     Furnish(Furniture),
 }
 

@@ -40,6 +40,9 @@ pub struct Spec {
     pub control: bool,
     /// What a forked program finds on descriptor 3 from the start; at most what a socket holds, so some 100 KiB.
     pub greeting: Vec<u8>,
+    /// Whether it is started before it is known what for: [`Sandbox::assign`](crate::Sandbox::assign) gives it its files
+    /// and limits, once. Until then it has those of this spec.
+    pub waits: bool,
     /// Layers of isolation; all on unless a test looks at one alone.
     pub layers: Layers,
 }

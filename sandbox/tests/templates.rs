@@ -218,11 +218,18 @@ fn a_child_that_waits_is_made_ready_for_its_work() {
     in_each_mode(async |arena| {
         let Some(nest) = Nest::new(arena) else { return };
         let template = nest.template().await;
-        let mut child = nest.child(&template).await;
+        let waits = Spec { waits: true, ..arena.host_program(&["/none"]) };
+        let mut child = Child::of(arena.launcher.fork(&template, waits).await.expect("a child"));
         assert_eq!(child.ask("os.listdir('/var/task')"), "[]");
         let binds = vec![Bind { host: arena.folder.path().join("package"), guest: "/var/task".into() }];
         let spec = Spec { binds, tmp_bytes: 1 << 20, ..arena.host_program(&["/none"]) };
-        child.sandbox.assign(spec).await.unwrap_or_else(|error| panic!("as {:?}: {error:?}", arena.mode));
+        child
+            .sandbox
+            .assign(spec.clone())
+            .await
+            .unwrap_or_else(|error| panic!("as {:?}: {error:?}", arena.mode));
+        let again = child.sandbox.assign(spec).await.unwrap_err().to_string();
+        assert!(again.contains("assign"), "{again}");
         assert_eq!(child.ask("open('/var/task/data').read()"), "'data'");
         assert_eq!(child.ask("open('/var/task/data', 'w')").split(':').next(), Some("\"OSError"));
         assert_eq!(

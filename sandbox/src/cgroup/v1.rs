@@ -136,9 +136,16 @@ impl GroupV1 {
 
 impl Group for GroupV1 {
     fn limit(&self, limits: &Limits) -> io::Result<()> {
-        let settings = settings(limits);
-        self.parts.iter().try_for_each(|(controllers, folder)| {
-            folder.set(|name| controllers.iter().any(|controller| controller == name), &settings)
+        let mut settings = settings(limits);
+        let set = |settings: &[Setting]| {
+            self.parts.iter().try_for_each(|(controllers, folder)| {
+                folder.set(|name| controllers.iter().any(|controller| controller == name), settings)
+            })
+        };
+        set(&settings).or_else(|_| {
+            // Memory may never be more than memory and swap together: where they rise, those go first.
+            settings.swap(0, 1);
+            set(&settings)
         })
     }
 
@@ -187,7 +194,7 @@ impl Group for GroupV1 {
     }
 }
 
-/// In the order in which the kernel accepts them.
+/// In the order in which the kernel accepts them where nothing was limited, or limits fall.
 fn settings(limits: &Limits) -> Vec<Setting> {
     let memory = limits.memory_bytes.to_string();
     let (quota, period) = limits.cpu_quota_us();

@@ -64,9 +64,11 @@ fn rules(plan: &Plan<'_>) -> Result<RulesetCreated, Failed> {
     ruleset = allow(ruleset, Path::new("/dev"), devices(abi))?;
     ruleset =
         allow(ruleset, Path::new("/proc"), AccessFs::ReadFile | AccessFs::ReadDir | AccessFs::WriteFile)?;
-    if matches!(plan.birth, Birth::Vacant { .. }) {
+    if plan.waits() || matches!(plan.birth, Birth::Vacant { .. }) {
         // What is mounted on `/var/task` later is found through what is above it.
-        ruleset = allow(ruleset, Path::new("/var"), read)?;
+        for above in ["/var", "/opt"] {
+            ruleset = allow(ruleset, Path::new(above), read)?;
+        }
     }
     if plan.root.is_some() {
         // Names only, and only since all of them are ours.

@@ -1,6 +1,6 @@
 //! Limits of each process, and of the kernel objects that all processes of the sandbox share.
 
-use crate::protocol::SandboxRequest;
+use super::Plan;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::fs;
 use std::io;
@@ -15,6 +15,9 @@ const NO_CORE_BYTES: u64 = 1;
 
 /// How much larger than all of `/tmp` a file may look.
 const LARGEST_BEYOND_TMP_BYTES: u64 = 1 << 30;
+
+/// The largest `/tmp` that a program may be given which waits for its work: its limits can only be lowered then.
+const LARGEST_TMP_BYTES: u64 = 10 << 30;
 
 /// Whether a control group bounds memory, or only limits per process do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,13 +44,13 @@ pub(super) fn lower_counters() -> io::Result<()> {
 }
 
 /// Sets soft and hard limits. No limit on address space: JavaScript and Go reserve far more than they use.
-pub(super) fn set(request: &SandboxRequest, ceiling: Ceiling) -> io::Result<()> {
+pub(super) fn set(plan: &Plan<'_>) -> io::Result<()> {
+    let request = plan.request;
     let mut limits = vec![
         (Resource::Nofile, 1024),
         (Resource::Nproc, u64::from(request.pids)),
         (Resource::Core, NO_CORE_BYTES),
-        // `/tmp` is full before; this only bounds what looks large and is not.
-        (Resource::Fsize, request.tmp_bytes.saturating_mul(2).saturating_add(LARGEST_BEYOND_TMP_BYTES)),
+        (Resource::Fsize, largest_file(if plan.waits() { LARGEST_TMP_BYTES } else { request.tmp_bytes })),
         (Resource::Memlock, 64 << 10),
         (Resource::Sigpending, 256),
         (Resource::Msgqueue, 64 << 10),
@@ -55,7 +58,7 @@ pub(super) fn set(request: &SandboxRequest, ceiling: Ceiling) -> io::Result<()> 
         (Resource::Nice, 0),
         (Resource::Rtprio, 0),
     ];
-    if ceiling == Ceiling::Process {
+    if plan.ceiling == Ceiling::Process {
         limits.push((Resource::Data, most_data(request.memory_bytes)));
     }
     for (resource, value) in limits {
@@ -63,6 +66,11 @@ pub(super) fn set(request: &SandboxRequest, ceiling: Ceiling) -> io::Result<()> 
         setrlimit(resource, Rlimit { current: Some(value), maximum: Some(value) })?;
     }
     Ok(())
+}
+
+/// How large a file may look. `/tmp` is full before; this only bounds what looks large and is not.
+pub(crate) fn largest_file(tmp_bytes: u64) -> u64 {
+    tmp_bytes.saturating_mul(2).saturating_add(LARGEST_BEYOND_TMP_BYTES)
 }
 
 /// How much one process may reserve where no control group bounds them all.

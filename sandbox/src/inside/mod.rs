@@ -23,7 +23,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 
-pub(crate) use limits::{Ceiling, most_data};
+pub(crate) use limits::{Ceiling, largest_file, most_data};
 pub(crate) use mounts::ProcView;
 pub(crate) use vacancy::{MOUNTS, NAMESPACES, NETWORK};
 
@@ -53,6 +53,13 @@ pub(crate) struct Plan<'a> {
     pub(crate) landlock_version: i32,
     pub(crate) proc_view: ProcView,
     pub(crate) ceiling: Ceiling,
+}
+
+impl Plan<'_> {
+    /// Whether the program is given its work later.
+    fn waits(&self) -> bool {
+        self.request.waits && self.birth == Birth::Program
+    }
 }
 
 /// What the first process is the first of.
@@ -122,6 +129,9 @@ fn build(plan: &Plan<'_>) -> Result<(), Failure> {
         Birth::Vacant { .. } => Some(steps.take("network", vacancy::prepare)?),
         _ => None,
     };
+    if plan.waits() {
+        steps.take("binds", || vacancy::hand_out_mounts(plan.line))?;
+    }
     if let Some((root, stand)) = plan.root {
         mounts::attach_all(plan, steps, root, stand)?;
         if let Birth::Template(identity) = plan.birth {
@@ -137,7 +147,7 @@ fn build(plan: &Plan<'_>) -> Result<(), Failure> {
         steps.take("pivot", || mounts::pivot(root))?;
     }
     if layers.rlimits {
-        steps.take("rlimits", || limits::set(plan.request, plan.ceiling))?;
+        steps.take("rlimits", || limits::set(plan))?;
     }
     let boot = steps.take("program", || receive_boot(plan.boot))?;
     steps.take("privileges", || privileges::drop_all(layers.capabilities))?;

@@ -1,5 +1,6 @@
 //! A sandbox without a program: its first process hands out descriptors of its namespaces, so that a template's child
-//! can join them, and from then on only lets the dead be buried.
+//! can join them, and from then on only lets the dead be buried. One whose program waits for its work hands out that of
+//! its mounts.
 
 use crate::channel;
 use crate::kernel;
@@ -19,11 +20,16 @@ pub(crate) const NETWORK: usize = 5;
 pub(super) fn prepare() -> io::Result<Vec<OwnedFd>> {
     let socket = socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
     kernel::loopback_up(socket.as_fd())?;
-    let namespace = |name: &&str| {
-        let path = format!("/proc/self/ns/{name}");
-        Ok(open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?)
-    };
-    NAMESPACES.iter().map(namespace).collect()
+    NAMESPACES.into_iter().map(namespace).collect()
+}
+
+fn namespace(name: &str) -> io::Result<OwnedFd> {
+    Ok(open(format!("/proc/self/ns/{name}"), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?)
+}
+
+/// Lets the launcher mount things here later, while `/proc` is still its own.
+pub(super) fn hand_out_mounts(line: BorrowedFd<'_>) -> io::Result<()> {
+    channel::send(line, b"waits", &[namespace(NAMESPACES[MOUNTS])?.as_fd()])
 }
 
 /// Hands the namespaces, and the Landlock rules where there are any, to the launcher and lives until it hangs up;

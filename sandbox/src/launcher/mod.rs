@@ -224,6 +224,7 @@ fn order(spec: &Spec) -> SandboxRequest {
         pids: spec.pids,
         listen: spec.listen.clone(),
         control: spec.control,
+        waits: spec.waits,
         layers: spec.layers.clone(),
     }
 }

@@ -39,11 +39,12 @@ impl Template {
 }
 
 impl Sandbox {
-    /// Gives a forked program that waits for its work what it needs for it: the files that `spec` binds, and its
-    /// limits. `/tmp` keeps its size where `tmp_bytes` is 0.
+    /// Gives a program that waits for its work ([`Spec::waits`]) what it needs for it: the files that `spec` binds, and
+    /// its limits. `/tmp` keeps its size where `tmp_bytes` is 0.
     ///
     /// # Errors
-    /// [`SandboxError::Setup`] names the step. The sandbox is of no use then.
+    /// [`SandboxError::Setup`] names the step: `assign` where it does not wait, or not any more. The sandbox is of no
+    /// use then.
     pub async fn assign(&self, spec: Spec) -> Result<(), SandboxError> {
         spec.check_bounds()?;
         self.furnish(Furniture {

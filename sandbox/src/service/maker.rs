@@ -178,8 +178,8 @@ impl Maker {
         let birth = birth(identity);
         match self.start(request, ends, &place, birth, steps) {
             Ok((started, listeners)) => {
-                // Others enter a vacant one, and its limits are set again.
-                if !matches!(birth, Birth::Vacant { .. }) {
+                // Others enter a vacant one, and its limits are set again, as are those of one that waits.
+                if !request.waits && !matches!(birth, Birth::Vacant { .. }) {
                     place.group.entered();
                 }
                 let gauge = gauge(gauge_meters, started.pid, request.layers.cgroup);

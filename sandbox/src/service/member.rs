@@ -6,6 +6,8 @@ use super::template::Template;
 use super::tenant::Tenant;
 use crate::channel;
 use crate::gauge::Gauge;
+use crate::inside::MOUNTS;
+use crate::processes;
 use crate::protocol::{Order, Report, decode, encode};
 use crate::{Exit, Unpacking};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
@@ -35,6 +37,8 @@ pub(super) struct Inmate {
     memory_bytes: Option<u64>,
     out_of_memory: bool,
     pub(super) role: Role,
+    /// Whether its files and limits are still to come.
+    pub(super) waits: bool,
     /// The process whose memory is looked at, with all below it.
     root: i32,
 }
@@ -43,6 +47,8 @@ pub(super) struct Inmate {
 pub(super) enum Role {
     /// A program that its first process started.
     Program,
+    /// One that waits for its work, and where that is to be mounted, once that is known.
+    Waiting(Option<OwnedFd>),
     /// A program that is forked into others.
     Template(Template),
     /// A template's child.
@@ -50,9 +56,9 @@ pub(super) enum Role {
 }
 
 impl Inmate {
-    pub(super) fn new(made: Made, memory_bytes: Option<u64>, role: Role) -> Self {
+    pub(super) fn new(made: Made, memory_bytes: Option<u64>, role: Role, waits: bool) -> Self {
         let Made { pid, pidfd, line, place, gauge, listeners: _ } = made;
-        Self { pid, pidfd, line, gauge, place, memory_bytes, out_of_memory: false, role, root: pid }
+        Self { pid, pidfd, line, gauge, place, memory_bytes, out_of_memory: false, role, waits, root: pid }
     }
 
     pub(super) fn pid(&self) -> i32 {
@@ -73,6 +79,23 @@ impl Inmate {
     /// The limit of its memory, where the launcher looks at it.
     pub(super) fn limit(&self) -> Option<u64> {
         self.memory_bytes
+    }
+
+    /// What runs in it besides its first process.
+    pub(super) fn programs(&self) -> Vec<Pid> {
+        match &self.role {
+            Role::Tenant(tenant) => tenant.pid().into_iter().collect(),
+            _ => processes::tree(self.pid).into_iter().skip(1).filter_map(Pid::from_raw).collect(),
+        }
+    }
+
+    /// Its mount namespace, where something can be added to it. Once.
+    pub(super) fn mounts(&mut self) -> Option<OwnedFd> {
+        match &mut self.role {
+            Role::Waiting(mounts) => mounts.take(),
+            Role::Tenant(tenant) => tenant.namespaces.get(MOUNTS)?.try_clone().ok(),
+            _ => None,
+        }
     }
 
     /// Its memory has another limit, where the launcher looks at it.
@@ -105,9 +128,7 @@ impl Inmate {
     pub(super) fn check_memory(&mut self) {
         let Some(limit) = self.memory_bytes else { return };
         let _ = self.gauge.read();
-        if crate::processes::below(self.root).anonymous_bytes > limit
-            && crate::processes::shared_bytes(self.root) > limit
-        {
+        if processes::below(self.root).anonymous_bytes > limit && processes::shared_bytes(self.root) > limit {
             self.kill_for_memory();
         }
     }
@@ -116,9 +137,9 @@ impl Inmate {
         let usage = self.gauge.read();
         let _ = rustix::process::waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED);
         let exit = match &mut self.role {
-            Role::Program => {
-                let said = channel::receive(&self.line, false).ok().flatten();
-                said.and_then(|message| decode(&message.bytes).ok()).unwrap_or(Exit::Signal(libc::SIGKILL))
+            Role::Program | Role::Waiting(_) => {
+                let mut said = std::iter::from_fn(|| channel::receive(&self.line, false).ok().flatten());
+                said.find_map(|message| decode(&message.bytes).ok()).unwrap_or(Exit::Signal(libc::SIGKILL))
             }
             Role::Template(_) => Exit::Signal(libc::SIGKILL),
             Role::Tenant(tenant) => match tenant.take_failure() {
@@ -172,9 +193,15 @@ impl Member {
         let Work::Sandbox(inmate) = &self.work else { return Vec::new() };
         match &inmate.role {
             Role::Program => Vec::new(),
+            Role::Waiting(_) => vec![(Source::Line, inmate.line())],
             Role::Template(template) => vec![(Source::Line, template.channel())],
             Role::Tenant(tenant) => vec![(Source::Line, inmate.line()), (Source::Entry, tenant.entry())],
         }
+    }
+
+    /// Whether it has not yet said where its work is to be mounted.
+    pub(super) fn owes_mounts(&self) -> bool {
+        matches!(&self.work, Work::Sandbox(inmate) if inmate.waits && matches!(inmate.role, Role::Waiting(None)))
     }
 
     /// Processes of it that are children of the launcher, and whose end somebody waits for.

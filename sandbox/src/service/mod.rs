@@ -224,7 +224,8 @@ impl Service {
     ) -> Result<Work, Failure> {
         let maker = self.maker.as_mut().ok_or_else(unsupported)?;
         let made = maker.make(request, ends)?;
-        Ok(Work::Sandbox(Box::new(self.move_in(made, request, Role::Program, connection))))
+        let role = if request.waits { Role::Waiting(None) } else { Role::Program };
+        Ok(Work::Sandbox(Box::new(self.move_in(made, request, role, connection))))
     }
 
     /// A sandbox that has its program from the start.
@@ -238,7 +239,7 @@ impl Service {
         let listeners = std::mem::take(&mut made.listeners);
         let bounded = self.maker.as_ref().is_some_and(Maker::bounds_memory);
         let watched = (!bounded && request.layers.cgroup).then_some(request.memory_bytes);
-        let inmate = Inmate::new(made, watched, role);
+        let inmate = Inmate::new(made, watched, role, request.waits);
         inmate.say_made(&listeners, inmate.pid(), connection.try_clone_to_owned().ok().as_ref());
         inmate
     }

@@ -126,6 +126,7 @@ fn probe(maker: &mut Maker) -> Result<View, Failure> {
         pids: 16,
         listen: vec![9001],
         control: false,
+        waits: false,
         layers: Layers::default(),
     };
     let made = maker.make(&request, &ends)?;

@@ -2,7 +2,7 @@
 //! a child, the child says that it is there, and the launcher looks whether that is true.
 
 use super::furnish;
-use super::member::{Inmate, Role, Work, tell};
+use super::member::{Inmate, Member, Role, Work, tell};
 use super::tenant::{Entered, Tenant};
 use super::{Ends, Service, Source};
 use crate::channel;
@@ -61,7 +61,8 @@ impl Service {
             Ok(tenant) => {
                 let watched =
                     (!maker.bounds_memory() && request.layers.cgroup).then_some(request.memory_bytes);
-                Ok(Work::Sandbox(Box::new(Inmate::new(made, watched, Role::Tenant(Box::new(tenant))))))
+                let role = Role::Tenant(Box::new(tenant));
+                Ok(Work::Sandbox(Box::new(Inmate::new(made, watched, role, request.waits))))
             }
             Err(error) => {
                 super::survey::bury(maker, &made);
@@ -70,25 +71,25 @@ impl Service {
         }
     }
 
-    /// A template or an empty sandbox has said something.
+    /// A template, an empty sandbox or one that waits for its work has said something.
     pub(super) fn hear_line(&mut self, key: u64) {
         let Some(member) = self.members.get_mut(&key) else { return };
         let Work::Sandbox(inmate) = &mut member.work else { return };
         let pid = inmate.pid();
-        match &mut inmate.role {
-            Role::Program => return,
-            Role::Template(template) => {
-                let Some(heard) = template.heard(pid) else { return };
-                return self.introduce(key, heard);
-            }
-            Role::Tenant(_) => {}
+        if let Role::Template(template) = &mut inmate.role {
+            let Some(heard) = template.heard(pid) else { return };
+            return self.introduce(key, heard);
         }
-        let built = match channel::receive(inmate.line(), false) {
+        let mut built = match channel::receive(inmate.line(), false) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
             Ok(Some(message)) => message.fds,
             // Its end comes as an event of its own.
             _ => return self.forget(key, Source::Line),
         };
+        if let Role::Waiting(mounts) = &mut inmate.role {
+            *mounts = built.pop();
+            return self.forget(key, Source::Line);
+        }
         self.forget(key, Source::Line);
         if let Err(failure) = self.invite(key, built) {
             self.fail(key, failure);
@@ -184,8 +185,12 @@ impl Service {
         }
     }
 
-    /// Makes an empty sandbox ready for its work.
+    /// Makes a sandbox that waits ready for its work.
     pub(super) fn furnish(&mut self, key: u64, furniture: &Furniture) {
+        // What its first process has said may come later than the order that follows from it.
+        if self.members.get(&key).is_some_and(Member::owes_mounts) {
+            self.hear_line(key);
+        }
         let Some(maker) = self.maker.as_mut() else { return };
         let Some(member) = self.members.get_mut(&key) else { return };
         let Work::Sandbox(inmate) = &mut member.work else { return };
