@@ -1,4 +1,4 @@
-//! Compiles the libraries that interpreters load to fork themselves into sandboxes (`entry/`): no Rust runtime, no C
+//! Compiles the libraries that interpreters load to become what they are told (`entry/`): no Rust runtime, no C
 //! library, a few kilobytes each.
 
 use std::env;
@@ -9,7 +9,7 @@ fn main() {
     println!("cargo::rerun-if-changed=entry");
     println!("cargo::rerun-if-changed=build.rs");
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
-    for name in ["node", "python"] {
+    for name in ["java", "node", "python"] {
         library(&out, name);
     }
 }

@@ -189,6 +189,9 @@ def test_doctor_and_limits(platform):
     assert platform.cli("doctor").stdout
     doctor = json.loads(platform.cli("doctor", "--json").stdout)
     assert doctor
+    nodes = [check["found"] for check in doctor["checks"] if check["name"] == "starts"]
+    assert all("is forked" in node or "waits" in node for node in nodes)
+    assert len(nodes) == sum(r["language"] == "node" for r in platform.banner["runtimes"])
     limits = json.loads(platform.cli("limits", "--json").stdout)["limits"]
     assert {"sync-payload", "zip-bytes", "account-concurrency"} <= {row["name"] for row in limits}
     assert all(row["lifted_by"] for row in limits)

@@ -1,13 +1,16 @@
 """Java: jars that Maven built, deployed through the binary and called with boto3."""
 
+import contextlib
 import json
 import shutil
 import subprocess
 import uuid
+from pathlib import Path
 
 import pytest
 
 from conftest import ROOT, Functions, until, zipped_files
+from harness import everything_below
 
 MAVEN = shutil.which("mvn")
 PATIENCE_S = 300
@@ -204,6 +207,63 @@ def test_every_java_here_runs_plain_classes(functions, workspace, java):
             assert 150 <= answer.pop("heap") <= 216
             assert answer == {"calls": call, **expected}, runtime
         assert "printed é" in functions.tail(name, {"text": "é"})
+
+
+def start(platform, name, rung):
+    """One call of an instance that is new and from this rung: its answer and its record."""
+    said = json.loads(platform.cli("invoke", name, f"--cold={rung}", "--payload", "{}", "--json").stdout)
+    return said["payload"], said["record"]
+
+
+def test_a_jvm_that_waited_is_like_one_that_was_started(functions, platform, workspace, java):
+    package = compiled(workspace, Plain=PLAIN)
+    for runtime in java:
+        name = functions.create(
+            package, runtime=runtime, handler="Plain::handle", MemorySize=256, Environment={"Variables": {"MINE": "ü"}}
+        )
+        seen = []
+        for rung in ("spawn", "spare", "spare"):
+            answer, record = start(platform, name, rung)
+            assert record["rung"] == rung, record["reason"]
+            assert answer["calls"] == 1
+            seen.append(answer)
+        assert seen[0] == seen[1] == seen[2]
+        assert "that waited for a function of 256 MB" in record["reason"], record["reason"]
+        assert functions.call(name, {})["calls"] == 2
+
+
+def test_what_a_jvm_reads_at_its_start_needs_a_start(functions, platform, workspace, java):
+    environment = {"Variables": {"JAVA_TOOL_OPTIONS": "-Dmine=1"}}
+    name = functions.create(compiled(workspace, Plain=PLAIN), runtime=java[-1], handler="Plain::handle", Environment=environment)
+    _, record = start(platform, name, "spare")
+    assert record["rung"] == "spawn" and "JAVA_TOOL_OPTIONS is read at" in record["reason"], record["reason"]
+
+
+def waiting_jvms(platform):
+    """The command lines of the platform's JVMs."""
+    lines = []
+    with contextlib.suppress(OSError):  # somebody ended meanwhile: it is looked again
+        for pid in everything_below(platform.process.pid):
+            lines.append(Path(f"/proc/{pid}/cmdline").read_bytes().decode())
+    return [line for line in lines if "dayfly.runtime.Main" in line and "rehearse" not in line]
+
+
+def test_jvms_wait_only_while_there_are_java_functions(own, workspace):
+    platform = own()
+    if not any(r["language"] == "java" for r in platform.banner["runtimes"]):
+        pytest.skip("no Java on this machine, or this build is without Java")
+    functions = Functions(platform)
+    major = min(int(r["version"].split(".")[0]) for r in platform.banner["runtimes"] if r["language"] == "java")
+    package = compiled(workspace, Plain=PLAIN)
+    assert waiting_jvms(platform) == []
+    name = functions.create(package, runtime=f"java{major}", handler="Plain::handle", MemorySize=192)
+    (line,) = until(lambda: waiting_jvms(platform), "a JVM that waits for the function's first call")
+    assert "-Xmx152m" in line
+    functions.client.update_function_configuration(FunctionName=name, MemorySize=256)
+    until(lambda: [line for line in waiting_jvms(platform) if "-Xmx216m" in line], "one of its new size")
+    until(lambda: not any("-Xmx152m" in line for line in waiting_jvms(platform)), "none of its old size")
+    functions.client.delete_function(FunctionName=name)
+    until(lambda: not waiting_jvms(platform), "no JVM")
 
 
 def test_errors_have_awss_shape(functions, workspace, java):

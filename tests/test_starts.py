@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from conftest import Functions
+
 PLAIN = {
     "python": "import os, random\nSEEN = []\ndef handler(e, c):\n    SEEN.append(1)\n    open('/tmp/mine', 'w').close()\n"
     "    return {'calls': len(SEEN), 'env': os.environ.get('COLOUR'), 'chance': random.random(), 'cwd': os.getcwd(),\n"
@@ -122,6 +124,27 @@ def test_a_template_that_fails_says_why(functions, platform, language):
     answer, record = start(platform, name, "fork")
     assert answer == "works" and why in record["reason"], record["reason"]
     assert any("Error Type: Runtime.SnapshotFailed" in event["message"] for event in logged(platform, name))
+
+
+def test_where_a_node_cannot_be_forked_processes_wait(own):
+    platform = own()
+    if not any(r["language"] == "node" for r in platform.banner["runtimes"]):
+        pytest.skip("no Node on this machine")
+    # A Node that does not load the addon by which it forks itself.
+    (platform.data / "runtime/dayfly.node").write_bytes(b"no library")
+    functions = Functions(platform)
+    name = functions.create(PLAIN["node"], runtime="node", Environment={"Variables": {"COLOUR": "blue"}})
+    answers = []
+    for _ in range(2):
+        answer, record = start(platform, name, "spare")
+        assert record["rung"] == "spare", record["reason"]
+        assert "that waited for a function of 128 MB" in record["reason"], record["reason"]
+        assert "it cannot be forked: this Node cannot be forked" in record["reason"], record["reason"]
+        answers.append(answer)
+    for answer in answers:
+        assert (answer["calls"], answer["env"], answer["cwd"], answer["tmp"]) == (1, "blue", "/var/task", ["mine"])
+        assert (answer["pid"], answer["uid"]) == (2, 993)
+    assert len({answer["chance"] for answer in answers}) == 2
 
 
 @pytest.mark.parametrize("language, variable", [("python", "PYTHONOPTIMIZE"), ("node", "NODE_OPTIONS")])

@@ -52,7 +52,8 @@ pub(crate) struct Costs {
     pub(crate) spare_us: f64,
     /// To make a spare again, the machine being otherwise idle.
     pub(crate) refill_us: f64,
-    pub(crate) template_bytes: f64,
+    /// `None`: nothing is forked. Each spare is a process of its own and saves a spawn.
+    pub(crate) template_bytes: Option<f64>,
     pub(crate) spare_bytes: f64,
 }
 
@@ -79,13 +80,14 @@ pub(crate) fn keep(offers: &[Offer], budget: f64) -> Vec<Kept> {
     let mut left = budget;
     for (offer, kept) in offers.iter().zip(&mut kept).filter(|(offer, _)| offer.promised > 0) {
         *kept = Kept { template: true, spares: offer.promised };
-        left -= offer.costs.template_bytes + offer.costs.spare_bytes * count(offer.promised);
+        left -= offer.costs.template_bytes.unwrap_or(0.0) + offer.costs.spare_bytes * count(offer.promised);
     }
     let mut rungs: Vec<(usize, Rung)> = offers.iter().enumerate().flat_map(rungs).collect();
     rungs.sort_by(|(_, a), (_, b)| b.worth.total_cmp(&a.worth));
     for (index, rung) in rungs {
         let kept = &mut kept[index];
-        let next = if rung.is_template { !kept.template } else { kept.template && rung.nth == kept.spares };
+        let has_template = kept.template || offers[index].costs.template_bytes.is_none();
+        let next = if rung.is_template { !kept.template } else { has_template && rung.nth == kept.spares };
         if next && rung.bytes <= left {
             left -= rung.bytes;
             match rung.is_template {
@@ -110,18 +112,19 @@ struct Rung {
 fn rungs((index, offer): (usize, &Offer)) -> impl Iterator<Item = (usize, Rung)> {
     let Offer { rate, costs, .. } = *offer;
     let least = LEAST_WORTH / MEBIBYTE;
-    let template_worth = rate * (costs.spawn_us - costs.fork_us) / costs.template_bytes;
-    let template = Rung { is_template: true, nth: 0, bytes: costs.template_bytes, worth: template_worth };
+    let template = costs.template_bytes.map(|bytes| {
+        let worth = rate * (costs.spawn_us - costs.fork_us) / bytes;
+        Rung { is_template: true, nth: 0, bytes, worth }
+    });
+    // Never before the template that it is made from.
+    let (instead_us, most) =
+        template.as_ref().map_or((costs.spawn_us, f64::MAX), |template| (costs.fork_us, template.worth));
     let busy = rate * costs.refill_us / 1e6;
     let spares = (0..MOST_SPARES).map(move |nth| {
-        let worth = rate * at_least(nth, busy) * (costs.fork_us - costs.spare_us) / costs.spare_bytes;
-        // Never before the template that it is made from.
-        Rung { is_template: false, nth, bytes: costs.spare_bytes, worth: worth.min(template_worth) }
+        let worth = rate * at_least(nth, busy) * (instead_us - costs.spare_us) / costs.spare_bytes;
+        Rung { is_template: false, nth, bytes: costs.spare_bytes, worth: worth.min(most) }
     });
-    std::iter::once(template)
-        .chain(spares)
-        .filter(move |rung| rung.worth >= least)
-        .map(move |rung| (index, rung))
+    template.into_iter().chain(spares).filter(move |rung| rung.worth >= least).map(move |rung| (index, rung))
 }
 
 /// The chance that at least `count` starts come within a time in which `mean` are expected (Poisson).
@@ -149,7 +152,7 @@ mod tests {
         fork_us: 2_000.0,
         spare_us: 300.0,
         refill_us: 3_000.0,
-        template_bytes: 12.0 * MEBIBYTE,
+        template_bytes: Some(12.0 * MEBIBYTE),
         spare_bytes: 1.5 * MEBIBYTE,
     };
 
@@ -194,6 +197,25 @@ mod tests {
         let kept = keep(&[promised, offer(5.0)], 20.0 * MEBIBYTE);
         assert_eq!(kept[0], Kept { template: true, spares: 3 });
         assert_eq!(kept[1], Kept::default(), "there is no room left");
+    }
+
+    /// Processes that wait and are not forked, as JVMs are.
+    #[test]
+    fn without_a_template_a_spare_saves_a_spawn() {
+        let costs =
+            Costs { template_bytes: None, spawn_us: 250_000.0, spare_bytes: 36.0 * MEBIBYTE, ..COSTS };
+        let costs = Costs { refill_us: 900_000.0, ..costs };
+        let waiting = |rate| Offer { rate, costs, promised: 0 };
+        let cases = [(0.0, 0..1), (1.0 / 86_400.0, 0..1), (1.0 / 600.0, 1..2), (1.0, 2..6), (100.0, 16..17)];
+        for (rate, expected) in cases {
+            let kept = keep(&[waiting(rate)], 1e12)[0];
+            assert!(!kept.template && expected.contains(&kept.spares), "{rate}: {kept:?}");
+        }
+        let kept = keep(&[offer(0.1), waiting(0.1)], 13.5 * MEBIBYTE);
+        assert_eq!((kept[0].spares, kept[1].spares), (1, 0), "it does not fit");
+        // Under pressure what is cheap to rebuild goes first: a copy does, then its template.
+        let kept = keep(&[offer(0.01), waiting(0.01)], 48.5 * MEBIBYTE);
+        assert_eq!((kept[0], kept[1].spares), (Kept { template: true, spares: 0 }, 1));
     }
 
     #[test]

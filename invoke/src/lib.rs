@@ -18,6 +18,7 @@ mod fair;
 mod fleet;
 #[cfg(test)]
 mod fleet_test;
+mod housing;
 mod instance;
 mod job;
 mod ladder;
@@ -27,6 +28,7 @@ mod logs;
 mod output;
 mod pace;
 mod pool;
+mod recipes;
 mod sandboxes;
 mod start;
 mod telling;

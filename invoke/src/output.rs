@@ -79,6 +79,19 @@ impl Output {
     }
 }
 
+/// Empties a pipe of what was written until now, which is nobody's.
+pub(crate) fn forget(pipe: &OwnedFd) -> io::Result<()> {
+    rustix::io::ioctl_fionbio(pipe, true)?;
+    let mut chunk = [0; 4096];
+    loop {
+        match rustix::io::read(pipe, &mut chunk) {
+            Ok(0) | Err(Errno::AGAIN) => return Ok(()),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
 fn watched(fd: OwnedFd) -> io::Result<Receiver> {
     rustix::io::ioctl_fionbio(&fd, true)?;
     Receiver::from_owned_fd(fd)

@@ -1,13 +1,14 @@
 //! The keeper of templates and spares: makes what `ladder` says is worth keeping, hands it out, lets go of the rest.
 
-use crate::ladder::{self, Arrivals, Costs, Kept, Offer};
+use crate::ladder::{self, Arrivals, Kept, Offer};
+use crate::output;
+use crate::recipes::{Key, Recipe};
 use crate::sandboxes::Budget;
 use crate::start::Journal;
-use crate::telling::{self, Stream};
+use crate::telling;
 use model::{FunctionName, Rung};
 use sandbox::{Launcher, Sandbox, Spec, Template};
-use std::collections::{HashMap, VecDeque};
-use std::path::PathBuf;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 use world::{Moment, World};
@@ -15,35 +16,37 @@ use world::{Moment, World};
 /// How often it is looked at what to keep.
 const TICK: Duration = Duration::from_secs(1);
 
+/// What a process that shall wait may take to become ready, beyond which it is given up: as long as a template.
+const MAKING_PATIENCE: Duration = Duration::from_secs(model::limit("snapshot-init"));
+
 /// A template that was refused is not tried again for so long.
 const REFUSED_FOR: Duration = Duration::from_secs(300);
 
-/// What a template is of.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) enum Key {
-    /// An interpreter, by its executable.
-    Runtime(PathBuf),
-    /// A function's revision.
-    Function(FunctionName, String),
-}
-
-/// How a template and its spares are made.
-#[derive(Debug, Clone)]
-pub(crate) struct Recipe {
-    pub(crate) template: Spec,
-    pub(crate) spare: Spec,
-    /// Where to log what the template prints; `None`: it is nobody's.
-    pub(crate) stream: Option<Stream>,
-}
-
 /// What was found for a start.
 pub(crate) enum Found {
-    /// A copy that waits.
-    Spare(Box<Sandbox>),
+    /// A copy, or a process, that waits.
+    Spare(Box<Spare>),
     /// A template to copy.
     Template(Arc<Template>),
-    /// Neither, and why.
+    /// Neither now, and why.
     Nothing(String),
+    /// Neither, since it cannot be made, and why.
+    Refused(String),
+}
+
+/// Something that waits for its work.
+pub(crate) struct Spare {
+    pub(crate) sandbox: Sandbox,
+    /// How it was made.
+    pub(crate) recipe: Spec,
+}
+
+/// Whether a start can take a rung.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Can {
+    Now,
+    Soon,
+    Never,
 }
 
 /// Templates and spares of all runtimes and functions.
@@ -63,21 +66,28 @@ struct State {
     wanted: HashMap<FunctionName, Rung>,
 }
 
-/// One template and its spares.
+/// One template and its spares, or spares alone.
 struct Line {
     recipe: Recipe,
     stage: Stage,
-    spares: VecDeque<Sandbox>,
+    spares: VecDeque<Spare>,
+    /// Those whose processes wait; without any, none are kept.
+    users: HashSet<FunctionName>,
     arrivals: Arrivals,
     kept: Kept,
     refilling: bool,
 }
 
 enum Stage {
+    /// There is no template: each spare is a process of its own.
+    Processes,
     Absent,
     Making,
     Ready(Arc<Template>),
-    Refused { why: String, at: Moment },
+    Refused {
+        why: String,
+        at: Moment,
+    },
 }
 
 impl Templates {
@@ -109,7 +119,13 @@ impl Templates {
 
     /// Notes a start and finds the best there is for it, no better than `best`. What is missing is made meanwhile, for
     /// the next one.
-    pub(crate) fn find(&self, key: &Key, recipe: impl FnOnce() -> Recipe, best: Rung) -> Found {
+    pub(crate) fn find(
+        &self,
+        key: &Key,
+        user: &FunctionName,
+        recipe: impl FnOnce() -> Recipe,
+        best: Rung,
+    ) -> Found {
         let now = self.world.moment();
         let mut state = self.lock();
         if let Key::Function(name, revision) = key {
@@ -118,29 +134,36 @@ impl Templates {
                 .lines
                 .retain(|other, _| !matches!(other, Key::Function(n, r) if n == name && r != revision));
         }
-        let line = state.lines.entry(key.clone()).or_insert_with(|| Line::new(recipe()));
+        let line = state.line(key, user, recipe);
         line.arrivals.note(now);
         line.kept.template = true;
         while let Some(spare) = if best == Rung::Spare { line.spares.pop_front() } else { None } {
-            if !spare.has_ended() {
+            if !spare.sandbox.has_ended() {
                 drop(state);
                 self.refill(key.clone());
                 return Found::Spare(Box::new(spare));
             }
         }
         let found = match &line.stage {
+            Stage::Processes => Found::Nothing("no process waits for such a function yet".into()),
             Stage::Ready(template) if !template.sandbox.has_ended() => Found::Template(Arc::clone(template)),
             Stage::Ready(_) | Stage::Absent => Found::Nothing("its template was not made yet".into()),
             Stage::Making => Found::Nothing("its template is being made".into()),
             Stage::Refused { why, at } if now - *at < REFUSED_FOR => {
-                return Found::Nothing(format!("it cannot be forked: {why}"));
+                return Found::Refused(match &line.recipe.template {
+                    Some(_) => format!("it cannot be forked: {why}"),
+                    None => format!("no process can wait: {why}"),
+                });
             }
-            Stage::Refused { .. } => Found::Nothing("its template is made again".into()),
+            Stage::Refused { .. } => Found::Nothing("it is tried again".into()),
         };
         if matches!(line.stage, Stage::Making) {
             return found;
         }
-        if let Found::Template(_) = &found {
+        if line.recipe.template.is_none() {
+            line.stage = Stage::Processes;
+        }
+        if matches!(line.stage, Stage::Processes) || matches!(found, Found::Template(_)) {
             drop(state);
             self.refill(key.clone());
         } else {
@@ -151,39 +174,58 @@ impl Templates {
         found
     }
 
-    /// Makes a template ahead of the first start, as long as the budget has room for it.
-    pub(crate) fn prepare(&self, key: &Key, recipe: impl FnOnce() -> Recipe) {
+    /// Makes a template, or has a process wait, ahead of the first start, as long as the budget has room for it.
+    pub(crate) fn prepare(&self, key: &Key, user: &FunctionName, recipe: impl FnOnce() -> Recipe) {
         let (now, budget) = (self.world.moment(), to_f64((self.budget)()));
         let mut state = self.lock();
-        let used: f64 = state.lines.keys().map(|key| costs(key).template_bytes).sum();
-        if state.lines.contains_key(key) || used + costs(key).template_bytes > budget {
+        if let Some(line) = state.lines.get_mut(key) {
+            line.admit(key, user);
             return;
         }
-        let mut line = Line::new(recipe());
-        line.stage = Stage::Making;
+        let used: f64 = state.lines.values().map(|line| line.recipe.least_bytes()).sum();
+        let recipe = recipe();
+        if used + recipe.least_bytes() > budget {
+            return;
+        }
+        let mut line = Line::new(recipe);
+        line.admit(key, user);
         line.kept.template = true;
         // As if it had been started: without any it would not be kept.
         line.arrivals.note(now);
+        let makes = matches!(line.stage, Stage::Absent);
+        if makes {
+            line.stage = Stage::Making;
+        }
         state.lines.insert(key.clone(), line);
         drop(state);
-        self.make(key.clone());
+        if makes { self.make(key.clone()) } else { self.balance() }
     }
 
     /// Whether a start can take this rung now; makes what it lacks.
-    pub(crate) fn can(&self, key: &Key, recipe: impl FnOnce() -> Recipe, rung: Rung) -> bool {
+    pub(crate) fn can(
+        &self,
+        key: &Key,
+        user: &FunctionName,
+        recipe: impl FnOnce() -> Recipe,
+        rung: Rung,
+    ) -> Can {
+        if matches!(rung, Rung::Idle | Rung::Spawn) {
+            return Can::Now;
+        }
         let now = self.world.moment();
         let mut state = self.lock();
-        let line = state.lines.entry(key.clone()).or_insert_with(|| Line::new(recipe()));
+        let line = state.line(key, user, recipe);
         if line.kept.spares == 0 {
             line.arrivals.note(now);
         }
         line.kept = Kept { template: true, spares: line.kept.spares.max(1) };
         let (can, lacks) = match &line.stage {
-            Stage::Refused { .. } => (true, None),
-            Stage::Making => (false, None),
-            Stage::Absent => (false, Some(Rung::Fork)),
-            Stage::Ready(_) if rung == Rung::Spare && line.spares.is_empty() => (false, Some(Rung::Spare)),
-            Stage::Ready(_) => (true, None),
+            Stage::Refused { .. } => (Can::Never, None),
+            Stage::Processes if rung != Rung::Spare => (Can::Never, None),
+            Stage::Making => (Can::Soon, None),
+            Stage::Absent => (Can::Soon, Some(Rung::Fork)),
+            _ if rung == Rung::Spare && line.spares.is_empty() => (Can::Soon, Some(Rung::Spare)),
+            _ => (Can::Now, None),
         };
         if lacks == Some(Rung::Fork) {
             line.stage = Stage::Making;
@@ -194,7 +236,7 @@ impl Templates {
             Some(_) => self.refill(key.clone()),
             None => {}
         }
-        can || matches!(rung, Rung::Idle | Rung::Spawn)
+        can
     }
 
     /// The next start of a function takes this rung.
@@ -207,11 +249,23 @@ impl Templates {
         self.lock().wanted.remove(function).unwrap_or(Rung::Spare)
     }
 
+    /// Processes wait for a function by this key from now on, and by no other.
+    pub(crate) fn leave(&self, function: &FunctionName, key: Option<&Key>) {
+        self.lock().lines.retain(|other, line| {
+            let left = Some(other) != key && line.users.remove(function);
+            !left || !line.users.is_empty()
+        });
+    }
+
     /// Nothing of a function is kept any more.
     pub(crate) fn forget(&self, function: &FunctionName) {
         let mut state = self.lock();
         state.wanted.remove(function);
-        state.lines.retain(|key, _| !matches!(key, Key::Function(name, _) if name == function));
+        state.lines.retain(|key, line| match key {
+            Key::Function(name, _) => name != function,
+            Key::Waiting(..) => !(line.users.remove(function) && line.users.is_empty()),
+            Key::Runtime(_) => true,
+        });
     }
 
     /// Nothing is kept any more.
@@ -225,17 +279,17 @@ impl Templates {
         let budget = to_f64((self.budget)());
         let mut state = self.lock();
         let keys: Vec<Key> = state.lines.keys().cloned().collect();
-        let offers: Vec<Offer> = keys.iter().map(|key| state.lines[key].offer(key, now)).collect();
+        let offers: Vec<Offer> = keys.iter().map(|key| state.offer(&state.lines[key], now)).collect();
         let kept = ladder::keep(&offers, budget);
         let mut hungry = Vec::new();
         for (key, kept) in keys.into_iter().zip(kept) {
             let Some(line) = state.lines.get_mut(&key) else { continue };
             line.kept = kept;
-            line.spares.retain(|spare| !spare.has_ended());
+            line.spares.retain(|spare| !spare.sandbox.has_ended());
             line.spares.truncate(kept.spares);
             match &line.stage {
                 Stage::Ready(_) if !kept.template => drop(state.lines.remove(&key)),
-                Stage::Ready(_) if line.spares.len() < kept.spares => hungry.push(key),
+                Stage::Ready(_) | Stage::Processes if line.spares.len() < kept.spares => hungry.push(key),
                 _ => {}
             }
         }
@@ -263,7 +317,8 @@ impl Templates {
     }
 
     async fn made(&self, recipe: Recipe) -> Result<Template, String> {
-        let template = self.launcher.template(recipe.template).await.map_err(|error| error.to_string())?;
+        let spec = recipe.template.ok_or("nothing is forked")?;
+        let template = self.launcher.template(spec).await.map_err(|error| error.to_string())?;
         telling::hear(&template, recipe.stream, &self.journal, &self.world).await?;
         Ok(template)
     }
@@ -276,16 +331,24 @@ impl Templates {
             _ => return,
         }
         tokio::spawn(async move {
-            while let Some((template, spec)) = me.lacking(&key) {
-                let spare = me.launcher.fork(&template, spec).await;
+            while let Some((template, recipe)) = me.lacking(&key) {
+                let spare = match &template {
+                    Some(template) => {
+                        me.launcher.fork(template, recipe.clone()).await.map_err(|error| error.to_string())
+                    }
+                    None => me.process(recipe.clone()).await,
+                };
+                let at = me.world.moment();
                 let mut state = me.lock();
                 let Some(line) = state.lines.get_mut(&key) else { return };
                 match spare {
-                    Ok(spare) => line.spares.push_back(spare),
-                    Err(error) => {
-                        tracing::info!(?key, %error, "no spare can be made");
-                        if template.sandbox.has_ended() {
-                            line.stage = Stage::Absent;
+                    Ok(sandbox) => line.spares.push_back(Spare { sandbox, recipe }),
+                    Err(why) => {
+                        tracing::info!(?key, why, "no spare can be made");
+                        match template {
+                            None => line.stage = Stage::Refused { why, at },
+                            Some(template) if template.sandbox.has_ended() => line.stage = Stage::Absent,
+                            Some(_) => {}
                         }
                         break;
                     }
@@ -297,12 +360,27 @@ impl Templates {
         });
     }
 
-    /// The template and the spec of a spare that is to be made.
-    fn lacking(&self, key: &Key) -> Option<(Arc<Template>, Spec)> {
+    /// A process that has made itself ready and waits. What it printed on the way is nobody's.
+    async fn process(&self, spec: Spec) -> Result<Sandbox, String> {
+        let sandbox = self.launcher.create(spec).await.map_err(|error| error.to_string())?;
+        let control = sandbox.control.as_ref().ok_or("it came without its control socket")?;
+        tokio::select! {
+            waits = runtimes::waits(control) => waits.map_err(|error| format!("it did not come so far: {error}"))?,
+            () = self.world.sleep(MAKING_PATIENCE) => return Err(too_long()),
+        }
+        for pipe in [&sandbox.stdout, &sandbox.stderr] {
+            output::forget(pipe).map_err(|error| error.to_string())?;
+        }
+        Ok(sandbox)
+    }
+
+    /// What a spare that is to be made is copied from, if from anything, and its spec.
+    fn lacking(&self, key: &Key) -> Option<(Option<Arc<Template>>, Spec)> {
         let state = self.lock();
         let line = state.lines.get(key).filter(|line| line.spares.len() < line.kept.spares)?;
         match &line.stage {
-            Stage::Ready(template) => Some((Arc::clone(template), line.recipe.spare.clone())),
+            Stage::Ready(template) => Some((Some(Arc::clone(template)), line.recipe.spare.clone())),
+            Stage::Processes => Some((None, line.recipe.spare.clone())),
             _ => None,
         }
     }
@@ -312,37 +390,52 @@ impl Templates {
     }
 }
 
-impl Line {
-    fn new(recipe: Recipe) -> Self {
-        let (stage, spares, arrivals) = (Stage::Absent, VecDeque::new(), Arrivals::default());
-        Self { recipe, stage, spares, arrivals, kept: Kept::default(), refilling: false }
+fn too_long() -> String {
+    format!("it was not ready after {} s", MAKING_PATIENCE.as_secs())
+}
+
+impl State {
+    /// The line of a key, for a start of this function.
+    fn line(&mut self, key: &Key, user: &FunctionName, recipe: impl FnOnce() -> Recipe) -> &mut Line {
+        let mut recipe = Some(recipe);
+        let line =
+            self.lines.entry(key.clone()).or_insert_with(|| Line::new((recipe.take().expect("once"))()));
+        if let (Key::Waiting(..), Some(recipe)) = (key, recipe) {
+            // There may be an archive of classes by now.
+            line.recipe = recipe();
+        }
+        line.admit(key, user);
+        line
     }
 
-    fn offer(&self, key: &Key, now: Moment) -> Offer {
-        Offer { rate: self.arrivals.rate(now), costs: costs(key), promised: 0 }
+    fn offer(&self, line: &Line, now: Moment) -> Offer {
+        let refused =
+            |key| self.lines.get(key).is_some_and(|line| matches!(line.stage, Stage::Refused { .. }));
+        let sleeps = line.recipe.instead_of.as_ref().is_some_and(|key| !refused(key));
+        let rate = if sleeps { 0.0 } else { line.arrivals.rate(now) };
+        Offer { rate, costs: line.recipe.costs, promised: 0 }
     }
 }
 
-/// What machines of today need; only how the figures compare counts.
-fn costs(key: &Key) -> Costs {
-    const MEBIBYTE: f64 = 1024.0 * 1024.0;
-    match key {
-        Key::Runtime(_) => Costs {
-            spawn_us: 50_000.0,
-            fork_us: 3_000.0,
-            spare_us: 500.0,
-            refill_us: 4_000.0,
-            template_bytes: 16.0 * MEBIBYTE,
-            spare_bytes: 1.5 * MEBIBYTE,
-        },
-        Key::Function(..) => Costs {
-            spawn_us: 250_000.0,
-            fork_us: 4_000.0,
-            spare_us: 500.0,
-            refill_us: 5_000.0,
-            template_bytes: 48.0 * MEBIBYTE,
-            spare_bytes: 2.0 * MEBIBYTE,
-        },
+impl Line {
+    fn new(recipe: Recipe) -> Self {
+        let stage = if recipe.template.is_some() { Stage::Absent } else { Stage::Processes };
+        Self {
+            recipe,
+            stage,
+            spares: VecDeque::new(),
+            users: HashSet::new(),
+            arrivals: Arrivals::default(),
+            kept: Kept::default(),
+            refilling: false,
+        }
+    }
+
+    /// Processes wait for this function, too.
+    fn admit(&mut self, key: &Key, user: &FunctionName) {
+        if matches!(key, Key::Waiting(..)) {
+            self.users.insert(user.clone());
+        }
     }
 }
 

@@ -36,6 +36,7 @@ const FILES: &[(&str, &[u8])] = &[
     ("errors.cjs", include_bytes!("node/errors.cjs")),
     ("template.cjs", include_bytes!("node/template.cjs")),
     ("dayfly.node", sandbox::NODE_ENTRY),
+    ("libdayfly.so", sandbox::JAVA_ENTRY),
 ];
 
 /// Whether this program was built where Java could be compiled.

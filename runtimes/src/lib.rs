@@ -13,8 +13,9 @@ mod interpreter;
 pub mod node;
 mod plan;
 mod runtimes;
+mod trial;
 
-pub use channel::{Channel, ChannelError, Event, Framed, RuntimeApi};
+pub use channel::{Channel, ChannelError, Event, Framed, RuntimeApi, waits};
 pub use error::PlanError;
 pub use interpreter::Interpreter;
 pub use plan::{Component, Credentials, InstanceFacts, Protocol, StartPlan};

@@ -5,7 +5,7 @@ use crate::plan::{self, entry};
 use crate::{InstanceFacts, Interpreter, PlanError, Protocol, StartPlan, bootstraps, discover};
 use model::{Language, Runtime, Version};
 use sandbox::Launcher;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use store::DataDir;
 
@@ -36,6 +36,11 @@ impl Runtimes {
     /// Whether this build has what Java functions need: it was compiled where a `javac` was.
     pub fn has_java() -> bool {
         bootstraps::has_java()
+    }
+
+    /// Holds our bootstraps.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// The interpreters, newest first within a language.
@@ -93,6 +98,31 @@ impl Runtimes {
             Some(name) => Err(format!("{name} is read at the interpreter's start")),
             None => self.may_fork(version),
         }
+    }
+
+    /// How a process starts that waits for a function like `version`: of its runtime, and of its memory, by which such a
+    /// process bounds its heap once and for all. It says that it waits ([`crate::waits`]) and is then told its
+    /// environment by [`StartPlan::load_frame`]. Or why there is none.
+    ///
+    /// # Errors
+    /// The reason, in words for the invocation's record.
+    pub fn waiting(&self, version: &Version, endpoint_port: Option<u16>) -> Result<StartPlan, String> {
+        let interpreter = self.may_wait(version)?;
+        Ok(plan::waiting(interpreter, &self.folder, version.memory_mb, endpoint_port))
+    }
+
+    /// The interpreter of such a process.
+    ///
+    /// # Errors
+    /// As of [`Runtimes::waiting`].
+    pub fn may_wait(&self, version: &Version) -> Result<&Interpreter, String> {
+        if !matches!(version.runtime.language, Language::Node | Language::Java) {
+            return Err("programs of this kind do not wait".into());
+        }
+        if let Some(name) = plan::read_at_start(version) {
+            return Err(format!("{name} is read at the interpreter's start"));
+        }
+        self.interpreter(&version.runtime).map_err(|error| error.to_string())
     }
 
     /// How a process starts that is forked into instances of any function with the runtime of this one.

@@ -37,6 +37,9 @@ pub const PYTHON_ENTRY: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/python
 
 /// The same for Node, as an addon.
 pub const NODE_ENTRY: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/node.so"));
+
+/// The library by which a JVM that waits takes on what it is told: `dayfly.runtime.Inside.become`.
+pub const JAVA_ENTRY: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/java.so"));
 pub use protections::{Layer, Protections};
 pub use spec::{Bind, Exit, Fault, Layers, Spec};
 pub use step::STEPS;

@@ -9,6 +9,7 @@ use crate::commands::block_on;
 use crate::context::Context;
 use crate::endpoint::{DEFAULT, Endpoint};
 use crate::failure::{Exit, Failure};
+use model::Language;
 use report::{Check, Report, State};
 use runtimes::Runtimes;
 use sandbox::{Launcher, LauncherOptions};
@@ -30,27 +31,25 @@ pub fn run(_args: Args, context: &Context) -> Result<Exit, Failure> {
     let listens = endpoint.listens();
     let mut report = Report::default();
     // The launcher must start before there is a second thread, so it comes first.
-    let ours = listens && target.is_ok();
-    let launcher = (!ours).then(|| {
-        let options = LauncherOptions { arguments: vec!["__launcher".into()] };
-        Launcher::start(Path::new("/proc/self/exe"), options)
-    });
-    match (launcher, target) {
-        (None, Ok(target)) => {
+    let options = LauncherOptions { arguments: vec!["__launcher".into()] };
+    let launcher = Launcher::start(Path::new("/proc/self/exe"), options);
+    match target {
+        Ok(target) if listens => {
             let client = Client::new(target, context.world.clone());
             match block_on(async { platform::status(&client).await.map_err(CallError::into) }) {
                 Ok(status) => running(&mut report, &status),
                 Err(failure) => report.add(failed("platform", &failure)),
             }
+            if let Ok(Ok(found)) = launcher.map(|launcher| explore(&launcher, context)) {
+                found.forks.iter().for_each(|(name, forks)| report.add(way(name, forks)));
+            }
         }
-        (launcher, target) => {
+        target => {
             report.add(match target {
                 Err(failure) if listens => Check::new("platform", State::Weak, failure.why).fix(failure.hint),
                 _ => Check::new("platform", State::Weak, "none runs here".into()).fix("dayfly up".into()),
             });
-            if let Some(launcher) = launcher {
-                alone(&mut report, launcher, context);
-            }
+            alone(&mut report, launcher, context);
         }
     }
     report.add(port(&endpoint, listens));
@@ -101,16 +100,31 @@ fn alone(report: &mut Report, launcher: Result<Launcher, sandbox::SandboxError>,
         ));
     }
     report.level(protections.level);
-    let scratch = std::env::temp_dir().join(format!("dayfly-doctor-{}", context.world.hex(8)));
-    let found = block_on(async { discover(&launcher, &scratch).await });
-    let _ = std::fs::remove_dir_all(&scratch);
-    match found {
-        Ok(found) => report.add(interpreters(found)),
+    match explore(&launcher, context) {
+        Ok(found) => {
+            report.add(interpreters(found.interpreters));
+            found.forks.iter().for_each(|(name, forks)| report.add(way(name, forks)));
+        }
         Err(failure) => report.add(failed("interpreters", &failure)),
     }
 }
 
-async fn discover(launcher: &Launcher, scratch: &Path) -> Result<Vec<(String, String)>, Failure> {
+/// What was found by trying.
+struct Found {
+    /// Name and executable.
+    interpreters: Vec<(String, String)>,
+    /// Each Node, and why it cannot be forked where it cannot.
+    forks: Vec<(String, Result<(), String>)>,
+}
+
+fn explore(launcher: &Launcher, context: &Context) -> Result<Found, Failure> {
+    let scratch = std::env::temp_dir().join(format!("dayfly-doctor-{}", context.world.hex(8)));
+    let found = block_on(async { discover(launcher, &scratch).await });
+    let _ = std::fs::remove_dir_all(&scratch);
+    found
+}
+
+async fn discover(launcher: &Launcher, scratch: &Path) -> Result<Found, Failure> {
     let unusable = |why: String| Failure::new("no interpreter could be looked for", why, "df -h /tmp");
     let data = DataDir::open(scratch).map_err(|error| unusable(error.to_string()))?;
     let runtimes = Runtimes::discover(launcher, &data).await.map_err(|error| unusable(error.to_string()))?;
@@ -119,7 +133,23 @@ async fn discover(launcher: &Launcher, scratch: &Path) -> Result<Vec<(String, St
         let language = format!("{:?}", found.language).to_lowercase();
         (format!("{language} {major}.{minor}.{patch}"), found.executable.display().to_string())
     };
-    Ok(runtimes.found().iter().map(name).collect())
+    let mut forks = Vec::new();
+    for node in runtimes.found().iter().filter(|found| found.language == Language::Node) {
+        forks.push((name(node).0, runtimes.try_fork(launcher, node).await));
+    }
+    Ok(Found { interpreters: runtimes.found().iter().map(name).collect(), forks })
+}
+
+/// How instances of a Node start.
+fn way(name: &str, forks: &Result<(), String>) -> Check {
+    match forks {
+        Ok(()) => Check::new("starts", State::Good, format!("{name} is forked")),
+        Err(why) => {
+            let words =
+                format!("{name} waits: processes are started ahead, since it cannot be forked: {why}");
+            Check::new("starts", State::Weak, words)
+        }
+    }
 }
 
 fn protection(name: &str, on: bool, why: Option<&str>, fix: Option<&str>) -> Check {
@@ -173,5 +203,20 @@ fn port(endpoint: &Endpoint, listens: bool) -> Check {
         Ok(_) => Check::new("port", State::Good, words("is free")),
         Err(error) => Check::new("port", State::Missing, words(&error.to_string()))
             .fix("dayfly up --listen 127.0.0.1:0".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_is_forked_or_waits() {
+        let cases = [(Ok(()), "is forked", "Good"), (Err("no addon".to_owned()), "waits: ", "Weak")];
+        for (forks, words, state) in cases {
+            let check = format!("{:?}", way("node 20.1.2", &forks));
+            assert!(check.contains(&format!("node 20.1.2 {words}")) && check.contains(state), "{check}");
+            assert_eq!(check.contains("no addon"), forks.is_err());
+        }
     }
 }

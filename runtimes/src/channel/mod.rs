@@ -3,10 +3,12 @@
 mod frame;
 mod framed;
 mod runtime_api;
+mod waiting;
 
 pub(crate) use frame::load;
 pub use framed::Framed;
 pub use runtime_api::RuntimeApi;
+pub use waiting::waits;
 
 use bytes::Bytes;
 use model::{Call, FunctionError};

@@ -7,7 +7,7 @@
 //
 // The first argument says how the process begins:
 // * none: it serves the handler that the environment names;
-// * `wait`: it is told its environment first, by a frame of kind Load;
+// * `wait`: it says that it waits and is told its environment first, by a frame of kind Load;
 // * `template`: it is forked, and each copy waits as above (`template.cjs`);
 // * `function`: it loads the handler, then is forked; each copy is told what of its environment differs, and serves.
 'use strict'
@@ -17,7 +17,7 @@ const path = require('node:path')
 const { format } = require('node:util')
 const { runtimeError, describe, errorFields, asError, inText, inJson } = require('./errors.cjs')
 
-const KIND = { INVOKE: 1, LOAD: 2, READY: 16, INIT_ERROR: 17, RESPONSE: 18, ERROR: 19, LOG: 20, LAST_ERROR: 21 }
+const KIND = { INVOKE: 1, LOAD: 2, READY: 16, INIT_ERROR: 17, RESPONSE: 18, ERROR: 19, LOG: 20, LAST_ERROR: 21, WAITS: 22 }
 const CHANNEL_FD = 3
 const OUTPUT_FD = 1
 const READ_BYTES = 65536
@@ -487,7 +487,10 @@ async function main() {
   reportLast = reportInit
   try {
     if (FORKED) await beForked()
-    else if (MODE === 'wait') load()
+    else if (MODE === 'wait') {
+      send(KIND.WAITS)
+      load()
+    }
     adoptEnvironment()
     handler ??= await findHandler()
   } catch (error) {

@@ -25,6 +25,20 @@ pub(crate) fn arguments(interpreter: &Interpreter, folder: &Path, memory_mb: u32
     arguments
 }
 
+/// The same for a JVM that waits for its function. It calls into the C library, of which newer ones would warn.
+pub(crate) fn waiting(interpreter: &Interpreter, folder: &Path, memory_mb: u32) -> Vec<String> {
+    let mut arguments = arguments(interpreter, folder, memory_mb);
+    if interpreter.version.0 >= WARNS {
+        arguments.insert(1, "--enable-native-access=ALL-UNNAMED".into());
+    }
+    arguments
+}
+
+/// What a JVM that waits finds in its environment besides what all that wait do.
+pub(crate) fn environment() -> [(String, String); 2] {
+    [("LC_ALL", "C.UTF-8"), ("DAYFLY_WAIT", "1")].map(|(name, value)| (name.into(), value.into()))
+}
+
 /// The executable, and flags that an archive and the JVMs that use it have in common: one compiler, the collector
 /// that starts fastest, no performance counters in `/tmp`, no word in the function's log on an archive that does not
 /// fit any more; the encoding and the language of AWS's `LANG`.

@@ -139,6 +139,26 @@ pub(crate) fn template(
     }
 }
 
+/// The plan for a process that waits for a function of one interpreter with so much memory.
+pub(crate) fn waiting(
+    interpreter: &Interpreter,
+    bootstraps: &Path,
+    memory_mb: u32,
+    endpoint_port: Option<u16>,
+) -> StartPlan {
+    let plan = template(interpreter, bootstraps, endpoint_port);
+    match interpreter.language {
+        Language::Java => StartPlan {
+            argv: java::waiting(interpreter, bootstraps, memory_mb),
+            env: plan.env.into_iter().chain(java::environment()).collect(),
+            // Java never changes its own idea of where it stands.
+            workdir: TASK.into(),
+            ..plan
+        },
+        _ => StartPlan { argv: arguments(interpreter, memory_mb, Some("wait")), ..plan },
+    }
+}
+
 /// The plan for a process that loads a function version and is then forked into its instances.
 pub(crate) fn function_template(
     version: &Version,
@@ -173,8 +193,9 @@ pub(crate) fn load_frame(env: &[(String, String)]) -> Vec<u8> {
 /// forked from a process that has started without it.
 pub(crate) fn read_at_start(version: &Version) -> Option<&str> {
     // `NODE_PATH` is read again.
-    const NAMES: [&str; 3] = ["GLIBC_TUNABLES", "LANG", "UV_THREADPOOL_SIZE"];
-    const BEGINNINGS: [&str; 7] = ["LC_", "LD_", "MALLOC_", "NODE_", "OPENSSL_", "PYTHON", "SSL_CERT_"];
+    const NAMES: [&str; 4] = ["GLIBC_TUNABLES", "JDK_JAVA_OPTIONS", "LANG", "UV_THREADPOOL_SIZE"];
+    const BEGINNINGS: [&str; 8] =
+        ["JAVA_TOOL_", "LC_", "LD_", "MALLOC_", "NODE_", "OPENSSL_", "PYTHON", "SSL_CERT_"];
     let names = version.environment.keys().map(String::as_str);
     let mut fixed = names.filter(|name| {
         let begins = BEGINNINGS.iter().any(|beginning| name.starts_with(beginning));

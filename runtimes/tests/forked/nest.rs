@@ -104,7 +104,9 @@ impl<'a> Nest<'a> {
     pub async fn waiting(&self, package: &Path, memory_mb: u64) -> Instance {
         let argv = Self::argv(&Self::function_flags(memory_mb, &[]), Some("wait"));
         let spec = Spec { argv, control: true, ..self.spec(Some(package), memory_mb) };
-        Instance::of(self.launcher.create(spec).await.expect("an instance"))
+        let instance = Instance::of(self.launcher.create(spec).await.expect("an instance"));
+        runtimes::waits(&instance.control).await.expect("it waits");
+        instance
     }
 
     /// A copy that is told its environment at once.

@@ -238,6 +238,50 @@ fn awss_java_client() {
     check(&WithClasses(client), java::CASES, false, |case| case.differs.is_some());
 }
 
+/// Our files as a JVM that waits finds them.
+fn runtime_folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    std::fs::create_dir_all(at("rehearsal/lib")).unwrap();
+    std::fs::copy(BOOTSTRAP_JAR, at("bootstrap.jar")).unwrap();
+    std::fs::write(at("libdayfly.so"), sandbox::JAVA_ENTRY).unwrap();
+    let rehearsal = concat!(env!("OUT_DIR"), "/rehearsal.jar");
+    std::fs::copy(rehearsal, at("rehearsal/lib/rehearsal.jar")).unwrap();
+    folder
+}
+
+fn waiting_argv(java: &Path, runtime: &Path) -> Vec<String> {
+    let jar = runtime.join("bootstrap.jar");
+    let flags = ["-XX:TieredStopAtLevel=1", "-Dfile.encoding=UTF-8", "-cp"];
+    let argv = [java.to_str().unwrap()].into_iter().chain(flags);
+    argv.chain([jar.to_str().unwrap(), "dayfly.runtime.Main"]).map(String::from).collect()
+}
+
+/// JVMs that are told what they are for after they have started.
+struct Waiting {
+    argv: Vec<String>,
+}
+
+impl Subject for Waiting {
+    async fn start(&self, case: &Case, task: &Path) -> (Process, Channel) {
+        run::waiting(&self.argv, case, task).await
+    }
+}
+
+#[test]
+fn our_java_bootstrap_when_it_has_waited() {
+    if classes().is_none() || javas().is_empty() {
+        println!("skipped: no JDK here, or this build is without Java");
+        return;
+    }
+    let runtime = runtime_folder();
+    for java in javas() {
+        println!("{}", java.display());
+        let argv = waiting_argv(&java, runtime.path());
+        check(&WithClasses(Waiting { argv }), java::CASES, false, |_| false);
+    }
+}
+
 #[test]
 fn a_waiting_jvm_becomes_what_it_is_told() {
     let Some(classes) = classes() else {
@@ -245,13 +289,7 @@ fn a_waiting_jvm_becomes_what_it_is_told() {
         return;
     };
     for java in javas() {
-        let home = tempfile::tempdir().unwrap();
-        let runtime = home.path().join("runtime");
-        std::fs::create_dir_all(runtime.join("rehearsal/lib")).unwrap();
-        let jar = runtime.join("bootstrap.jar");
-        std::fs::copy(BOOTSTRAP_JAR, &jar).unwrap();
-        let rehearsal = concat!(env!("OUT_DIR"), "/rehearsal.jar");
-        std::fs::copy(rehearsal, runtime.join("rehearsal/lib/rehearsal.jar")).unwrap();
+        let (home, runtime) = (tempfile::tempdir().unwrap(), runtime_folder());
         let task = home.path().join("task");
         let appear = || {
             std::fs::create_dir(&task).unwrap();
@@ -261,10 +299,9 @@ fn a_waiting_jvm_becomes_what_it_is_told() {
             "LAMBDA_TASK_ROOT": &task, "_HANDLER": "cases.Deeds::environment", "MINE": "ü", "TZ": "Europe/Berlin",
             "PATH": "/usr/bin:/bin",
         });
-        let argv = [java.to_str().unwrap(), "-Dfile.encoding=UTF-8", "-cp", jar.to_str().unwrap()];
-        let mut argv: Vec<String> = argv.map(String::from).into();
-        argv.push("dayfly.runtime.Main".into());
+        let argv = waiting_argv(&java, runtime.path());
         let got = waiting::load_and_call(&argv, appear, &env, "\"\"");
-        assert_eq!(got, serde_json::json!(["ü", null, "ü", "Europe/Berlin", true]), "{}", java.display());
+        let expected = serde_json::json!(["ü", null, "ü", "Europe/Berlin", true, true, "ü", 3, true]);
+        assert_eq!(got, expected, "{}", java.display());
     }
 }

@@ -5,7 +5,7 @@ use model::Call;
 use runtimes::{Channel, Event};
 use sandbox::{Exit, Sandbox};
 use std::fs::{File, Permissions};
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
@@ -116,6 +116,26 @@ pub fn framed(argv: &[&str], case: &Case, task: &Path) -> (Process, Channel) {
     command.args(["-c", r#"exec "$@" 3<&0 0</dev/null"#, "sh"]).args(argv);
     environment(&mut command, case, task);
     let child = command.stdin(Stdio::from(OwnedFd::from(theirs))).spawn().unwrap();
+    (Process::Child(Box::new(child)), Channel::framed(ours, 1).unwrap())
+}
+
+/// Starts `argv` before it is known what for, and tells it once it waits.
+#[allow(dead_code, reason = "each test program has its own subjects")]
+pub async fn waiting(argv: &[String], case: &Case, task: &Path) -> (Process, Channel) {
+    let (mut ours, theirs) = UnixStream::pair().unwrap();
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", r#"exec "$@" 3<&0 0</dev/null"#, "sh"]).args(argv).current_dir(task);
+    command.env_clear().envs([("DAYFLY_WAIT", "1"), ("LC_ALL", "C.UTF-8"), ("TZ", ":UTC"), ("STALE", "1")]);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.stdin(Stdio::from(OwnedFd::from(theirs))).spawn().unwrap();
+    runtimes::waits(&ours).await.unwrap();
+    let env: serde_json::Map<String, serde_json::Value> = variables(case, &task.to_string_lossy())
+        .into_iter()
+        .map(|(name, value)| (name, value.into()))
+        .collect();
+    let text = serde_json::json!({ "env": env }).to_string();
+    let length = u32::try_from(text.len()).unwrap().to_le_bytes();
+    ours.write_all(&[&length, &[2][..], text.as_bytes()].concat()).unwrap();
     (Process::Child(Box::new(child)), Channel::framed(ours, 1).unwrap())
 }
 

@@ -11,6 +11,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const INVOKE: u8 = 1;
 const LOAD: u8 = 2;
 const READY: u8 = 16;
+const WAITS: u8 = 22;
 const RESPONSE: u8 = 18;
 
 /// Starts `argv`, has `appear` make the task root only then, loads `env` and makes one call; the answer.
@@ -22,9 +23,11 @@ pub fn load_and_call(argv: &[String], appear: impl FnOnce(), env: &Value, event:
         .args(argv)
         .env_clear()
         .envs([("DAYFLY_WAIT", "1"), ("STALE", "1"), ("TZ", ":UTC"), ("PATH", "/usr/bin:/bin")])
+        .current_dir("/")
         .stdin(Stdio::from(OwnedFd::from(theirs)))
         .spawn()
         .unwrap();
+    assert_eq!(receive(&mut ours), (WAITS, vec![]));
     appear();
     send(&mut ours, LOAD, json!({ "env": env }).to_string().as_bytes());
     assert_eq!(receive(&mut ours), (READY, vec![]));

@@ -73,11 +73,17 @@ public class Deeds {
     public Object environment(String event) throws Exception {
         ProcessBuilder child = new ProcessBuilder("/bin/sh", "-c", "echo $MINE $STALE");
         child.environment();
-        String said = new String(child.start().getInputStream().readAllBytes()).trim();
+        ProcessBuilder heir = new ProcessBuilder("/bin/sh", "-c", "echo $MINE $STALE $LAMBDA_TASK_ROOT; pwd");
+        String[] inherited = said(heir).split("\\s+");
         return new Object[] {
-            System.getenv("MINE"), System.getenv().get("STALE"), said, java.util.TimeZone.getDefault().getID(),
-            getClass().getResource("/cases/Deeds.class") != null,
+            System.getenv("MINE"), System.getenv().get("STALE"), said(child), java.util.TimeZone.getDefault().getID(),
+            getClass().getResource("/cases/Deeds.class") != null, new java.io.File("cases").isDirectory(),
+            inherited[0], inherited.length, inherited[1].equals(inherited[2]),
         };
+    }
+
+    private static String said(ProcessBuilder child) throws Exception {
+        return new String(child.start().getInputStream().readAllBytes()).trim();
     }
 
     public String interrupts(String event) {

@@ -19,6 +19,7 @@ final class Channel {
     static final int ERROR = 19;
     static final int LOG = 20;
     static final int LAST_ERROR = 21;
+    static final int WAITS = 22;
 
     private static final int DESCRIPTOR = 3;
     private static final int HEAD_BYTES = 5;
@@ -82,6 +83,11 @@ final class Channel {
             Runtime.getRuntime().halt(0);
         }
         return count;
+    }
+
+    /** Says that it waits to be told what it is for. */
+    void waits() {
+        send(WAITS, new byte[HEAD_BYTES]);
     }
 
     /** Says that the code is loaded. */

@@ -1,16 +1,32 @@
 package dayfly.runtime;
 
+import java.io.ByteArrayOutputStream;
 import java.nio.charset.StandardCharsets;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.TimeZone;
 
-/**
- * The environment of a JVM that was started before it was known what for. The C library's own stays as it was: a child
- * process has the new one where `ProcessBuilder.environment()` was asked for, and else the old one.
- */
+/** The environment of a JVM that was started before it was known what for. */
 final class Environment {
     private Environment() {}
+
+    /** Makes `variables` all that this process and its children see, and `folder` the one that they stand in. */
+    static void become(Map<String, Object> variables, String folder) throws ReflectiveOperationException {
+        replace(variables);
+        ByteArrayOutputStream texts = new ByteArrayOutputStream(4096);
+        text(folder, texts);
+        for (Map.Entry<String, Object> variable : variables.entrySet()) {
+            text(variable.getKey() + "=" + variable.getValue(), texts);
+        }
+        texts.write(0);
+        Inside.become(texts.toByteArray());
+    }
+
+    private static void text(String text, ByteArrayOutputStream out) {
+        byte[] bytes = text.getBytes(StandardCharsets.UTF_8);
+        out.write(bytes, 0, bytes.length);
+        out.write(0);
+    }
 
     /** Makes `variables` all that `System.getenv` and `ProcessBuilder.environment()` show. */
     static void replace(Map<String, Object> variables) throws ReflectiveOperationException {

@@ -24,6 +24,28 @@ final class Inside {
         }
     }
 
+    /** Needed before [become]: the library lies beside our jar. */
+    static void prepare() {
+        System.load(beside("libdayfly.so"));
+    }
+
+    /** What lies beside our jar. */
+    static String beside(String name) {
+        String jar = System.getProperty("java.class.path");
+        return jar.substring(0, jar.lastIndexOf('/') + 1) + name;
+    }
+
+    /** Gives the C library `texts`: a folder to stand in, and variables as `NAME=value`. */
+    static void become(byte[] texts) {
+        long place = UNSAFE.allocateMemory(texts.length);
+        UNSAFE.copyMemory(texts, Unsafe.ARRAY_BYTE_BASE_OFFSET, null, place, texts.length);
+        if (become(place) != 0) {
+            throw new IllegalStateException("the task root cannot be entered");
+        }
+    }
+
+    private static native int become(long texts);
+
     /** An open descriptor of this process. */
     static FileDescriptor descriptor(int number) throws NoSuchFieldException {
         FileDescriptor descriptor = new FileDescriptor();

@@ -20,6 +20,7 @@ import java.util.Map;
 public final class Main {
     /** Most bytes of an answer. */
     private static final int ANSWER_BYTES = 6 * 1024 * 1024 + 100;
+    private static final String TASK = "/var/task";
     private static final String TRACE = "com.amazonaws.xray.traceHeader";
 
     private final Channel channel;
@@ -44,7 +45,9 @@ public final class Main {
         }
         Channel channel = new Channel();
         if ("1".equals(System.getenv("DAYFLY_WAIT"))) {
+            Inside.prepare();
             Rehearsal.run();
+            channel.waits();
             await(channel);
         }
         new Main(channel).run();
@@ -57,7 +60,9 @@ public final class Main {
             throw new IllegalStateException("expected a Load frame");
         }
         Map<String, Object> load = (Map<String, Object>) JsonReader.read(text(channel.payload, 0, channel.payload.length));
-        Environment.replace((Map<String, Object>) load.get("env"));
+        Map<String, Object> environment = (Map<String, Object>) load.get("env");
+        Object root = environment.get("LAMBDA_TASK_ROOT");
+        Environment.become(environment, root == null ? TASK : root.toString());
     }
 
     private static String text(byte[] bytes, int at, int count) {
@@ -66,7 +71,7 @@ public final class Main {
 
     private void run() throws Throwable {
         String root = System.getenv("LAMBDA_TASK_ROOT");
-        ClassLoader loader = new TaskLoader(root == null ? "/var/task" : root);
+        ClassLoader loader = new TaskLoader(root == null ? TASK : root);
         Thread.currentThread().setContextClassLoader(loader);
         String handler = System.getenv("_HANDLER");
         Function function;

@@ -1,0 +1,101 @@
+//! The ladder of warmth, rung by rung: a spare, a copy of a template, a process that waits, or why there is none.
+
+use crate::recipes::{Key, spec};
+use crate::sandboxes::Sandboxes;
+use crate::start::{InstanceTag, Origin};
+use crate::templates::{Found, Spare};
+use model::{Rung, Usage, Version};
+use runtimes::StartPlan;
+use sandbox::{Sandbox, Spec};
+use std::io::{ErrorKind, Write};
+use std::sync::Arc;
+
+/// A sandbox with a program in it, and where it came from.
+pub(crate) struct Housing {
+    pub(crate) sandbox: Sandbox,
+    pub(crate) origin: Origin,
+    /// What it had used before it was anybody's.
+    pub(crate) before: Usage,
+}
+
+impl Sandboxes {
+    /// A process that is there already, or a copy of one, told what it is for. Or why there is none.
+    pub(crate) async fn warm(
+        &self,
+        version: &Arc<Version>,
+        tag: &InstanceTag,
+        plan: &StartPlan,
+    ) -> Result<Housing, String> {
+        let wanted = self.templates.take_wanted(&version.function);
+        if wanted == Rung::Spawn {
+            return Err("as was asked for".into());
+        }
+        let mut notes = Vec::new();
+        let mut forks = false;
+        for key in self.keys(version) {
+            let key = match key {
+                Ok(Key::Waiting(..)) if forks => continue,
+                Ok(key) => key,
+                Err(why) => {
+                    notes.extend(why);
+                    continue;
+                }
+            };
+            let found = self.templates.find(&key, &version.function, || self.recipe(&key, version), wanted);
+            forks |= !matches!(found, Found::Refused(_));
+            let bounds = || spec(version, &tag.instance_id, plan.clone());
+            let housed = match found {
+                Found::Spare(spare) => told(moved_in(*spare, bounds()).await, plan),
+                Found::Template(template) => {
+                    let spec = Spec { greeting: plan.load_frame(), ..bounds() };
+                    let forked = self.parts.launcher.fork(&template, spec).await;
+                    let housing = |sandbox| (sandbox, Rung::Fork, Usage::default());
+                    forked.map(housing).map_err(|error| error.to_string())
+                }
+                Found::Nothing(why) | Found::Refused(why) => Err(why),
+            };
+            match housed {
+                Ok((sandbox, rung, before)) => {
+                    notes.insert(0, origin(&key, rung));
+                    return Ok(Housing { sandbox, origin: Origin { rung, note: notes.join("; ") }, before });
+                }
+                Err(why) => notes.push(why),
+            }
+        }
+        Err(notes.join("; "))
+    }
+}
+
+fn origin(key: &Key, rung: Rung) -> String {
+    let from = if rung == Rung::Spare { "a spare of" } else { "forked from" };
+    match key {
+        Key::Function(..) => format!("{from} the function's template"),
+        Key::Runtime(_) => format!("{from} the runtime's template"),
+        Key::Waiting(program, memory_mb) => {
+            format!("a process of {} that waited for a function of {memory_mb} MB", program.display())
+        }
+    }
+}
+
+/// A spare of a function has everything; others have no function's files and limits yet.
+async fn moved_in(spare: Spare, bounds: Spec) -> Result<Sandbox, String> {
+    let Spare { sandbox, recipe } = spare;
+    if recipe.waits {
+        let binds = bounds.binds.into_iter().filter(|bind| !recipe.binds.contains(bind)).collect();
+        sandbox.assign(Spec { binds, ..bounds }).await.map_err(|error| error.to_string())?;
+    }
+    Ok(sandbox)
+}
+
+/// Tells a spare what it is for. It has been told nothing yet, so there is room for all of it.
+fn told(sandbox: Result<Sandbox, String>, plan: &StartPlan) -> Result<(Sandbox, Rung, Usage), String> {
+    let sandbox = sandbox?;
+    let tell = || -> std::io::Result<()> {
+        let control = sandbox.control.as_ref().ok_or(ErrorKind::NotConnected)?;
+        let mut writer: &std::os::unix::net::UnixStream = control;
+        writer.write_all(&plan.load_frame())
+    };
+    let before = sandbox.usage();
+    tell().map_err(|error| error.to_string())?;
+    Ok((sandbox, Rung::Spare, before))
+}
