@@ -206,7 +206,7 @@ mod tests {
             Costs { template_bytes: None, spawn_us: 250_000.0, spare_bytes: 36.0 * MEBIBYTE, ..COSTS };
         let costs = Costs { refill_us: 900_000.0, ..costs };
         let waiting = |rate| Offer { rate, costs, promised: 0 };
-        let cases = [(0.0, 0..1), (1.0 / 86_400.0, 0..1), (1.0 / 600.0, 1..2), (1.0, 2..6), (100.0, 16..17)];
+        let cases = [(0.0, 0..1), (1.0 / 86_400.0, 0..1), (1.0 / 600.0, 1..2), (1.0, 2..12), (100.0, 16..17)];
         for (rate, expected) in cases {
             let kept = keep(&[waiting(rate)], 1e12)[0];
             assert!(!kept.template && expected.contains(&kept.spares), "{rate}: {kept:?}");
