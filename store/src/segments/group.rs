@@ -204,14 +204,13 @@ impl Group {
         Ok(())
     }
 
-    /// Removes the oldest segment and says how much that freed.
-    pub(super) fn drop_oldest(&mut self) -> io::Result<u64> {
-        let Some(segment) = self.segments.pop_front() else { return Ok(0) };
+    /// Removes the oldest segment.
+    pub(super) fn drop_oldest(&mut self) -> io::Result<()> {
+        let Some(segment) = self.segments.pop_front() else { return Ok(()) };
         if self.segments.is_empty() {
             self.writer = None;
         }
-        fs::remove_file(path(&self.dir, segment.number))?;
-        Ok(segment.bytes)
+        fs::remove_file(path(&self.dir, segment.number))
     }
 
     pub(super) fn remove(self) -> io::Result<()> {

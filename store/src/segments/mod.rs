@@ -2,20 +2,18 @@
 
 mod frame;
 mod group;
+mod shelf;
 
 use crate::DataDir;
 use frame::Frames;
 use group::Group;
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+use shelf::Shelf;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 use std::{fs, io};
 use world::World;
-
-/// Groups whose newest file is kept open.
-const OPEN_MAX: usize = 64;
 
 /// How much is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,7 +107,7 @@ pub struct Segments {
     root: PathBuf,
     limits: SegmentLimits,
     world: World,
-    groups: Mutex<BTreeMap<String, Group>>,
+    shelf: Mutex<Shelf>,
     _dir: DataDir,
 }
 
@@ -117,86 +115,75 @@ impl Segments {
     /// Opens the segments in the directory `name` of a data directory.
     pub fn open(dir: &DataDir, name: &str, limits: SegmentLimits, world: World) -> io::Result<Self> {
         let root = dir.dir(name)?;
-        let mut groups = BTreeMap::new();
+        let mut shelf = Shelf::default();
         for entry in fs::read_dir(&root)? {
             let path = entry?.path();
             match Group::load(path.clone())? {
-                Some(group) => drop(groups.insert(group.info().name, group)),
+                Some(group) => shelf.put(group),
                 None => fs::remove_dir_all(path)?,
             }
         }
-        Ok(Self { root, limits, world, groups: Mutex::new(groups), _dir: dir.clone() })
+        Ok(Self { root, limits, world, shelf: Mutex::new(shelf), _dir: dir.clone() })
     }
 
-    /// Adds an entry of at most 1 MiB. A crash of the process loses it unless [`Segments::flush`] came after.
+    /// Adds an entry of at most 1 MiB. A crash of the process loses it unless [`Segments::flush`] came after. Takes
+    /// as long with many groups as with one.
     pub fn append(&self, group: &str, stamp_us: u64, bytes: &[u8]) -> io::Result<Position> {
         if bytes.len() > frame::ENTRY_MAX_BYTES {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "an entry has at most 1 MiB"));
         }
         let number = u32::try_from(self.world.now().seconds()).unwrap_or(u32::MAX - 1);
-        let mut groups = self.lock();
-        if !groups.contains_key(group) {
-            let created = Group::create(self.dir_of(group), group, self.world.now().0)?;
-            groups.insert(group.into(), created);
+        let mut shelf = self.lock();
+        if !shelf.groups.contains_key(group) {
+            shelf.put(Group::create(self.dir_of(group), group, self.world.now().0)?);
         }
-        let place = groups.get_mut(group).expect("it was made where it was missing");
-        let (position, opened) = place.append(stamp_us, bytes, self.limits.segment_bytes, number)?;
+        let segment_bytes = self.limits.segment_bytes;
+        let append = |group: &mut Group| group.append(stamp_us, bytes, segment_bytes, number);
+        let (position, opened) = shelf.change(group, append).expect("it was made where it was missing")?;
         if opened {
-            close_others(&mut groups, group);
-            self.drop_excess(&mut groups)?;
+            shelf.note_open(group);
+        }
+        if shelf.bytes > self.limits.total_bytes {
+            shelf.drop_excess(self.limits.total_bytes)?;
         }
         Ok(position)
     }
 
     /// Hands appended entries to the operating system. What a full disk does not take is lost and counted.
     pub fn flush(&self) -> io::Result<()> {
-        self.lock().values_mut().map(Group::flush).fold(Ok(()), Result::and)
+        self.lock().flush()
     }
 
     /// How many appended entries a full or failing disk did not take since the last call.
     pub fn take_lost(&self) -> u64 {
-        self.lock().values_mut().map(Group::take_lost).sum()
+        std::mem::take(&mut self.lock().lost)
     }
 
     /// The parts of a group that may hold stamps from `from_us` until before `to_us`, oldest first; `None`
     /// where there is no such group. Includes everything appended before the call.
     pub fn parts(&self, group: &str, from_us: u64, to_us: u64) -> Option<Vec<Part>> {
-        self.lock().get_mut(group).map(|group| group.parts(from_us, to_us))
+        self.lock().change(group, |group| group.parts(from_us, to_us))
     }
 
     /// All groups, by name.
     pub fn groups(&self) -> Vec<GroupInfo> {
-        self.lock().values().map(Group::info).collect()
+        self.lock().groups.values().map(Group::info).collect()
     }
 
     /// Removes a group and its entries; `false` where there is none.
     pub fn delete_group(&self, group: &str) -> io::Result<bool> {
-        match self.lock().remove(group) {
+        match self.lock().take(group) {
             Some(group) => group.remove().map(|()| true),
             None => Ok(false),
         }
     }
 
-    /// Drops what is over the limits. [`Segments::append`] does so too whenever it opens a file.
+    /// Drops what is over the limits. [`Segments::append`] does so for the size, but not for the age.
     pub fn enforce(&self) -> io::Result<()> {
-        self.drop_excess(&mut self.lock())
-    }
-
-    fn drop_excess(&self, groups: &mut BTreeMap<String, Group>) -> io::Result<()> {
         let age_us = u64::try_from(self.limits.age.as_micros()).unwrap_or(u64::MAX);
-        let cutoff_us = self.world.now().0.saturating_sub(age_us);
-        for group in groups.values_mut() {
-            while group.oldest_us().is_some_and(|newest_us| newest_us < cutoff_us) {
-                group.drop_oldest()?;
-            }
-        }
-        let mut total: u64 = groups.values().map(Group::bytes).sum();
-        while total > self.limits.total_bytes {
-            let oldest = groups.values_mut().filter(|group| group.oldest_us().is_some());
-            let Some(group) = oldest.min_by_key(|group| group.oldest_us()) else { break };
-            total -= group.drop_oldest()?;
-        }
-        Ok(())
+        let mut shelf = self.lock();
+        shelf.drop_older(self.world.now().0.saturating_sub(age_us))?;
+        shelf.drop_excess(self.limits.total_bytes)
     }
 
     /// No group name is ever a path, and no two share a directory.
@@ -205,19 +192,13 @@ impl Segments {
         self.root.join(digest[..16].iter().map(|byte| format!("{byte:02x}")).collect::<String>())
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Group>> {
-        self.groups.lock().expect("no holder of this lock can panic")
+    fn lock(&self) -> MutexGuard<'_, Shelf> {
+        self.shelf.lock().expect("no holder of this lock can panic")
     }
 }
 
 impl Drop for Segments {
     fn drop(&mut self) {
         let _ = self.flush();
-    }
-}
-
-fn close_others(groups: &mut BTreeMap<String, Group>, keep: &str) {
-    if groups.values().filter(|group| group.is_open()).count() > OPEN_MAX {
-        groups.iter_mut().filter(|(name, _)| *name != keep).for_each(|(_, group)| group.close());
     }
 }
