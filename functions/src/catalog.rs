@@ -40,6 +40,38 @@ pub(crate) struct Catalog(RwLock<Tables>);
 struct Tables {
     functions: BTreeMap<FunctionName, Arc<Entry>>,
     urls: HashMap<String, FunctionName>,
+    /// How many functions use a package, by its hash.
+    users: HashMap<String, usize>,
+    /// The packages of all functions together, each as often as it is used.
+    package_bytes: u64,
+}
+
+impl Tables {
+    fn note(&mut self, entry: &Entry) {
+        let code = &entry.row.code;
+        self.package_bytes += code.zip_bytes;
+        match self.users.get_mut(&code.sha256) {
+            Some(users) => *users += 1,
+            None => drop(self.users.insert(code.sha256.clone(), 1)),
+        }
+        if let Some(url) = &entry.url {
+            self.urls.insert(url.id.clone(), entry.version.function.clone());
+        }
+    }
+
+    fn forget(&mut self, entry: &Entry) {
+        let code = &entry.row.code;
+        self.package_bytes -= code.zip_bytes;
+        if let Some(users) = self.users.get_mut(&code.sha256) {
+            *users -= 1;
+            if *users == 0 {
+                self.users.remove(&code.sha256);
+            }
+        }
+        if let Some(url) = &entry.url {
+            self.urls.remove(&url.id);
+        }
+    }
 }
 
 impl Catalog {
@@ -67,29 +99,25 @@ impl Catalog {
     /// Number of functions, and the size of their packages in bytes.
     pub(crate) fn totals(&self) -> (usize, u64) {
         let tables = self.read();
-        (tables.functions.len(), tables.functions.values().map(|entry| entry.row.code.zip_bytes).sum())
+        (tables.functions.len(), tables.package_bytes)
     }
 
     /// Whether a function uses the package.
     pub(crate) fn uses(&self, sha256: &str) -> bool {
-        self.read().functions.values().any(|entry| entry.row.code.sha256 == sha256)
+        self.read().users.contains_key(sha256)
     }
 
     /// Sets what is known of `name`; the answer is what was known before.
     pub(crate) fn set(&self, name: &FunctionName, entry: Option<Arc<Entry>>) -> Option<Arc<Entry>> {
         let mut tables = self.write();
-        if let Some(old) = tables.functions.get(name).and_then(|old| old.url.clone()) {
-            tables.urls.remove(&old.id);
-        }
-        match entry {
-            Some(entry) => {
-                if let Some(url) = &entry.url {
-                    tables.urls.insert(url.id.clone(), name.clone());
-                }
-                tables.functions.insert(name.clone(), entry)
-            }
+        let before = match &entry {
+            Some(entry) => tables.functions.insert(name.clone(), Arc::clone(entry)),
             None => tables.functions.remove(name),
-        }
+        };
+        // First what was, then what is: they may share a URL or a package.
+        before.iter().for_each(|before| tables.forget(before));
+        entry.iter().for_each(|entry| tables.note(entry));
+        before
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Tables> {
