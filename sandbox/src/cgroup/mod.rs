@@ -130,6 +130,14 @@ fn refused(parent: &Path, error: &io::Error) -> io::Error {
     io::Error::new(kind, format!("no control group can be made in {parent} ({kind})"))
 }
 
+/// What all sandboxes together weigh against the other groups of the machine, where `one` is what a group weighs by
+/// default. A group's weight is divided among the cores on which it runs; as many weights as there are cores give all
+/// functions together, on each core, what one other program gets there, whether one of them is busy or many are. How
+/// they share that among themselves is their own weights' matter, which meet nobody else's.
+fn weight_of_all(one: u64) -> u64 {
+    one * std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64)
+}
+
 /// Names the directory that holds one launcher's groups.
 fn own_folder() -> String {
     format!("dayfly-{}", std::process::id())

@@ -1,7 +1,10 @@
 //! Control groups, version 1: one hierarchy per controller or few.
 
 use super::mountinfo::{Mounted, mounted};
-use super::{Entry, Folder, Group, Hierarchy, Limits, Setting, own_folder, remove_group, remove_tree, sweep};
+use super::{
+    Entry, Folder, Group, Hierarchy, Limits, Setting, own_folder, remove_group, remove_tree, sweep,
+    weight_of_all,
+};
 use crate::gauge::Meter;
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::fs::OFlags;
@@ -14,7 +17,8 @@ use std::path::PathBuf;
 /// What limits, and what only counts.
 const WANTED: [&str; 4] = ["memory", "cpu", "cpuacct", "pids"];
 
-/// The kernel's bounds of `cpu.shares`.
+/// The default of `cpu.shares`, and the kernel's bounds of it.
+const ONE_SHARE: u64 = 1024;
 const LEAST_SHARES: u32 = 2;
 const MOST_SHARES: u32 = 1 << 18;
 
@@ -49,7 +53,13 @@ impl Forest {
             sweep(&hierarchy.own);
             let folder = hierarchy.own.join(own_folder());
             match fs::create_dir(&folder) {
-                Ok(()) => forest.trees.push(Tree { controllers, folder }),
+                Ok(()) => {
+                    if controllers.iter().any(|controller| controller == "cpu") {
+                        let shares = weight_of_all(ONE_SHARE).min(MOST_SHARES.into());
+                        let _ = fs::write(folder.join("cpu.shares"), shares.to_string());
+                    }
+                    forest.trees.push(Tree { controllers, folder });
+                }
                 Err(error) if has_memory(&hierarchy) => {
                     forest.remove();
                     return Err(super::refused(&hierarchy.own, &error));

@@ -1,7 +1,10 @@
 //! Control groups, version 2: one tree, controllers handed down.
 
 use super::mountinfo::mounted;
-use super::{Entry, Folder, Group, Hierarchy, Limits, Setting, own_folder, remove_group, remove_tree, sweep};
+use super::{
+    Entry, Folder, Group, Hierarchy, Limits, Setting, own_folder, remove_group, remove_tree, sweep,
+    weight_of_all,
+};
 use crate::gauge::Meter;
 use rustix::fs::OFlags;
 use std::fs;
@@ -57,6 +60,9 @@ impl Tree {
         let has = |name: &&str| offered.split_whitespace().any(|offer| offer == *name);
         let controllers: Vec<_> = WANTED.into_iter().filter(has).collect();
         let controllers = if enable(&folder, &controllers).is_ok() { controllers } else { Vec::new() };
+        // Absent where the processor cannot be had.
+        let weight = weight_of_all(DEFAULT_WEIGHT).min(MOST_WEIGHT);
+        let _ = fs::write(folder.join("cpu.weight"), weight.to_string());
         Ok(Self { folder, controllers })
     }
 }
