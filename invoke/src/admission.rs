@@ -17,7 +17,7 @@ pub struct Bounds {
     pub queue_length: usize,
     /// The longest wait of a call that no instance is being started for.
     pub queue_wait: Duration,
-    /// How long an unused instance is kept.
+    /// The longest that an unused instance is kept. One that is quickly made again is let go sooner (`ladder`).
     pub idle_timeout: Duration,
     /// Instances of one revision that may be starting at the same time.
     pub starts_at_once: usize,
@@ -60,6 +60,8 @@ pub(crate) struct Load {
     pub(crate) account: u32,
     /// Calls waiting for the same revision.
     pub(crate) waiting: usize,
+    /// No other function of the tenant was called lately.
+    pub(crate) alone: bool,
 }
 
 const RETRY_AFTER_S: u32 = 1;
@@ -78,7 +80,7 @@ pub(crate) fn admit(bounds: &Bounds, load: Load, version: &Version) -> Result<()
         return Err(throttled(RESERVED, "reserved concurrency", "PutFunctionConcurrency"));
     }
     let free = bounds.account_concurrency.saturating_sub(load.account);
-    if !may_call(load.function.into(), free.into(), weight) {
+    if !may_call(load.function.into(), free.into(), weight, load.alone) {
         return Err(throttled(ACCOUNT, "account-concurrency", "dayfly up --concurrency"));
     }
     if u64::from(memory_mb) > bounds.memory_mb {
@@ -152,9 +154,9 @@ mod tests {
 
     #[test]
     fn each_limit_is_named() {
-        let check = |function, account, waiting, reserved, memory_mb| match admit(
+        let check_as = |alone, function, account, waiting, reserved, memory_mb| match admit(
             &bounds(),
-            Load { function, account, waiting },
+            Load { function, account, waiting, alone },
             &Version { concurrency: reserved, ..Version::clone(&version("f", "1", memory_mb)) },
         ) {
             Ok(()) => "ok",
@@ -162,12 +164,17 @@ mod tests {
             Err(Refused::Throttled { reason: ACCOUNT, limit, .. }) => limit,
             Err(other) => panic!("{other}"),
         };
+        let check = |function, account, waiting, reserved, memory_mb| {
+            check_as(false, function, account, waiting, reserved, memory_mb)
+        };
         assert_eq!(check(0, 0, 0, None, 128), "ok");
         assert_eq!(check(0, 0, 0, Some(0), 128), "reserved");
         assert_eq!(check(2, 2, 0, Some(3), 128), "ok");
         assert_eq!(check(3, 3, 0, Some(3), 128), "reserved");
         assert_eq!(check(7, 9, 4, None, 128), "ok");
         assert_eq!(check(8, 9, 4, None, 128), "account-concurrency", "the last one is for others");
+        assert_eq!(check_as(true, 9, 9, 4, None, 128), "ok", "who is alone takes the last one too");
+        assert_eq!(check_as(true, 10, 10, 4, None, 128), "account-concurrency");
         assert_eq!(check(0, 10, 0, None, 128), "account-concurrency");
         assert_eq!(check(6, 6, 5, None, 128), "queue-length");
         assert_eq!(check(0, 0, 0, None, 1000), "ok");

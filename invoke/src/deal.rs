@@ -25,7 +25,9 @@ impl Fleet {
         }
         let grown = self.young.iter().take_while(|(_, since)| now - *since >= YOUTH).count();
         self.young.drain(..grown);
-        let mut claims = self.claims(now);
+        // Where many wait, most of what happens leaves no room for a start: no look at their claims then.
+        let room = self.young.len() < self.bounds.starts_in_all;
+        let mut claims = if room { self.claims(now) } else { Vec::new() };
         while self.young.len() < self.bounds.starts_in_all
             && let Some((id, claim)) = claims.pop()
         {

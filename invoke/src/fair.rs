@@ -56,11 +56,13 @@ const OF_MEMORY: u64 = 8;
 /// The same for starts in progress.
 const OF_STARTS: u64 = 1;
 
-/// Whether a function that has `held` calls in flight may have one more while the account has `free` left. Nobody
-/// takes the last ones: one function alone can have eight ninths, two can have eight seventeenths each, and so on, so
-/// that one which has nothing yet always finds room.
-pub(crate) fn may_call(held: u64, free: u64, weight: u32) -> bool {
-    held < free.saturating_mul(OF_CONCURRENCY).saturating_mul(u64::from(weight.max(1)))
+/// Whether a function that has `held` calls in flight may have one more while the account has `free` left. One that
+/// is `alone` may take all of them. Otherwise nobody takes the last ones: of two, one can have eight ninths, both
+/// together eight seventeenths each, and so on, so that one which has nothing at the moment always finds room. One
+/// that comes while another has all gets the room that calls leave as they end, until it has its share.
+pub(crate) fn may_call(held: u64, free: u64, weight: u32, alone: bool) -> bool {
+    let most = free.saturating_mul(OF_CONCURRENCY).saturating_mul(u64::from(weight.max(1)));
+    if alone { free > 0 } else { held < most }
 }
 
 /// Whether a function whose instances hold `held` mebibytes may have one more while `free` are not in use, so that a
@@ -104,7 +106,7 @@ mod tests {
     }
 
     /// Deals out `total` one at a time to functions that take all they may, in turns.
-    fn dealt(total: u64, weights: &[u32], may: fn(u64, u64, u32) -> bool) -> Vec<u64> {
+    fn dealt(total: u64, weights: &[u32], may: impl Fn(u64, u64, u32) -> bool) -> Vec<u64> {
         let mut held = vec![0; weights.len()];
         let mut before = None;
         while before.as_ref() != Some(&held) {
@@ -120,7 +122,10 @@ mod tests {
 
     #[test]
     fn whoever_has_nothing_finds_room() {
-        assert_eq!(dealt(1000, &[1], may_call), [889]);
+        let alone = |held, free, weight| may_call(held, free, weight, true);
+        let may_call = |held, free, weight| may_call(held, free, weight, false);
+        assert_eq!(dealt(1000, &[1], alone), [1000]);
+        assert_eq!(dealt(1000, &[1], may_call), [889], "another was there a moment ago");
         assert_eq!(dealt(1000, &[1, 1], may_call), [471, 471]);
         assert_eq!(dealt(1000, &[3, 1], may_call), [508, 471], "what one holds already is not taken from it");
         assert_eq!(dealt(1000, &[1; 50], may_call).iter().min(), Some(&19));

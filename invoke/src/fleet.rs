@@ -2,11 +2,13 @@
 
 use crate::admission::{Bounds, Ledger, Load, admit, broken};
 use crate::answer::{InstanceState, Refused};
+use crate::ladder;
 use crate::pool::{InstanceId, Pool, PoolId, RequestId, Waiting};
 use crate::tenants::{Function, Tenants};
 use model::{FunctionName, Version};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 use world::Moment;
 
 /// Why instances end, as the record of the next call's start tells it.
@@ -76,7 +78,11 @@ pub(crate) struct Fleet {
     pub(crate) hungry: Vec<PoolId>,
     pub(crate) closing: bool,
     pub(crate) next_id: u64,
+    forget_at: Moment,
 }
+
+/// It takes a look at every function that was called in the last hour.
+const BETWEEN_FORGETTING: Duration = Duration::from_secs(60);
 
 impl Fleet {
     pub(crate) fn new(bounds: Bounds) -> Self {
@@ -92,6 +98,7 @@ impl Fleet {
             hungry: Vec::new(),
             closing: false,
             next_id: 0,
+            forget_at: Moment::default(),
         }
     }
 
@@ -107,10 +114,13 @@ impl Fleet {
         let known = self.functions.get(&version.function);
         let open = known.and_then(|function| function.pool_of(&self.pools, &version.revision));
         let tenant = known.map_or_else(|| self.tenants.of(version), |function| function.tenant);
+        let held = known.map_or(0, |function| function.in_flight);
+        let alone = self.tenants.get_mut(tenant).ask(&version.function, held, now);
         let load = Load {
-            function: known.map_or(0, |function| function.in_flight),
+            function: held,
             account: self.tenants.get(tenant).in_flight,
             waiting: open.map_or(0, |id| self.pools[&id].waiting.len()),
+            alone,
         };
         admit(&self.bounds, load, version)?;
         if let Some(pool) = open.map(|id| &self.pools[&id])
@@ -269,7 +279,8 @@ impl Fleet {
         let mut actions = Vec::new();
         let Bounds { idle_timeout, queue_wait, .. } = self.bounds;
         let idle = self.members.iter().filter(|(_, member)| member.state == InstanceState::Idle);
-        let unused = idle.filter(|(_, member)| now - member.since >= idle_timeout).map(|(id, _)| *id);
+        let keep = |member: &Member| ladder::idle_for(self.pools[&member.pool].pace.start(), idle_timeout);
+        let unused = idle.filter(|(_, member)| now - member.since >= keep(member)).map(|(id, _)| *id);
         for instance in unused.collect::<Vec<_>>() {
             self.retire_idle(instance, "unused for the idle timeout", now, &mut actions);
         }
@@ -282,7 +293,10 @@ impl Fleet {
                 actions.push(Action::Refuse { request, refused: crate::admission::WAITED });
             }
         }
-        self.forget(now);
+        if now >= self.forget_at {
+            self.forget_at = now + BETWEEN_FORGETTING;
+            self.forget(now);
+        }
         self.settle(now, &mut actions);
         actions
     }

@@ -15,6 +15,13 @@ const MEMORY: Duration = Duration::from_secs(600);
 /// Least that a mebibyte must save: microseconds each second. A spare for one start in about three hours.
 const LEAST_WORTH: f64 = 0.1;
 
+/// An instance is kept for so many times the time that its start takes: twelve seconds for a copy that takes 6 ms, a
+/// hundred for a process that takes 50 ms.
+const IDLE_FOR_EACH_START: u32 = 2_000;
+
+/// No instance is ended sooner: whoever calls by hand calls again.
+const SHORTEST_IDLE: Duration = Duration::from_secs(10);
+
 /// Most spares of one kind.
 const MOST_SPARES: usize = 16;
 
@@ -72,6 +79,16 @@ pub(crate) struct Offer {
 pub(crate) struct Kept {
     pub(crate) template: bool,
     pub(crate) spares: usize,
+}
+
+/// How long an instance is kept that has no call, if making another takes `start`; `most` while that is not known.
+///
+/// Of something that was not called for a while nobody knows more than that it may be as long again. So its memory is
+/// worth less from second to second, and what it saves is the start: what takes ten times as long to make is kept ten
+/// times as long.
+pub(crate) fn idle_for(start: Option<Duration>, most: Duration) -> Duration {
+    let worth = start.map_or(most, |start| start.saturating_mul(IDLE_FOR_EACH_START));
+    worth.max(SHORTEST_IDLE).min(most)
 }
 
 /// What to keep of each offer within `budget` bytes.
@@ -216,6 +233,22 @@ mod tests {
         // Under pressure what is cheap to rebuild goes first: a copy does, then its template.
         let kept = keep(&[offer(0.01), waiting(0.01)], 48.5 * MEBIBYTE);
         assert_eq!((kept[0], kept[1].spares), (Kept { template: true, spares: 0 }, 1));
+    }
+
+    #[test]
+    fn what_is_quickly_made_is_soon_let_go() {
+        let most = Duration::from_secs(300);
+        for (start_ms, idle_s) in [(0, 10), (1, 10), (6, 12), (10, 20), (50, 100), (100, 200), (10_000, 300)]
+        {
+            assert_eq!(
+                idle_for(Some(Duration::from_millis(start_ms)), most).as_secs(),
+                idle_s,
+                "{start_ms} ms"
+            );
+        }
+        assert_eq!(idle_for(None, most), most);
+        let short = Duration::from_secs(1);
+        assert_eq!(idle_for(Some(most), short), short, "never longer than its owner says");
     }
 
     #[test]

@@ -379,7 +379,39 @@ fn accounts_do_not_share_their_concurrency() {
     };
     (0..20).for_each(|_| scene.call(&small("a"), SLEEPER));
     (0..5).for_each(|_| scene.call(&Arc::new(other.clone()), QUICK));
-    assert_eq!((scene.refusals("a").len(), scene.refusals("b").len()), (12, 0));
+    assert_eq!((scene.refusals("a").len(), scene.refusals("b").len()), (11, 0));
+}
+
+/// As on AWS, one function alone has all of the account. Who comes then gets its share as calls end, and in the
+/// meantime the account is full for both.
+#[test]
+fn one_alone_has_all_and_gives_way() {
+    let (limit, busy) = (100, Manner { start_us: 1_000, call_us: 1_000_000 });
+    let mut scene = Scene::new(Bounds { account_concurrency: limit, memory_mb: 1 << 20, ..BOUNDS });
+    let (first, second) = (small("first"), small("second"));
+    let held = |scene: &Scene, name: &str| {
+        scene.fleet.functions.get(&small(name).function).map_or(0, |f| f.in_flight)
+    };
+    let mut seen = Vec::new();
+    for ms in 0..10_000 {
+        (0..3).for_each(|_| scene.call(&first, busy));
+        if ms >= 3_000 {
+            (0..3).for_each(|_| scene.call(&second, busy));
+        }
+        scene.pass(Duration::from_millis(1));
+        let holds = [held(&scene, "first"), held(&scene, "second")];
+        assert!(holds.iter().sum::<u32>() <= limit, "{holds:?} at {ms} ms");
+        if [2_999, 3_000, 9_999].contains(&ms) {
+            seen.push(holds);
+        }
+    }
+    assert_eq!(seen[0], [limit, 0], "alone it has all");
+    assert!(seen[1][0] >= limit - 3, "none of its calls was ended for the other: {seen:?}");
+    assert!(seen[2].iter().all(|held| (40..=60).contains(held)), "then each has its half: {seen:?}");
+    // An hour later the second one is gone, and the first has all again.
+    scene.pass(Duration::from_secs(3600));
+    (0..200).for_each(|_| scene.call(&first, busy));
+    assert_eq!(held(&scene, "first"), limit);
 }
 
 /// Steady load on one that serves many at once: as few instances as it takes, each call with its own end.

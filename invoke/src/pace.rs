@@ -41,6 +41,11 @@ impl Pace {
         self.call_us = Some(smooth(self.call_us, took, 8));
     }
 
+    /// What a start takes, once one was seen.
+    pub(crate) fn start(&self) -> Option<Duration> {
+        self.start_us.map(Duration::from_micros)
+    }
+
     /// How long to wait before calls that were left to the busy instances are looked at again.
     pub(crate) fn recheck(&self) -> Duration {
         Duration::from_micros(self.start_us.unwrap_or(0)).max(SHORTEST_RECHECK)

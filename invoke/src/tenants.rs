@@ -1,9 +1,13 @@
 //! Who shares the machine: tenants, each an account with its own concurrency, and their functions. Pure.
 
 use crate::pool::{Pool, PoolId};
-use model::Version;
+use model::{FunctionName, Version};
 use std::collections::HashMap;
+use std::time::Duration;
 use world::Moment;
+
+/// Who has called within this time is taken to call again.
+const PRESENCE: Duration = Duration::from_secs(60);
 
 /// A tenant inside the engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +21,24 @@ pub(crate) struct Tenant {
     pub(crate) in_flight: u32,
     /// Mebibytes of its instances, but for those being ended.
     pub(crate) held_mb: u64,
+    /// The function that asked last, let in or not, and when.
+    last: Option<(FunctionName, Moment)>,
+    /// When any other asked last.
+    others: Option<Moment>,
+}
+
+impl Tenant {
+    /// A function asks to be called. Says whether it is alone: no other asked lately, nor has one calls in flight
+    /// beside its own `held`.
+    pub(crate) fn ask(&mut self, function: &FunctionName, held: u32, now: Moment) -> bool {
+        match &mut self.last {
+            Some((last, at)) if last == function => *at = now,
+            last => {
+                self.others = last.replace((function.clone(), now)).map(|(_, at)| at);
+            }
+        }
+        self.in_flight == held && self.others.is_none_or(|others| now - others >= PRESENCE)
+    }
 }
 
 /// All tenants that ever called. An account is a few words, and who makes accounts is the owner of the machine.

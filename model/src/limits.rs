@@ -111,7 +111,13 @@ pub const LIMITS: &[Limit] = &[
         "fixed: AWS's own value, so that code stays portable",
     ),
     row("weight", 1000, Unit::Count, "weight of a function (tag dayfly:weight)", "fixed"),
-    row("idle-timeout", 300, Unit::Seconds, "an unused instance is kept", "dayfly up --idle-timeout"),
+    row(
+        "idle-timeout",
+        300,
+        Unit::Seconds,
+        "an unused instance is kept, at most",
+        "dayfly up --idle-timeout",
+    ),
     row(
         "instance-age",
         12 * 3600,
