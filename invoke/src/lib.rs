@@ -3,6 +3,7 @@
 //! * [`Engine`] lets calls in, gives each an instance, and tells how it ended.
 //! * `fleet` decides, purely, by the rules in `admission` (who is let in), `fair` (who goes first) and `pace` (what is
 //!   worth a start); `engine` carries out; `instance` owns one instance for life.
+//! * [`rehearse`] plays a trace against those rules alone.
 //! * [`Start`] makes instances; [`Sandboxes`] is the real one.
 
 mod admission;
@@ -29,6 +30,7 @@ mod output;
 mod pace;
 mod pool;
 mod recipes;
+mod rehearsal;
 mod sandboxes;
 mod start;
 mod telling;
@@ -39,5 +41,6 @@ pub use admission::Bounds;
 pub use answer::{Answer, Done, InstanceState, InstanceSummary, Refused};
 pub use engine::{Engine, Parts};
 pub use output::{Output, Pipe};
+pub use rehearsal::{Rehearsed, Visit, rehearse};
 pub use sandboxes::{Attach, Budget, Draw, Endpoint, Guard, Sandboxes, SandboxesParts};
 pub use start::{Cell, InstanceTag, Journal, Origin, Start, StartError, Started, Voice};

@@ -1,8 +1,8 @@
 //! A synthetic mix of apps after the published statistics of Azure Functions in 2019 (Shahrad et al., CC-BY). Pure.
 //!
 //! Rates, variability, durations and memory are drawn independently. Durations are scaled to a median of 30 ms and
-//! memory to a twentieth, so that two cores can carry them. Apps that are called more than once a minute are thinned
-//! to once a minute: no keep-alive would let one of them go cold either way.
+//! memory to a twentieth, as `bench trace` runs some of them on two cores. Apps that are called more than once a minute
+//! are thinned to once a minute: no keep-alive would let one of them go cold either way.
 
 use super::arrivals::Chance;
 use std::time::Duration;
@@ -42,7 +42,7 @@ const MOST_MEMORY_MB: f64 = 1_500.0;
 const DAY_S: f64 = 86_400.0;
 const MOST_A_DAY: f64 = 1_440.0;
 
-/// One app of the mix, in wall time.
+/// One app of the mix.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct App {
     /// Mean time between calls.
@@ -57,16 +57,16 @@ pub(crate) struct App {
     pub(crate) memory_bytes: u64,
 }
 
-/// `count` apps, `compression` seconds of trace to the second.
+/// `count` apps.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-pub(crate) fn apps(seed: u64, count: usize, compression: f64) -> Vec<App> {
+pub(crate) fn apps(seed: u64, count: usize) -> Vec<App> {
     let mut chance = Chance::new(seed);
     let mut app = || {
         let calls = calls_a_day(chance.unit()).min(MOST_A_DAY);
         let duration = duration_s(chance.normal()).min(LONGEST_S);
         let cpu = (duration * COMPUTING).min(MOST_COMPUTING_S);
         App {
-            gap: Duration::from_secs_f64(DAY_S / calls / compression),
+            gap: Duration::from_secs_f64(DAY_S / calls),
             variation: variation(chance.unit()),
             wait: Duration::from_secs_f64(duration - cpu),
             cpu: Duration::from_secs_f64(cpu),
@@ -159,9 +159,9 @@ mod tests {
 
     #[test]
     fn a_seed_gives_the_same_apps_again() {
-        assert_eq!(apps(7, 100, 60.0), apps(7, 100, 60.0));
-        assert_ne!(apps(7, 100, 60.0), apps(8, 100, 60.0));
-        let busiest = apps(7, 2000, 60.0).iter().map(|app| app.gap).min();
-        assert_eq!(busiest, Some(Duration::from_secs(1)));
+        assert_eq!(apps(7, 100), apps(7, 100));
+        assert_ne!(apps(7, 100), apps(8, 100));
+        let busiest = apps(7, 2000).iter().map(|app| app.gap).min();
+        assert_eq!(busiest, Some(Duration::from_secs(60)));
     }
 }
