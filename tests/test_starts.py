@@ -155,6 +155,33 @@ def test_what_an_interpreter_reads_at_its_start_needs_a_start(functions, platfor
     assert record["rung"] == "spawn" and f"{variable} is read at" in record["reason"], record["reason"]
 
 
+def test_byte_code_of_a_package_is_made_once_and_changes_nothing(functions, platform):
+    from conftest import until, zipped_files
+
+    filler = "".join(f"def number_{n}():\n    return {n}\n" for n in range(200))
+    code = (
+        "import part.inner\nMADE = __loader__.get_code.__qualname__\ndef handler(event, context):\n"
+        "    if event == 'broken':\n        import broken\n    if event == 'raise':\n        part.inner.fail()\n"
+        "    import os\n    return [MADE, part.inner.__file__, part.inner.number_7(), sorted(os.listdir('/var/task'))]\n"
+    )
+    inner = filler + "def fail():\n    raise ValueError('on purpose')\n"
+    package = zipped_files({"app.py": code, "part/inner.py": inner, "broken.py": "def (:\n"})
+    name = functions.create(package)
+    kept = lambda: list(platform.data.glob("bytecode/*/code"))
+    before, seen = len(kept()), []
+    for _ in range(2):
+        seen.append(start(platform, name, "spawn")[0])
+    until(lambda: len(kept()) > before, "byte code of the package")
+    for rung in ("spawn", "fork", "spare"):
+        seen.append(start(platform, name, rung)[0])
+    assert ["Compiled" in answer[0] for answer in seen] == [False, False, True, True, True], seen
+    assert all(answer[1:] == ["/var/task/part/inner.py", 7, ["app.py", "broken.py", "part"]] for answer in seen), seen
+    failure = functions.failure(name, "raise")
+    assert failure["errorType"] == "ValueError", failure
+    assert failure["stackTrace"][-1] == '  File "/var/task/part/inner.py", line 402, in fail\n    raise ValueError(\'on purpose\')\n'
+    assert functions.failure(name, "broken")["errorType"] == "SyntaxError"
+
+
 def test_a_template_belongs_to_one_revision(functions, platform):
     code = "LOADED = {!r}\ndef handler(e, c):\n    return LOADED\n"
     name = functions.create(code.format("old"), SnapStart={"ApplyOn": "PublishedVersions"})

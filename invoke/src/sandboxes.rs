@@ -129,7 +129,7 @@ impl Sandboxes {
     }
 
     async fn make(&self, version: &Arc<Version>, tag: &InstanceTag) -> Result<Started, StartError> {
-        self.parts.runtimes.prepare(&self.parts.launcher, &version.runtime);
+        self.parts.runtimes.prepare(&self.parts.launcher, version);
         let facts = InstanceFacts { component: self.component(version).await?, ..self.facts(version, tag) };
         let plan = self.parts.runtimes.plan(version, &facts).map_err(no_plan)?;
         let protocol = plan.protocol;

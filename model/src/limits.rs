@@ -125,6 +125,8 @@ pub const LIMITS: &[Limit] = &[
         "an instance serves calls",
         "fixed: its credentials end an hour later",
     ),
+    row("byte-code-bytes", 64 * 1024 * 1024, Unit::Bytes, "a package's byte code", "fixed"),
+    row("byte-code-time", 60, Unit::Seconds, "making a package's byte code", "fixed"),
     row("class-archive-bytes", 64 * 1024 * 1024, Unit::Bytes, "a JDK's class archive", "fixed"),
     row("class-archive-time", 120, Unit::Seconds, "making a JDK's class archive", "fixed"),
     row("log-line-bytes", 256 * 1024, Unit::Bytes, "one log line", AWS),

@@ -26,6 +26,7 @@ const REHEARSAL_FILES: [(&str, &[u8]); 2] = [
 
 const FILES: &[(&str, &[u8])] = &[
     ("bootstrap.py", PYTHON.as_bytes()),
+    ("_dayfly_compile.py", include_bytes!("python/_dayfly_compile.py")),
     ("_dayfly_logging.py", include_bytes!("python/_dayfly_logging.py")),
     ("_dayfly_rehearsal.py", include_bytes!("python/_dayfly_rehearsal.py")),
     ("_dayfly_template.py", include_bytes!("python/_dayfly_template.py")),
@@ -34,6 +35,8 @@ const FILES: &[(&str, &[u8])] = &[
     ("_dayfly.abi3.so", sandbox::PYTHON_ENTRY),
     (NODE, include_bytes!("node/bootstrap.cjs")),
     ("errors.cjs", include_bytes!("node/errors.cjs")),
+    ("handler.cjs", include_bytes!("node/handler.cjs")),
+    ("rehearsal.js", include_bytes!("node/rehearsal.js")),
     ("template.cjs", include_bytes!("node/template.cjs")),
     ("dayfly.node", sandbox::NODE_ENTRY),
     ("libdayfly.so", sandbox::JAVA_ENTRY),

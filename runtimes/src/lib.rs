@@ -6,6 +6,7 @@
 
 mod archive;
 mod bootstraps;
+mod bytecode;
 mod channel;
 mod discover;
 mod error;
@@ -15,6 +16,7 @@ mod plan;
 mod runtimes;
 mod trial;
 
+pub use bytecode::GUEST as BYTECODE;
 pub use channel::{Channel, ChannelError, Event, Framed, RuntimeApi, waits};
 pub use error::PlanError;
 pub use interpreter::Interpreter;

@@ -1,6 +1,7 @@
 //! All interpreters of this machine, and the plans that follow from them.
 
 use crate::archive::Archives;
+use crate::bytecode::{self, Bytecodes};
 use crate::plan::{self, entry};
 use crate::{InstanceFacts, Interpreter, PlanError, Protocol, StartPlan, bootstraps, discover};
 use model::{Language, Runtime, Version};
@@ -18,6 +19,7 @@ pub struct Runtimes {
     /// Where to keep what is made on the way; `None`: nothing is made.
     data: Option<DataDir>,
     archives: Archives,
+    bytecodes: Bytecodes,
 }
 
 impl Runtimes {
@@ -30,7 +32,13 @@ impl Runtimes {
         let folder = bootstraps::install(data)?;
         let places = discover::Places::of_this_process();
         let found = discover::discover(&places, launcher, data).await?;
-        Ok(Self { found, folder, data: Some(data.clone()), archives: Archives::default() })
+        Ok(Self {
+            found,
+            folder,
+            data: Some(data.clone()),
+            archives: Archives::default(),
+            bytecodes: Bytecodes::default(),
+        })
     }
 
     /// Whether this build has what Java functions need: it was compiled where a `javac` was.
@@ -64,18 +72,25 @@ impl Runtimes {
             }
             Language::Python | Language::Node | Language::Java => {
                 let interpreter = self.interpreter(&version.runtime)?;
-                Ok(plan::interpreted(version, facts, interpreter, &self.folder))
+                let mut plan = plan::interpreted(version, facts, interpreter, &self.folder);
+                plan.binds.extend(self.bytecode(version, interpreter));
+                Ok(plan)
             }
         }
     }
 
-    /// Begins to make what later instances of `runtime` start faster with. Needs a tokio runtime.
-    pub fn prepare(&self, launcher: &Arc<Launcher>, runtime: &Runtime) {
-        if let (Language::Java, Some(data)) = (runtime.language, &self.data)
-            && let Ok(interpreter) = self.interpreter(runtime)
-        {
-            self.archives.prepare(launcher, data, interpreter);
+    /// Begins to make what later instances of `version` start faster with. Needs a tokio runtime.
+    pub fn prepare(&self, launcher: &Arc<Launcher>, version: &Version) {
+        let (Some(data), Ok(interpreter)) = (&self.data, self.interpreter(&version.runtime)) else { return };
+        match version.runtime.language {
+            Language::Java => self.archives.prepare(launcher, data, interpreter),
+            Language::Python => self.bytecodes.note(launcher, data, interpreter, &version.code_dir),
+            _ => {}
         }
+    }
+
+    fn bytecode(&self, version: &Version, interpreter: &Interpreter) -> Option<sandbox::Bind> {
+        bytecode::bind(self.data.as_ref()?, interpreter, &version.code_dir)
     }
 
     /// The interpreter that runs `version`, if processes of its kind can be forked, or why not.
@@ -140,7 +155,9 @@ impl Runtimes {
     /// Where [`Runtimes::may_fork`] says no.
     pub fn function_template(&self, version: &Version, facts: &InstanceFacts) -> StartPlan {
         let interpreter = self.may_fork(version).expect("the caller has asked");
-        plan::function_template(version, facts, interpreter, &self.folder)
+        let mut plan = plan::function_template(version, facts, interpreter, &self.folder);
+        plan.binds.extend(self.bytecode(version, interpreter));
+        plan
     }
 
     /// Whether instances of `runtime` can be started, without looking at any function's package.
@@ -188,7 +205,7 @@ impl Runtimes {
 
     #[cfg(test)]
     pub(crate) fn of(found: Vec<Interpreter>, folder: PathBuf) -> Self {
-        Self { found, folder, data: None, archives: Archives::default() }
+        Self { found, folder, data: None, archives: Archives::default(), bytecodes: Bytecodes::default() }
     }
 }
 

@@ -10,12 +10,15 @@
 //! * `bound(mebibytes)`: lowers the bound of V8's old generation; 1, or 0 where the program cannot.
 //! * `alone()`: tells V8 that it has no other threads, so that it leaves no work to those of the original; 1, or 0 where
 //!   the program cannot be told.
+//! * `fill()`: takes what is free between what is used of the C library's heap; how many KiB that were.
 //! * `exit(status)`: ends the process at once.
 #![no_std]
 #![allow(clippy::missing_safety_doc)]
 
 #[path = "enter.rs"]
 mod enter;
+#[path = "heap.rs"]
+mod heap;
 #[path = "kernel.rs"]
 mod kernel;
 #[path = "offspring.rs"]
@@ -134,6 +137,10 @@ unsafe extern "C" fn pending(env: Env, info: *mut c_void) -> Value {
     number(env, i32::from(offspring::readable(argument(env, info), 0)))
 }
 
+unsafe extern "C" fn fill(env: Env, _info: *mut c_void) -> Value {
+    number(env, (heap::fill() >> 10) as i32)
+}
+
 unsafe extern "C" fn exit(env: Env, info: *mut c_void) -> Value {
     kernel::exit(argument(env, info))
 }
@@ -208,13 +215,14 @@ unsafe extern "C" fn alone(env: Env, _info: *mut c_void) -> Value {
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn napi_register_module_v1(env: Env, exports: Value) -> Value {
-    let functions: [(&CStr, Callback); 7] = [
+    let functions: [(&CStr, Callback); 8] = [
         (c"serve", serve),
         (c"seed", seed),
         (c"probe", probe),
         (c"pending", pending),
         (c"bound", bound),
         (c"alone", alone),
+        (c"fill", fill),
         (c"exit", exit),
     ];
     for (name, callback) in functions {

@@ -13,9 +13,9 @@
 'use strict'
 
 const fs = require('node:fs')
-const path = require('node:path')
 const { format } = require('node:util')
 const { runtimeError, describe, errorFields, asError, inText, inJson } = require('./errors.cjs')
+const { loadHandler } = require('./handler.cjs')
 
 const KIND = { INVOKE: 1, LOAD: 2, READY: 16, INIT_ERROR: 17, RESPONSE: 18, ERROR: 19, LOG: 20, LAST_ERROR: 21, WAITS: 22 }
 const CHANNEL_FD = 3
@@ -165,52 +165,6 @@ function patchConsole() {
     }
   })
   console.log = console.info
-}
-
-// ---- loading the handler
-
-function packageIsModule(folder) {
-  for (let at = folder; !at.endsWith('/node_modules'); at = path.dirname(at)) {
-    try {
-      return JSON.parse(fs.readFileSync(path.join(at, 'package.json'), 'utf8'))?.type === 'module'
-    } catch (error) {
-      if (error instanceof SyntaxError) return false
-    }
-    if (at === '/') return false
-  }
-  return false
-}
-
-async function loadModule(root, folder, name) {
-  const file = path.resolve(root, folder, name)
-  const required = (extension) => (fs.existsSync(file + extension) ? require(file + extension) : undefined)
-  const imported = (extension) => (fs.existsSync(file + extension) ? import(file + extension) : undefined)
-  const script = fs.existsSync(`${file}.js`) && packageIsModule(path.dirname(file)) ? imported : required
-  return required('') || (await script('.js')) || (await imported('.mjs')) || required('.cjs') ||
-    require(require.resolve(name, { paths: [root, path.resolve(root, folder)] }))
-}
-
-async function loadHandler(root, name) {
-  if (name.includes('..')) {
-    const advice = 'Use absolute paths when specifying root directories in handler names.'
-    throw runtimeError('MalformedHandlerName', `'${name}' is not a valid handler name. ${advice}`)
-  }
-  const base = path.basename(name)
-  const dot = base.indexOf('.')
-  if (dot < 0) throw runtimeError('MalformedHandlerName', 'Bad handler')
-  let found
-  try {
-    found = await loadModule(root, name.slice(0, name.indexOf(base)), base.slice(0, dot))
-  } catch (error) {
-    if (error instanceof SyntaxError) throw runtimeError('UserCodeSyntaxError', String(error))
-    if (error?.code === 'MODULE_NOT_FOUND') throw runtimeError('ImportModuleError', String(error))
-    throw error
-  }
-  const keys = base.slice(dot + 1).split('.')
-  const handler = keys.reduce((at, key) => at && at[key], found) || keys.reduce((at, key) => at && at[key], found?.default)
-  if (!handler) throw runtimeError('HandlerNotFound', `${name} is undefined or not exported`)
-  if (typeof handler !== 'function') throw runtimeError('HandlerNotFound', `${name} is not a function`)
-  return handler
 }
 
 // ---- serving
@@ -431,6 +385,21 @@ function rehearse(call, into) {
   })
 }
 
+// Goes through the beginning of an instance that is told `environment`, a frame of kind Load.
+async function begin(environment) {
+  const before = process.env.LAMBDA_TASK_ROOT
+  channel = fs.openSync(__filename)
+  readInto(chunk, 0)
+  fs.closeSync(channel)
+  channel = undefined
+  input = environment
+  load()
+  adoptEnvironment()
+  textLine(new Date(), 'INFO', ['%s', 'text', { a: [1] }])
+  await findHandler()
+  process.env.LAMBDA_TASK_ROOT = before
+}
+
 // Is told the environment; takes it on.
 function load() {
   const frame = nextFrame()
@@ -472,10 +441,11 @@ async function beForked() {
   reportLast = (error) => template.refuse(`its code could not be loaded: ${describe(asError(error)).errorMessage}`)
   await template.prepare(MODE)
   if (MODE === 'function') handler = await findHandler()
-  await template.fork(MODE, rehearse, () => {
+  const born = () => {
     channel = CHANNEL_FD
     reportLast = reportInit
-  })
+  }
+  await template.fork(MODE, { rehearse, begin, born })
   load()
   if (MODE === 'template') template.boundHeap(process.env.AWS_LAMBDA_FUNCTION_MEMORY_SIZE)
   adoptEnvironment()

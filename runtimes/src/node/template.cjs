@@ -18,7 +18,18 @@ const STEP_MS = 10000
 const QUIET_TURNS = 100
 const QUIET_TURN_MS = 20
 const REHEARSALS = 20
-const REHEARSAL = invokeFrame('{"id":"rehearsal","deadline_ms":0,"arn":"arn"}', '{"a":[1,2.5,"b"]}')
+const STARTS = 3 // V8 compiles a function when it is called first, and begins to note what it is called with soon after
+const REHEARSAL = frame(1, '{"id":"rehearsal","deadline_ms":0,"arn":"arn"}', JSON.stringify({
+  version: '2.0', routeKey: '$default', rawPath: '/', rawQueryString: 'a=b', cookies: [], headers: { host: 'h' }, a: [1, 2.5],
+  queryStringParameters: { a: 'b' }, requestContext: { accountId: '0', apiId: 'a', domainName: 'd', http: { method: 'GET',
+    path: '/', protocol: 'HTTP/1.1', sourceIp: '::1', userAgent: 'u' }, requestId: 'r', stage: 's', timeEpoch: 1 },
+  Records: [], body: '', isBase64Encoded: false,
+}))
+const NAMES = ['AWS_LAMBDA_FUNCTION_NAME', 'AWS_LAMBDA_FUNCTION_VERSION', 'AWS_LAMBDA_FUNCTION_MEMORY_SIZE',
+  'AWS_LAMBDA_LOG_GROUP_NAME', 'AWS_LAMBDA_LOG_STREAM_NAME', 'AWS_LAMBDA_LOG_FORMAT', 'AWS_LAMBDA_LOG_LEVEL',
+  'AWS_LAMBDA_MAX_CONCURRENCY', 'AWS_LAMBDA_INITIALIZATION_TYPE', 'AWS_REGION', 'AWS_DEFAULT_REGION', 'AWS_ACCESS_KEY_ID',
+  'AWS_SECRET_ACCESS_KEY', 'AWS_SESSION_TOKEN', 'AWS_XRAY_CONTEXT_MISSING', 'AWS_XRAY_DAEMON_ADDRESS', 'AWS_ENDPOINT_URL',
+  'AWS_EXECUTION_ENV', '_HANDLER', '_X_AMZN_TRACE_ID', 'NODE_ENV', 'NODE_OPTIONS', 'HOME']
 const UUIDS_AHEAD = 128 // as many as Node draws at once
 // Shares of the memory setting, as `runtimes/src/plan` gives them to processes of their own.
 const HEAP_SHARE = 0.9
@@ -36,13 +47,15 @@ let freshRandom // `Math.random` of a context where nobody has drawn yet
 let random = Math.random
 let workers = 0
 let threadsBefore
+let bornAt
 
-function invokeFrame(header, event) {
-  const head = Buffer.alloc(9)
-  head.writeUInt32LE(4 + header.length + event.length, 0)
-  head[4] = 1
-  head.writeUInt32LE(header.length, 5)
-  return Buffer.concat([head, Buffer.from(header), Buffer.from(event)])
+// What `runtimes/src/channel/frame.rs` writes: with an event, the header's length stands before it.
+function frame(kind, header, event) {
+  const head = Buffer.alloc(event === undefined ? 5 : 9)
+  head.writeUInt32LE(head.length - 5 + header.length + (event?.length ?? 0), 0)
+  head[4] = kind
+  if (event !== undefined) head.writeUInt32LE(header.length, 5)
+  return Buffer.concat([head, Buffer.from(header), Buffer.from(event ?? '')])
 }
 
 function refuse(why) {
@@ -108,13 +121,43 @@ function collectGarbage() {
   v8.setFlagsFromString('--no-expose-gc')
 }
 
+// What is left of a collection, sweeping, would be done page by page in every copy, and the C library would give each
+// what is free here and there. So nothing is left to sweep, which looking for objects needs too, and little is free.
+// V8 forgets the code of functions that were not called between a few collections; here none are.
+function tidyUp() {
+  v8.setFlagsFromString('--no-flush-bytecode')
+  collectGarbage()
+  const { emitWarning } = process
+  process.emitWarning = () => {} // that this is experimental
+  v8.queryObjects?.(class {}, { format: 'count' })
+  process.emitWarning = emitWarning
+  v8.setFlagsFromString('--flush-bytecode')
+  entry.fill()
+}
+
+// Goes a few times through what makes an instance of one function: its environment, its code.
+async function rehearseStart(begin) {
+  const env = Object.fromEntries(NAMES.map((name) => [name, process.env[name] ?? 'x'.repeat(40)]))
+  const known = new Set(Object.keys(process.env))
+  for (let time = 0; time < STARTS; time += 1) {
+    await begin(frame(2, JSON.stringify({ env: { ...env, LAMBDA_TASK_ROOT: __dirname, _HANDLER: 'rehearsal.handler' } })))
+    delete require.cache[path.join(__dirname, 'rehearsal.js')]
+  }
+  for (const name of NAMES) if (!known.has(name)) delete process.env[name]
+  process.chdir('/')
+}
+
 // Returns in the copies only.
-async function fork(mode, rehearse, born) {
-  if (mode === 'template') await import('node:fs') // the loader of modules
+async function fork(mode, { rehearse, begin, born }) {
+  if (mode === 'template') {
+    await import('node:fs') // the loader of modules
+    await rehearseStart(begin)
+  }
   for (let time = 0; time < REHEARSALS; time += 1) await rehearse(REHEARSAL, sink)
   process.emit('beforeSnapshot')
   await becomeQuiet(mode)
-  collectGarbage()
+  liveAlone()
+  tidyUp()
   const seeded = entry.seed()
   if (seeded < 0) refuse(`it cannot be forked: error ${-seeded}`)
   const status = entry.probe(PROBE_MS)
@@ -129,13 +172,19 @@ async function fork(mode, rehearse, born) {
   fs.closeSync(sink)
 }
 
-// What must differ between copies, and what a copy of one thread does in another way.
+// What must differ between copies.
 function adopt(mode, pid) {
   Object.defineProperty(process, 'pid', { value: pid, writable: false, enumerable: true, configurable: true })
-  const born = process.hrtime.bigint()
-  process.uptime = () => Number(process.hrtime.bigint() - born) / 1e9
-  process.execArgv = process.execArgv.filter((flag) => flag.startsWith('--max-'))
+  bornAt = process.hrtime.bigint()
   reseed(mode)
+}
+
+// What a copy of one thread does in another way.
+function liveAlone() {
+  bornAt = process.hrtime.bigint()
+  process.uptime = () => Number(process.hrtime.bigint() - bornAt) / 1e9
+  process.uptime()
+  process.execArgv = process.execArgv.filter((flag) => flag.startsWith('--max-'))
   // The usual end waits for threads that only the original has.
   process.reallyExit = (status) => entry.exit(status ?? 0)
   const { emit } = process

@@ -52,7 +52,7 @@ pub(super) fn environment(
 /// Of a process that is forked into instances of any function: what all of them have in common.
 pub(super) fn template(interpreter: &Interpreter) -> Vec<(String, String)> {
     let path = search_path(Some(interpreter));
-    let env = [
+    let mut env = vec![
         ("LAMBDA_TASK_ROOT", super::TASK),
         ("LAMBDA_RUNTIME_DIR", crate::bootstraps::GUEST),
         ("TZ", ":UTC"),
@@ -60,6 +60,9 @@ pub(super) fn template(interpreter: &Interpreter) -> Vec<(String, String)> {
         ("PATH", &path),
         ("LD_LIBRARY_PATH", LIBRARIES),
     ];
+    let node = (interpreter.language == Language::Node).then(|| node_path(interpreter.version.0));
+    // Node would look all its paths up again in every copy that is told another.
+    env.extend(node.as_deref().map(|path| ("NODE_PATH", path)));
     env.into_iter().map(|(name, value)| (name.into(), value.into())).collect()
 }
 
@@ -116,13 +119,15 @@ fn language_variables(version: &Version) -> Vec<(&'static str, String)> {
         // Java reads its environment and names of files by the locale; that of AWS's `LANG` is seldom installed.
         Language::Java => vec![execution, ("LC_ALL", "C.UTF-8".into())],
         Language::Node => {
-            let layers = format!("/opt/nodejs/node{}/node_modules", runtime.version.0);
-            let path = format!("{layers}:/opt/nodejs/node_modules:/var/runtime/node_modules");
-            vec![execution, ("NODE_PATH", path)]
+            vec![execution, ("NODE_PATH", node_path(runtime.version.0))]
         }
         Language::Wasm => vec![execution],
         Language::Provided => vec![("AWS_LAMBDA_RUNTIME_API", format!("127.0.0.1:{RUNTIME_API_PORT}"))],
     }
+}
+
+fn node_path(major: u16) -> String {
+    format!("/opt/nodejs/node{major}/node_modules:/opt/nodejs/node_modules:/var/runtime/node_modules")
 }
 
 /// AWS's own, with the interpreter's folder where it is not one of them.

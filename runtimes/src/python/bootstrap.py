@@ -28,6 +28,9 @@ PAYLOAD_BYTES = 6 * 1024 * 1024 + 100
 DEPTH, VALUES = 500, 8_000_000
 TRACE = b"_X_AMZN_TRACE_ID"
 HERE = "/bootstrap.py"
+TASK = "/var/task"
+COMPILED = "/var/bytecode/code"
+COMPILED_HEAD_BYTES = 8
 SCALARS = frozenset((str, int, float, bool, type(None)))
 STRING = frozenset((str,))
 PLAIN = SCALARS | {dict, list, tuple}
@@ -323,6 +326,63 @@ class LoggingHook:
         return None
 
 
+class Compiled:
+    """The code of this package's sources, compiled once (`_dayfly_compile.py`): they are read-only, as is all around them."""
+
+    @classmethod
+    def take(cls):
+        """Has modules of the package found as always, and their code taken from here."""
+        try:
+            sys.path_hooks.insert(0, cls().finder)
+        except (OSError, EOFError, ValueError, TypeError, AttributeError):
+            return  # they are compiled as if there were none
+        sys.path_importer_cache.pop(TASK, None)
+
+    def __init__(self):
+        import marshal
+
+        import _frozen_importlib_external as files
+
+        self.files, self.load = files, marshal.loads
+        kept = os.open(COMPILED, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            length = int.from_bytes(os.read(kept, COMPILED_HEAD_BYTES), "little")
+            self.index = self.load(os.pread(kept, length, COMPILED_HEAD_BYTES))
+        finally:
+            os.close(kept)
+        self.start = COMPILED_HEAD_BYTES + length
+        own = self.loader()
+        self.loaders = [(own if loader is files.SourceFileLoader else loader, endings)
+                        for loader, endings in files._get_supported_file_loaders()]
+
+    def code(self, path):
+        """The code of one source, or `None`."""
+        place = self.index.get(path)
+        if place is None:
+            return None
+        try:
+            kept = os.open(COMPILED, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                return self.load(os.pread(kept, place[1], self.start + place[0]))
+            finally:
+                os.close(kept)
+        except (OSError, EOFError, ValueError, TypeError):
+            return None
+
+    def loader(compiled):
+        class SourceFileLoader(compiled.files.SourceFileLoader):
+            def get_code(self, fullname):
+                return compiled.code(self.path) or super().get_code(fullname)
+
+        return SourceFileLoader
+
+    def finder(self, path):
+        """A hook of `sys.path_hooks`."""
+        if path != TASK and not path.startswith(TASK + "/"):
+            raise ImportError
+        return self.files.FileFinder(path, *self.loaders)
+
+
 def describe(error):
     """The error's type, text and stack, without our own frames above the user's."""
     import traceback
@@ -350,7 +410,9 @@ class Runtime:
         self.encode = make_encoder(ascii_only=sys.version_info < (3, 12))
 
     def settle(self):
-        """Takes on what the environment says of the function and the instance."""
+        """Takes on what the environment says of the function and the instance, and code that was compiled before."""
+        if not sys.flags.optimize and os.path.exists(COMPILED):
+            Compiled.take()
         environ = os.environ
         self.json_logs = environ.get("AWS_LAMBDA_LOG_FORMAT", "").upper() == "JSON"
         LambdaContext.SAME = [environ.get("AWS_LAMBDA_" + name) for name in (
