@@ -413,7 +413,7 @@ function load() {
   process.chdir(process.env.LAMBDA_TASK_ROOT ?? '/var/task')
 }
 
-const findHandler = () => loadHandler(process.env.LAMBDA_TASK_ROOT ?? '/var/task', process.env._HANDLER ?? '')
+const findHandler = () => loadHandler(require, process.env.LAMBDA_TASK_ROOT ?? '/var/task', process.env._HANDLER ?? '')
 
 function dress() {
   patchConsole()

@@ -17,7 +17,7 @@ function packageIsModule(folder) {
   return false
 }
 
-async function loadModule(root, folder, name) {
+async function loadModule(require, root, folder, name) {
   const file = path.resolve(root, folder, name)
   const required = (extension) => (fs.existsSync(file + extension) ? require(file + extension) : undefined)
   const imported = (extension) => (fs.existsSync(file + extension) ? import(file + extension) : undefined)
@@ -26,7 +26,8 @@ async function loadModule(root, folder, name) {
     require(require.resolve(name, { paths: [root, path.resolve(root, folder)] }))
 }
 
-async function loadHandler(root, name) {
+// `require`: of the module that shall stand above the handler.
+async function loadHandler(require, root, name) {
   if (name.includes('..')) {
     const advice = 'Use absolute paths when specifying root directories in handler names.'
     throw runtimeError('MalformedHandlerName', `'${name}' is not a valid handler name. ${advice}`)
@@ -36,7 +37,7 @@ async function loadHandler(root, name) {
   if (dot < 0) throw runtimeError('MalformedHandlerName', 'Bad handler')
   let found
   try {
-    found = await loadModule(root, name.slice(0, name.indexOf(base)), base.slice(0, dot))
+    found = await loadModule(require, root, name.slice(0, name.indexOf(base)), base.slice(0, dot))
   } catch (error) {
     if (error instanceof SyntaxError) throw runtimeError('UserCodeSyntaxError', String(error))
     if (error?.code === 'MODULE_NOT_FOUND') throw runtimeError('ImportModuleError', String(error))

@@ -8,6 +8,7 @@ import sys
 from _dayfly_logging import set_up
 
 SOCKET_FD = 3
+POOL_BYTES = 16384 if sys.version_info >= (3, 10) else 4096
 
 # What most functions and their libraries import sooner or later. Loaded once, it costs an instance no time and, until it
 # is written to, no memory.
@@ -35,6 +36,7 @@ def fork(runtime, mode):
     if mode == "template":
         rehearse_start(runtime)
     gc.collect()
+    _dayfly.fill(POOL_BYTES)  # copies allocate from the ends of both heaps then, not from a page here and a page there
     gc.freeze()  # a collection in a copy would otherwise copy all of this
     os.write(SOCKET_FD, b"ready")
     _dayfly.serve(SOCKET_FD)
