@@ -438,7 +438,10 @@ function dress() {
 async function beForked() {
   const template = require('./template.cjs')
   adoptEnvironment()
-  reportLast = (error) => template.refuse(`its code could not be loaded: ${describe(asError(error)).errorMessage}`)
+  reportLast = (error) => {
+    const { errorType, errorMessage } = describe(asError(error))
+    template.refuse(`its code could not be loaded: ${errorType}: ${errorMessage}`)
+  }
   await template.prepare(MODE)
   if (MODE === 'function') handler = await findHandler()
   const born = () => {
