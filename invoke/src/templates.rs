@@ -301,7 +301,7 @@ impl Templates {
         let Some(me) = self.me.upgrade() else { return };
         tokio::spawn(async move {
             let Some(recipe) = me.lock().lines.get(&key).map(|line| line.recipe.clone()) else { return };
-            let made = me.made(recipe).await;
+            let made = me.made(recipe, ahead(&key)).await;
             let at = me.world.moment();
             if let Err(why) = &made {
                 tracing::info!(?key, why, "a template is refused");
@@ -316,9 +316,10 @@ impl Templates {
         });
     }
 
-    async fn made(&self, recipe: Recipe) -> Result<Template, String> {
+    async fn made(&self, recipe: Recipe, ahead: usize) -> Result<Template, String> {
         let spec = recipe.template.ok_or("nothing is forked")?;
-        let template = self.launcher.template(spec).await.map_err(|error| error.to_string())?;
+        let template = self.launcher.template(spec, &recipe.spare, ahead).await;
+        let template = template.map_err(|error| error.to_string())?;
         telling::hear(&template, recipe.stream, &self.journal, &self.world).await?;
         Ok(template)
     }
@@ -442,4 +443,12 @@ impl Line {
 #[allow(clippy::cast_precision_loss, reason = "a share of memory")]
 fn to_f64(bytes: u64) -> f64 {
     bytes as f64
+}
+
+/// Empty sandboxes that wait for copies: a runtime's serve every function.
+fn ahead(key: &Key) -> usize {
+    match key {
+        Key::Runtime(_) => 4,
+        _ => 1,
+    }
 }

@@ -27,7 +27,7 @@ impl Runtimes {
             pids: u32::try_from(limit("processes")).unwrap_or(u32::MAX),
             ..Spec::default()
         };
-        let template = launcher.template(spec).await.map_err(|error| error.to_string())?;
+        let template = launcher.template(spec.clone(), &spec, 0).await.map_err(|error| error.to_string())?;
         let ready = tokio::time::timeout(PATIENCE, template.ready()).await;
         template.sandbox.kill().await;
         ready.unwrap_or_else(|_| Err(format!("it was not ready after {} s", PATIENCE.as_secs())))

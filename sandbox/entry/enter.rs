@@ -1,14 +1,16 @@
 //! How a template forks an instance into a sandbox that the launcher has made for it.
 //!
-//! The template waits on its channel. A message brings descriptors of the sandbox's namespaces. A first child joins
-//! them, which its user, the owner of the sandbox's user namespace, may; a second one is born inside, gives up
-//! everything that joining gave it, and returns to the interpreter as the instance. The first child never does.
+//! The template waits on its channel. A message brings descriptors of the sandbox's namespaces. A first child, which
+//! borrows the template's memory, joins them, which its user, the owner of the sandbox's user namespace, may; a second
+//! one, a copy, is born inside, gives up everything that joining gave it, and returns to the interpreter as the instance.
+//! The first child never does.
 //!
 //! The other end is `sandbox/src/service/template.rs`. What user code has run in the template before may have changed
 //! this code too: nothing here is relied on to hold a *function template's* children, the filter and the domain that
 //! they inherit and the launcher's look at them are.
 
 use crate::kernel::{self, Message, numbers};
+use core::ffi::c_void;
 
 /// Namespaces in a message, the user namespace first: joining it gives the right to join the others.
 const NAMESPACES: usize = 7;
@@ -20,6 +22,7 @@ const MAX_BYTES: usize = 16 << 10;
 /// Where the instance finds its control socket.
 const CONTROL: usize = 3;
 const CLOSE_AT_EXEC: usize = 0o2_000_000;
+const SET_DUMPABLE: usize = 4;
 
 /// What the interpreter must do around a fork.
 pub trait Interpreter {
@@ -56,14 +59,20 @@ pub fn serve(channel: i32, interpreter: &impl Interpreter) {
             discard(&message);
             continue;
         }
+        let entry = Entry { channel, message: &message, bytes: &bytes[..message.length.min(MAX_BYTES)] };
         interpreter.before();
-        match kernel::split() {
+        // SAFETY: who can be forked has one thread, which waits here; the child changes no memory but its stack.
+        match unsafe { kernel::lend(enter, (&raw const entry).cast()) } {
             Ok(0) => {
-                enter(channel, &message, &bytes[..message.length.min(MAX_BYTES)]);
+                kernel::renew_sequences();
                 interpreter.after_in_child();
                 return;
             }
-            Ok(pid) => kernel::bury(pid),
+            Ok(pid) => {
+                kernel::bury(pid);
+                // Joining changed what is one with the child's memory.
+                let _ = kernel::plain(numbers::PRCTL, SET_DUMPABLE, 1, 0);
+            }
             Err(errno) => report(&message, (Step::Fork, errno)),
         }
         interpreter.after_in_parent();
@@ -82,8 +91,18 @@ fn report(message: &Message, (step, errno): Failed) {
     let _ = kernel::send(message.fds[NAMESPACES], &[step as u8, errno[0], errno[1], errno[2], errno[3]]);
 }
 
+/// What a child needs to enter a sandbox.
+struct Entry<'a> {
+    channel: i32,
+    message: &'a Message,
+    bytes: &'a [u8],
+}
+
 /// In the first child; returns in the second.
-fn enter(channel: i32, message: &Message, bytes: &[u8]) {
+extern "C" fn enter(entry: *const c_void) {
+    // SAFETY: `serve` passes one that lives until the first child has ended, and the second has a copy.
+    let Entry { channel, message, bytes } = unsafe { &*entry.cast::<Entry<'_>>() };
+    let channel = *channel;
     let rules = bytes[8] == 1;
     let doors = &message.fds[ENDS..message.fd_count - usize::from(rules)];
     let entered = join(message, doors).and_then(|()| match kernel::split() {
@@ -159,7 +178,6 @@ fn give_up() -> Result<(), i32> {
     const CAPBSET_DROP: usize = 24;
     const CAP_AMBIENT: usize = 47;
     const CLEAR_ALL: usize = 4;
-    const SET_DUMPABLE: usize = 4;
     match kernel::plain(numbers::KEYCTL, JOIN_SESSION_KEYRING, 0, 0) {
         Ok(_) | Err(ENOSYS) => {}
         Err(errno) => return Err(errno),

@@ -1,16 +1,19 @@
 //! System calls without a C library: the same code runs inside interpreters that were linked to any of them.
 
-use core::ffi::{c_int, c_void};
+use core::ffi::{c_char, c_int, c_void};
 
 unsafe extern "C" {
     /// The C library's own, since it tells others (`pthread_atfork`) that they are in a child now.
     fn fork() -> c_int;
+    fn dlsym(library: *mut c_void, name: *const c_char) -> *mut c_void;
 }
 
 pub const EINTR: i32 = 4;
 
 #[cfg(target_arch = "x86_64")]
 pub mod numbers {
+    pub const VFORK: usize = 58;
+    pub const RSEQ: usize = 334;
     pub const CLOSE: usize = 3;
     pub const WRITE: usize = 1;
     pub const DUP3: usize = 292;
@@ -31,6 +34,8 @@ pub mod numbers {
 
 #[cfg(target_arch = "aarch64")]
 pub mod numbers {
+    pub const CLONE: usize = 220;
+    pub const RSEQ: usize = 293;
     pub const CLOSE: usize = 57;
     pub const WRITE: usize = 64;
     pub const DUP3: usize = 24;
@@ -116,6 +121,93 @@ pub fn split() -> Result<i32, i32> {
         -1 => Err(11),
         pid => Ok(pid),
     }
+}
+
+/// Does `work` in a child that borrows this process's memory and stack, while this process waits: no page table is
+/// copied. The child must not come back from `work`, but a copy that it makes of itself may, and gets 0. The child's
+/// number in this process, once the child has ended.
+///
+/// # Safety
+/// This process has one thread, and what `work` changes in memory it may change.
+#[cfg(target_arch = "x86_64")]
+pub unsafe fn lend(work: extern "C" fn(*const c_void), what: *const c_void) -> Result<i32, i32> {
+    let answer: isize;
+    // SAFETY: the child only pushes below this frame, so this process finds its stack as it was; the kernel changes
+    // `rcx` and `r11` only, and `work` preserves `r12` and `r13`.
+    unsafe {
+        core::arch::asm!(
+            "syscall",
+            "test rax, rax",
+            "jnz 2f",
+            "mov rdi, r13",
+            "call r12",
+            "xor eax, eax",
+            "2:",
+            inlateout("rax") numbers::VFORK as isize => answer,
+            in("r12") work, in("r13") what,
+            clobber_abi("C"),
+        );
+    }
+    decode(answer).map(|pid| pid as i32)
+}
+
+/// Does `work` in a child that borrows this process's memory and stack, while this process waits: no page table is
+/// copied. The child must not come back from `work`, but a copy that it makes of itself may, and gets 0. The child's
+/// number in this process, once the child has ended.
+///
+/// # Safety
+/// This process has one thread, and what `work` changes in memory it may change.
+#[cfg(target_arch = "aarch64")]
+pub unsafe fn lend(work: extern "C" fn(*const c_void), what: *const c_void) -> Result<i32, i32> {
+    // CLONE_VM, CLONE_VFORK, SIGCHLD.
+    const FLAGS: isize = 0x100 | 0x4000 | 17;
+    let answer: isize;
+    // SAFETY: the child only pushes below this frame, so this process finds its stack as it was; `work` preserves
+    // `x20` and `x21`.
+    unsafe {
+        core::arch::asm!(
+            "svc 0",
+            "cbnz x0, 2f",
+            "mov x0, x21",
+            "blr x20",
+            "mov x0, #0",
+            "2:",
+            in("x8") numbers::CLONE,
+            inlateout("x0") FLAGS => answer,
+            in("x1") 0, in("x2") 0, in("x3") 0, in("x4") 0,
+            in("x20") work, in("x21") what,
+            clobber_abi("C"),
+        );
+    }
+    decode(answer).map(|pid| pid as i32)
+}
+
+/// Registers the C library's area for restartable sequences (rseq(2)) again: the kernel forgets it when memory is lent,
+/// and the library, which has it since glibc 2.35, does not know.
+pub fn renew_sequences() {
+    const BYTES: usize = 32;
+    const SIGNATURE: usize = if cfg!(target_arch = "x86_64") { 0x5305_3053 } else { 0xd428_bc00 };
+    // SAFETY: names are C strings, and a library that has them has a distance and a size there (rseq in its manual).
+    unsafe {
+        let offset = dlsym(core::ptr::null_mut(), c"__rseq_offset".as_ptr()).cast::<isize>();
+        let size = dlsym(core::ptr::null_mut(), c"__rseq_size".as_ptr()).cast::<u32>();
+        if !offset.is_null() && !size.is_null() && *size > 0 {
+            let area = thread_pointer().wrapping_add_signed(*offset);
+            let _ = call(numbers::RSEQ, [area, BYTES, 0, SIGNATURE, 0, 0]);
+        }
+    }
+}
+
+fn thread_pointer() -> usize {
+    let pointer: usize;
+    // SAFETY: reads where the C library keeps what belongs to this thread.
+    unsafe {
+        #[cfg(target_arch = "x86_64")]
+        core::arch::asm!("mov {}, fs:0", out(reg) pointer, options(nostack, readonly));
+        #[cfg(target_arch = "aarch64")]
+        core::arch::asm!("mrs {}, tpidr_el0", out(reg) pointer, options(nostack, nomem));
+    }
+    pointer
 }
 
 /// Waits for a child.

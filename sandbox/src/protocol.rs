@@ -26,9 +26,11 @@ pub(crate) struct Hello {
 pub(crate) enum Request {
     /// Descriptors: connection, [`Boot`] channel, stdout, stderr, and the program's descriptor 3 if `control`.
     Sandbox(SandboxRequest),
-    /// A program that forks itself into sandboxes. Descriptors: connection, [`Boot`] channel, stdout, stderr.
-    Template(SandboxRequest),
-    /// A sandbox whose program a template forks, by the number of [`Report::Ready`]. Descriptors as of `Sandbox`.
+    /// A program that forks itself into sandboxes, `ahead` of which are kept empty for it, with what `housing` says in
+    /// them. Descriptors: connection, [`Boot`] channel, stdout, stderr.
+    Template { request: SandboxRequest, housing: Furniture, ahead: usize },
+    /// A sandbox whose program a template forks, by the number of [`Report::Ready`]. Descriptors: connection, stdout,
+    /// stderr, and the program's descriptor 3.
     Fork { template: u64, request: SandboxRequest },
     /// Descriptors: connection, stdin, stdout, stderr.
     Command { argv: Vec<String>, env: Vec<(String, String)> },
@@ -40,12 +42,7 @@ pub(crate) enum Request {
 /// it: those go straight to the sandbox, so that the launcher holds nothing of one function that another could find.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct SandboxRequest {
-    pub(crate) binds: Vec<Bind>,
-    pub(crate) tmp_bytes: u64,
-    pub(crate) memory_bytes: u64,
-    pub(crate) cpu_millis: u32,
-    pub(crate) cpu_weight: u32,
-    pub(crate) pids: u32,
+    pub(crate) furniture: Furniture,
     pub(crate) listen: Vec<u16>,
     pub(crate) control: bool,
     pub(crate) waits: bool,
@@ -61,7 +58,7 @@ pub(crate) enum Order {
     Furnish(Furniture),
 }
 
-/// What a sandbox gets when it is known what it is for.
+/// What a sandbox gets when it is known what it is for. `/tmp` keeps its size where `tmp_bytes` is 0.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Furniture {
     pub(crate) binds: Vec<Bind>,
@@ -91,12 +88,21 @@ pub(crate) enum Report {
     Unpacked(Result<Unpacked, UnpackError>),
 }
 
-/// Server to a sandbox's first process, sent before the process exists. The channel's end without a [`Failure`]
+/// Launcher to the first process of an empty sandbox, over its line: a program moves in. Descriptors: [`Boot`] channel,
+/// stdout, stderr, and the program's descriptor 3 if there is one.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Arrival {
+    /// Where something was mounted for it.
+    pub(crate) guests: Vec<PathBuf>,
+    pub(crate) tmp_bytes: u64,
+    pub(crate) memory_bytes: u64,
+    pub(crate) pids: u32,
+}
+
+/// Server to a sandbox's first process, sent before the process listens. The channel's end without a [`Failure`]
 /// on it means that the program is executing.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Boot {
-    /// Wait for a program that a template forks.
-    Vacant,
     /// Become this program.
     Program { argv: Vec<String>, env: Vec<(String, String)>, workdir: String },
     /// Look around, answer with [`crate::probe::View`], and end.

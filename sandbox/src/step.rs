@@ -7,7 +7,7 @@ use std::time::Duration;
 
 /// Every step, in the order in which they are taken. The first ones are the launcher's, the others those of the
 /// sandbox's first process.
-pub const STEPS: [&str; 28] = [
+pub const STEPS: [&str; 29] = [
     "cgroup",
     "network",
     "base",
@@ -23,6 +23,7 @@ pub const STEPS: [&str; 28] = [
     "session",
     "keyring",
     "hostname",
+    "namespaces",
     "root",
     "binds",
     "tmp",
@@ -30,9 +31,9 @@ pub const STEPS: [&str; 28] = [
     "proc",
     "counters",
     "pivot",
-    "rlimits",
     "privileges",
     "parent-death",
+    "rlimits",
     "landlock",
     "seccomp",
     "program",

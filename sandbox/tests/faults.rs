@@ -78,13 +78,13 @@ fn what_the_host_lacks_is_a_failed_step() {
         let bind = |host: &str, guest: &str| vec![sandbox::Bind { host: host.into(), guest: guest.into() }];
         let file = arena.folder.path().join("package/data");
         let cases = [
-            (Spec { binds: bind("/no/such/folder", "/opt/x"), ..arena.spec(&["user"]) }, "base"),
-            (Spec { binds: bind("/usr/share", "/usr/no/such/folder"), ..arena.spec(&["user"]) }, "base"),
+            (Spec { binds: bind("/no/such/folder", "/opt/x"), ..arena.spec(&["user"]) }, "bind"),
+            (Spec { binds: bind("/usr/share", "/usr/no/such/folder"), ..arena.spec(&["user"]) }, "bind"),
             (
                 Spec { binds: bind(file.to_str().expect("a plain path"), "/opt"), ..arena.spec(&["user"]) },
                 "binds",
             ),
-            (Spec { binds: bind("/usr/share", "/bin/x"), ..arena.spec(&["user"]) }, "base"),
+            (Spec { binds: bind("/usr/share", "/bin/x"), ..arena.spec(&["user"]) }, "bind"),
         ];
         for (spec, expected) in cases {
             let binds = spec.binds.clone();

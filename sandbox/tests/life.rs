@@ -128,13 +128,14 @@ fn usage_grows_and_stays() {
 fn killing_and_dropping_leave_nothing() {
     in_each_mode(async |arena| {
         let sandboxes: Vec<_> = futures(arena, 5).await;
-        assert_eq!(children(arena.launcher.process_id()), 5);
+        let living = children(arena.launcher.process_id());
+        assert!((5..=5 + arena::AHEAD).contains(&living), "{living}");
         for sandbox in &sandboxes {
             sandbox.kill().await;
             sandbox.kill().await;
             assert_eq!(sandbox.exited().await, Exit::Signal(libc::SIGKILL));
         }
-        assert_eq!(children(arena.launcher.process_id()), 0);
+        assert!(children(arena.launcher.process_id()) <= arena::AHEAD);
         drop(futures(arena, 5).await);
         drop(arena.launcher.create(arena.spec(&["sleep"])));
         drop(
@@ -257,7 +258,8 @@ fn launchers_die_with_their_server() {
         server.wait().expect("own child");
         return;
     };
-    assert_eq!(children(launcher), 3);
+    let living = children(launcher);
+    assert!((3..=3 + arena::AHEAD).contains(&living), "{living}");
     server.kill().expect("own child");
     server.wait().expect("own child");
     for _ in 0..1000 {
@@ -361,29 +363,5 @@ fn a_line_is_seen_while_the_program_runs() {
         let sandbox = arena.create(arena.spec(&["fork"])).await;
         wait_for_line(&sandbox.stdout, "children: ").await;
         sandbox.kill().await;
-    });
-}
-
-#[test]
-#[ignore = "prints numbers; run it by hand, on a quiet machine and a release build"]
-fn how_long_a_start_takes() {
-    in_each_mode(async |arena| {
-        let (mut starts, mut spawns) = (Vec::new(), Vec::new());
-        let world = world::World::real();
-        for _ in 0..300 {
-            let begin = world.moment();
-            let sandbox = arena.create(arena.host_program(&["/bin/true"])).await;
-            starts.push(world.moment() - begin);
-            sandbox.exited().await;
-            drop(sandbox);
-            let begin = world.moment();
-            let mut spawned = std::process::Command::new("/bin/true").spawn().expect("it is there");
-            spawns.push(world.moment() - begin);
-            spawned.wait().expect("own child");
-        }
-        for (what, times) in [("sandbox", &mut starts), ("spawn", &mut spawns)] {
-            times.sort();
-            println!("{:?} {what} until exec: p50 {:?}, p90 {:?}", arena.mode, times[150], times[270]);
-        }
     });
 }

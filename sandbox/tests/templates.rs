@@ -10,6 +10,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
+/// Empty sandboxes that are made ahead for a template's children.
+const AHEAD: usize = 1;
+
 const PYTHON: &str = "/usr/bin/python3";
 
 /// A template that answers expressions once it is forked. What is run before says `{before}`.
@@ -59,8 +62,18 @@ impl<'a> Nest<'a> {
         Spec { binds, ..self.arena.host_program(&[PYTHON, "-S", "-c", &program]) }
     }
 
+    /// What is made ahead for its children.
+    fn housing(&self) -> Spec {
+        self.arena.host_program(&["/none"])
+    }
+
     async fn template(&self) -> Template {
-        let template = self.arena.launcher.template(self.spec("", "b'ready'")).await.expect("a template");
+        let template = self
+            .arena
+            .launcher
+            .template(self.spec("", "b'ready'"), &self.housing(), AHEAD)
+            .await
+            .expect("a template");
         template.ready().await.expect("it can be forked");
         template
     }
@@ -206,7 +219,11 @@ fn what_cannot_be_shared_is_refused() {
             ("os._exit(1)", "b'ready'", "it ended while it was made"),
         ];
         for (before, said, expected) in cases {
-            let template = arena.launcher.template(nest.spec(before, said)).await.expect("a template");
+            let template = arena
+                .launcher
+                .template(nest.spec(before, said), &nest.housing(), AHEAD)
+                .await
+                .expect("a template");
             assert_eq!(template.ready().await.unwrap_err(), expected, "as {:?}", arena.mode);
             template.sandbox.exited().await;
         }

@@ -82,7 +82,7 @@ impl<'a> Nest<'a> {
     }
 
     async fn ready(&self, spec: Spec) -> Result<Template, String> {
-        let template = self.launcher.template(spec).await.expect("a template");
+        let template = self.launcher.template(spec.clone(), &spec, 1).await.expect("a template");
         let ready = tokio::time::timeout(PATIENCE, template.ready()).await.expect("it says something");
         ready.map(|()| template)
     }

@@ -58,7 +58,7 @@ pub(crate) trait Hierarchy {
 
 /// One sandbox's group.
 pub(crate) trait Group {
-    /// Sets the limits; before any process enters.
+    /// Sets the limits, before anything but the platform's own code runs in it, or again.
     fn limit(&self, limits: &Limits) -> io::Result<()>;
     /// Reads the limits back: which of `memory`, `cpu`, `pids` are not as they were set, and in what.
     fn deviations(&self, limits: &Limits) -> Vec<(&'static str, String)>;
@@ -182,7 +182,7 @@ fn remove_group(path: &Path) -> io::Result<()> {
 #[derive(Debug)]
 struct Folder {
     path: PathBuf,
-    /// Open for as long as files in it are to be opened.
+    /// Open for as long as many files in it are to be opened.
     fd: Option<OwnedFd>,
 }
 
@@ -201,8 +201,11 @@ impl Folder {
 
     fn open(&self, file: &str, flags: rustix::fs::OFlags) -> io::Result<OwnedFd> {
         let flags = flags | rustix::fs::OFlags::CLOEXEC;
-        let fd = self.fd.as_ref().ok_or(io::ErrorKind::NotFound)?;
-        Ok(rustix::fs::openat(fd, file, flags, rustix::fs::Mode::empty())?)
+        let mode = rustix::fs::Mode::empty();
+        Ok(match &self.fd {
+            Some(fd) => rustix::fs::openat(fd, file, flags, mode),
+            None => rustix::fs::open(self.path.join(file), flags, mode),
+        }?)
     }
 
     fn write(&self, file: &str, text: &str) -> io::Result<()> {

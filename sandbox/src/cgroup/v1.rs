@@ -146,16 +146,9 @@ impl GroupV1 {
 
 impl Group for GroupV1 {
     fn limit(&self, limits: &Limits) -> io::Result<()> {
-        let mut settings = settings(limits);
-        let set = |settings: &[Setting]| {
-            self.parts.iter().try_for_each(|(controllers, folder)| {
-                folder.set(|name| controllers.iter().any(|controller| controller == name), settings)
-            })
-        };
-        set(&settings).or_else(|_| {
-            // Memory may never be more than memory and swap together: where they rise, those go first.
-            settings.swap(0, 1);
-            set(&settings)
+        let settings = settings(limits);
+        self.parts.iter().try_for_each(|(controllers, folder)| {
+            folder.set(|name| controllers.iter().any(|controller| controller == name), &settings)
         })
     }
 
@@ -204,11 +197,13 @@ impl Group for GroupV1 {
     }
 }
 
-/// In the order in which the kernel accepts them where nothing was limited, or limits fall.
+/// In an order in which the kernel accepts them, whether limits are new, rise or fall.
 fn settings(limits: &Limits) -> Vec<Setting> {
     let memory = limits.memory_bytes.to_string();
     let (quota, period) = limits.cpu_quota_us();
     vec![
+        // First, too, since memory alone may not be raised above memory and swap; refused when it is lowered.
+        ("memory.memsw.limit_in_bytes", memory.clone(), false),
         ("memory.limit_in_bytes", memory.clone(), true),
         // Absent where the kernel does not account for swap.
         ("memory.memsw.limit_in_bytes", memory, false),

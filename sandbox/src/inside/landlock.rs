@@ -8,17 +8,21 @@ use landlock::{
 };
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 type Failed = Box<dyn std::error::Error + Send + Sync>;
 
 /// Directories that may be written to.
 const WRITABLE: [&str; 2] = ["/tmp", "/dev/shm"];
 
+/// Empty, but for what is mounted in them for the program, now or when it is known what it is for.
+const LATER: [&str; 2] = ["/var", "/opt"];
+
 /// Restricts this process and all that it starts. A template gets no rules about files: its children, who would inherit
 /// them, have others. Each takes on those that the sandbox it joins hands out.
-pub(super) fn restrict(plan: &Plan<'_>) -> io::Result<()> {
-    let rules = if matches!(plan.birth, Birth::Template(_)) { scopes(plan) } else { rules(plan).map(Some) };
+pub(super) fn restrict(plan: &Plan<'_>, guests: &[PathBuf]) -> io::Result<()> {
+    let rules =
+        if matches!(plan.birth, Birth::Template(_)) { scopes(plan) } else { rules(plan, guests).map(Some) };
     let restricted = rules.and_then(|ruleset| match ruleset {
         Some(ruleset) => ruleset.restrict_self().map(|_| ()).map_err(Failed::from),
         None => Ok(()),
@@ -28,7 +32,7 @@ pub(super) fn restrict(plan: &Plan<'_>) -> io::Result<()> {
 
 /// The rules for whoever joins this sandbox.
 pub(super) fn for_others(plan: &Plan<'_>) -> io::Result<OwnedFd> {
-    let fd: Option<OwnedFd> = rules(plan).map_err(io::Error::other)?.into();
+    let fd: Option<OwnedFd> = rules(plan, &[]).map_err(io::Error::other)?.into();
     fd.ok_or(io::ErrorKind::Unsupported.into())
 }
 
@@ -42,7 +46,8 @@ fn scopes(plan: &Plan<'_>) -> Result<Option<RulesetCreated>, Failed> {
     Ok(Some(ruleset.scope(scopes)?.create()?))
 }
 
-fn rules(plan: &Plan<'_>) -> Result<RulesetCreated, Failed> {
+/// What a program may do with files: `guests` is where something was mounted since the sandbox was built.
+fn rules(plan: &Plan<'_>, guests: &[PathBuf]) -> Result<RulesetCreated, Failed> {
     let abi = ABI::from(plan.landlock_version);
     let read = AccessFs::Execute | AccessFs::ReadFile | AccessFs::ReadDir;
     let ruleset = Ruleset::default()
@@ -54,9 +59,9 @@ fn rules(plan: &Plan<'_>) -> Result<RulesetCreated, Failed> {
     for path in plan.readable {
         ruleset = allow(ruleset, path, read)?;
     }
-    for bind in &plan.request.binds {
-        let access = if bind.guest.is_dir() { read } else { read & AccessFs::from_file(abi) };
-        ruleset = allow(ruleset, &bind.guest, access)?;
+    for guest in plan.request.furniture.binds.iter().map(|bind| &bind.guest).chain(guests) {
+        let access = if guest.is_dir() { read } else { read & AccessFs::from_file(abi) };
+        ruleset = allow(ruleset, guest, access)?;
     }
     for path in WRITABLE {
         ruleset = allow(ruleset, Path::new(path), writable(abi))?;
@@ -64,15 +69,13 @@ fn rules(plan: &Plan<'_>) -> Result<RulesetCreated, Failed> {
     ruleset = allow(ruleset, Path::new("/dev"), devices(abi))?;
     ruleset =
         allow(ruleset, Path::new("/proc"), AccessFs::ReadFile | AccessFs::ReadDir | AccessFs::WriteFile)?;
-    if plan.waits() || matches!(plan.birth, Birth::Vacant { .. }) {
-        // What is mounted on `/var/task` later is found through what is above it.
-        for above in ["/var", "/opt"] {
-            ruleset = allow(ruleset, Path::new(above), read)?;
-        }
-    }
     if plan.root.is_some() {
         // Names only, and only since all of them are ours.
         ruleset = allow(ruleset, Path::new("/"), AccessFs::ReadDir.into())?;
+        // What is mounted there later is found through what is above it.
+        for path in LATER {
+            ruleset = allow(ruleset, Path::new(path), read)?;
+        }
     }
     Ok(ruleset)
 }

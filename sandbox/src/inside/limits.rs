@@ -1,6 +1,6 @@
 //! Limits of each process, and of the kernel objects that all processes of the sandbox share.
 
-use super::Plan;
+use crate::protocol::Arrival;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::fs;
 use std::io;
@@ -17,7 +17,7 @@ const NO_CORE_BYTES: u64 = 1;
 const LARGEST_BEYOND_TMP_BYTES: u64 = 1 << 30;
 
 /// The largest `/tmp` that a program may be given which waits for its work: its limits can only be lowered then.
-const LARGEST_TMP_BYTES: u64 = 10 << 30;
+pub(crate) const LARGEST_TMP_BYTES: u64 = 10 << 30;
 
 /// Whether a control group bounds memory, or only limits per process do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,13 +44,12 @@ pub(super) fn lower_counters() -> io::Result<()> {
 }
 
 /// Sets soft and hard limits. No limit on address space: JavaScript and Go reserve far more than they use.
-pub(super) fn set(plan: &Plan<'_>) -> io::Result<()> {
-    let request = plan.request;
+pub(super) fn set(arrival: &Arrival, ceiling: Ceiling) -> io::Result<()> {
     let mut limits = vec![
         (Resource::Nofile, 1024),
-        (Resource::Nproc, u64::from(request.pids)),
+        (Resource::Nproc, u64::from(arrival.pids)),
         (Resource::Core, NO_CORE_BYTES),
-        (Resource::Fsize, largest_file(if plan.waits() { LARGEST_TMP_BYTES } else { request.tmp_bytes })),
+        (Resource::Fsize, largest_file(arrival.tmp_bytes)),
         (Resource::Memlock, 64 << 10),
         (Resource::Sigpending, 256),
         (Resource::Msgqueue, 64 << 10),
@@ -58,8 +57,8 @@ pub(super) fn set(plan: &Plan<'_>) -> io::Result<()> {
         (Resource::Nice, 0),
         (Resource::Rtprio, 0),
     ];
-    if plan.ceiling == Ceiling::Process {
-        limits.push((Resource::Data, most_data(request.memory_bytes)));
+    if ceiling == Ceiling::Process {
+        limits.push((Resource::Data, most_data(arrival.memory_bytes)));
     }
     for (resource, value) in limits {
         let value = getrlimit(resource).maximum.map_or(value, |hard| hard.min(value));

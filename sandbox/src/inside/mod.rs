@@ -1,6 +1,6 @@
 //! A sandbox's first process. It is a copy of the launcher in new namespaces: step by step it builds the sandbox around
-//! itself, gives everything up, starts the program as its child, and from then on only waits. When it ends, the
-//! kernel kills whatever else is left inside.
+//! itself and says so. When it is known what the sandbox is for, which may be long after, it gives the rest up, starts
+//! the program as its child, and from then on only waits. When it ends, the kernel kills whatever else is left inside.
 
 mod landlock;
 mod limits;
@@ -15,7 +15,7 @@ use crate::channel;
 use crate::identity::Identity;
 use crate::kernel;
 use crate::probe;
-use crate::protocol::{Boot, SandboxRequest, decode, encode};
+use crate::protocol::{Arrival, Boot, SandboxRequest, decode, encode};
 use crate::service::IGNORED_SIGNALS;
 use crate::step::{Failure, Steps};
 use rustix::process::{Gid, Signal, Uid};
@@ -23,8 +23,8 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 
-pub(crate) use limits::{Ceiling, largest_file, most_data};
-pub(crate) use mounts::ProcView;
+pub(crate) use limits::{Ceiling, LARGEST_TMP_BYTES, largest_file, most_data};
+pub(crate) use mounts::{ProcView, tmpfs_room};
 pub(crate) use vacancy::{MOUNTS, NAMESPACES, NETWORK};
 
 /// How the first process ends when the program never ran.
@@ -39,15 +39,14 @@ pub(crate) struct Plan<'a> {
     pub(crate) root: Option<(&'a OwnedFd, &'static str)>,
     /// What of the root is readable, besides what the request binds.
     pub(crate) readable: &'a [PathBuf],
-    /// In the order of `request.binds`.
+    /// In the order of the binds of `request`.
     pub(crate) binds: &'a [OwnedFd],
     pub(crate) birth: Birth,
-    pub(crate) stdio: [BorrowedFd<'a>; 3],
-    /// The program's descriptor 3.
-    pub(crate) control: Option<BorrowedFd<'a>>,
-    /// Carries [`Boot`] in and a [`Failure`] out.
-    pub(crate) boot: BorrowedFd<'a>,
-    /// To the launcher: it says when to start; the program's end is reported there.
+    /// What a program finds as its standard input.
+    pub(crate) null: BorrowedFd<'a>,
+    /// A template's; a program comes with its own.
+    pub(crate) streams: Option<Streams<'a>>,
+    /// To the launcher: it says when to start, and what comes then; failures and the program's end are reported there.
     pub(crate) line: BorrowedFd<'a>,
     pub(crate) filter: &'a [libc::sock_filter],
     pub(crate) landlock_version: i32,
@@ -55,10 +54,27 @@ pub(crate) struct Plan<'a> {
     pub(crate) ceiling: Ceiling,
 }
 
-impl Plan<'_> {
-    /// Whether the program is given its work later.
-    fn waits(&self) -> bool {
-        self.request.waits && self.birth == Birth::Program
+/// What a program is started with.
+#[derive(Clone, Copy)]
+pub(crate) struct Streams<'a> {
+    pub(crate) stdout: BorrowedFd<'a>,
+    pub(crate) stderr: BorrowedFd<'a>,
+    /// The program's descriptor 3.
+    pub(crate) control: Option<BorrowedFd<'a>>,
+    /// Carries [`Boot`] in and a [`Failure`] out.
+    pub(crate) boot: BorrowedFd<'a>,
+}
+
+impl<'a> Streams<'a> {
+    /// As descriptors come with a message.
+    fn of(fds: &'a [OwnedFd]) -> io::Result<Self> {
+        let [boot, stdout, stderr, control @ ..] = fds else { return Err(io::ErrorKind::InvalidData.into()) };
+        let control = control.first().map(AsFd::as_fd);
+        Ok(Self { stdout: stdout.as_fd(), stderr: stderr.as_fd(), control, boot: boot.as_fd() })
+    }
+
+    fn descriptors(self) -> impl Iterator<Item = RawFd> {
+        [self.stdout, self.stderr, self.boot].into_iter().chain(self.control).map(|fd| fd.as_raw_fd())
     }
 }
 
@@ -104,18 +120,22 @@ impl Birth {
 pub(crate) fn live(plan: &Plan<'_>) -> ! {
     let lived = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| build(plan)));
     let panicked = |_| Err(Failure::new("program", &io::Error::other("a step panicked")));
-    if let Err(failure) = lived.unwrap_or_else(panicked)
-        && let Ok(bytes) = encode(&failure)
-    {
-        let _ = channel::send(plan.boot, &bytes, &[]);
+    if let Err(failure) = lived.unwrap_or_else(panicked) {
+        complain(plan.streams.map_or(plan.line, |streams| streams.boot), &failure);
     }
     kernel::exit_now(NEVER_RAN)
+}
+
+fn complain(to: BorrowedFd<'_>, failure: &Failure) {
+    if let Ok(bytes) = encode(failure) {
+        let _ = channel::send(to, &bytes, &[]);
+    }
 }
 
 fn build(plan: &Plan<'_>) -> Result<(), Failure> {
     let layers = &plan.request.layers;
     let steps = Steps(layers.fault.as_ref());
-    steps.take("descriptors", || close_all_but(plan))?;
+    steps.take("descriptors", || close_all_but(descriptors(plan)))?;
     steps.take("start", || wait_for_start(plan.line))?;
     steps.take("cgroup-enter", || enter_cgroups(plan.tasks))?;
     steps.take("cgroup-namespace", || unshare(rustix::thread::UnshareFlags::NEWCGROUP))?;
@@ -125,13 +145,11 @@ fn build(plan: &Plan<'_>) -> Result<(), Failure> {
         steps.take("keyring", kernel::join_new_session_keyring)?;
     }
     steps.take("hostname", || Ok(rustix::system::sethostname(HOST_NAME.as_bytes())?))?;
-    let vacancy = match plan.birth {
-        Birth::Vacant { .. } => Some(steps.take("network", vacancy::prepare)?),
-        _ => None,
-    };
-    if plan.waits() {
-        steps.take("binds", || vacancy::hand_out_mounts(plan.line))?;
-    }
+    let namespaces = steps.take("namespaces", || match plan.birth {
+        Birth::Template(_) => Ok(Vec::new()),
+        Birth::Program => vacancy::open_namespaces(&NAMESPACES[MOUNTS..=MOUNTS]),
+        Birth::Vacant { .. } => vacancy::connect().and_then(|()| vacancy::open_namespaces(&NAMESPACES)),
+    })?;
     if let Some((root, stand)) = plan.root {
         mounts::attach_all(plan, steps, root, stand)?;
         if let Birth::Template(identity) = plan.birth {
@@ -146,31 +164,73 @@ fn build(plan: &Plan<'_>) -> Result<(), Failure> {
     if let Some((root, _)) = plan.root {
         steps.take("pivot", || mounts::pivot(root))?;
     }
-    if layers.rlimits {
-        steps.take("rlimits", || limits::set(plan))?;
-    }
-    let boot = steps.take("program", || receive_boot(plan.boot))?;
     steps.take("privileges", || privileges::drop_all(layers.capabilities))?;
     steps.take("parent-death", || die_with_launcher(plan.line))?;
-    let mut rules = None;
-    if layers.landlock && plan.landlock_version > 0 {
-        if vacancy.is_some() {
-            rules = Some(steps.take("landlock", || landlock::for_others(plan))?);
+    match plan.birth {
+        Birth::Template(_) => start(plan, steps, plan.streams, &arrival(plan)),
+        Birth::Program => {
+            steps.take("program", || vacancy::hand_out(plan.line, namespaces, None))?;
+            let message = steps.take("program", || vacancy::receive(plan.line, plan.null))?;
+            let streams = steps.take("program", || Streams::of(&message.fds))?;
+            let started = steps
+                .take("program", || decode::<Arrival>(&message.bytes))
+                .and_then(|arrival| start(plan, steps, Some(streams), &arrival));
+            started.inspect_err(|failure| complain(streams.boot, failure))
         }
-        steps.take("landlock", || landlock::restrict(plan))?;
+        Birth::Vacant { .. } => {
+            let landlocked = layers.landlock && plan.landlock_version > 0;
+            let rules = landlocked.then(|| steps.take("landlock", || landlock::for_others(plan)));
+            let rules = rules.transpose()?;
+            confine(plan, steps, &arrival(plan))?;
+            steps.take("program", || vacancy::hand_out(plan.line, namespaces, rules))?;
+            steps.take("program", || vacancy::keep(plan.line))
+        }
+    }
+}
+
+/// What is known from the start.
+fn arrival(plan: &Plan<'_>) -> Arrival {
+    let furniture = &plan.request.furniture;
+    Arrival {
+        guests: Vec::new(),
+        tmp_bytes: furniture.tmp_bytes,
+        memory_bytes: furniture.memory_bytes,
+        pids: furniture.pids,
+    }
+}
+
+/// The last of what holds this process and all that it starts.
+fn confine(plan: &Plan<'_>, steps: Steps<'_>, arrival: &Arrival) -> Result<(), Failure> {
+    let layers = &plan.request.layers;
+    if layers.rlimits {
+        steps.take("rlimits", || limits::set(arrival, plan.ceiling))?;
+    }
+    if layers.landlock && plan.landlock_version > 0 {
+        steps.take("landlock", || landlock::restrict(plan, &arrival.guests))?;
     }
     if layers.seccomp {
         steps.take("seccomp", || crate::seccomp::install(plan.filter))?;
     }
+    Ok(())
+}
+
+/// Starts the program; returns only if that failed.
+fn start(
+    plan: &Plan<'_>,
+    steps: Steps<'_>,
+    streams: Option<Streams<'_>>,
+    arrival: &Arrival,
+) -> Result<(), Failure> {
+    let streams = steps.take("program", || streams.ok_or(io::ErrorKind::InvalidInput.into()))?;
+    let boot = steps.take("program", || receive_boot(streams.boot))?;
+    confine(plan, steps, arrival)?;
     match boot {
-        Boot::Program { argv, env, workdir } => program::run(plan, steps, &argv, &env, &workdir),
-        Boot::Vacant => {
-            let namespaces = vacancy.ok_or(io::ErrorKind::InvalidInput.into());
-            let namespaces = namespaces.map_err(|error: io::Error| Failure::new("program", &error))?;
-            vacancy::keep(plan.line, &namespaces, rules).map_err(|error| Failure::new("program", &error))
+        Boot::Program { argv, env, workdir } => {
+            let launch = steps.take("program", || program::Launch::new(&argv, &env, workdir))?;
+            program::run(plan, steps, streams, &launch)
         }
         Boot::Probe => steps.take("program", || {
-            channel::send(plan.boot, &encode(&probe::View::look())?, &[])?;
+            channel::send(streams.boot, &encode(&probe::View::look())?, &[])?;
             kernel::exit_now(0)
         }),
     }
@@ -184,14 +244,17 @@ fn wait_for_start(line: BorrowedFd<'_>) -> io::Result<()> {
     }
 }
 
-/// The launcher holds descriptors of every sandbox, and this is a copy of it.
-fn close_all_but(plan: &Plan<'_>) -> io::Result<()> {
-    let mut kept: Vec<RawFd> = plan.stdio.iter().map(AsRawFd::as_raw_fd).collect();
-    kept.extend([plan.boot.as_raw_fd(), plan.line.as_raw_fd()]);
-    kept.extend(plan.control.iter().map(AsRawFd::as_raw_fd));
+/// Those that building needs. The launcher holds descriptors of every sandbox, and this is a copy of it.
+fn descriptors(plan: &Plan<'_>) -> Vec<RawFd> {
+    let mut kept = vec![plan.null.as_raw_fd(), plan.line.as_raw_fd()];
+    kept.extend(plan.streams.into_iter().flat_map(Streams::descriptors));
     kept.extend(plan.tasks.iter().map(AsRawFd::as_raw_fd));
     kept.extend(plan.binds.iter().map(AsRawFd::as_raw_fd));
     kept.extend(plan.root.iter().map(|(root, _)| root.as_raw_fd()));
+    kept
+}
+
+fn close_all_but(mut kept: Vec<RawFd>) -> io::Result<()> {
     kept.sort_unstable();
     kept.dedup();
     let mut first = 0;

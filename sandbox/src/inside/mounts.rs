@@ -36,7 +36,7 @@ pub(super) fn attach_all(
     root: &OwnedFd,
     stand: &str,
 ) -> Result<(), Failure> {
-    let request = plan.request;
+    let furniture = &plan.request.furniture;
     steps.take("root", || {
         mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
         Ok(move_mount(root, c"", CWD, stand, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?)
@@ -44,12 +44,12 @@ pub(super) fn attach_all(
     steps.take("binds", || {
         plan.binds
             .iter()
-            .zip(&request.binds)
+            .zip(&furniture.binds)
             .try_for_each(|(tree, bind)| attach(tree.as_fd(), root.as_fd(), &bind.guest))
     })?;
-    steps.take("tmp", || tmpfs(root, "/tmp", request.tmp_bytes, MountAttrFlags::empty()))?;
+    steps.take("tmp", || tmpfs(root, "/tmp", furniture.tmp_bytes, MountAttrFlags::empty()))?;
     steps.take("shm", || {
-        let bytes = SHM_BYTES.min(request.memory_bytes / 2);
+        let bytes = SHM_BYTES.min(furniture.memory_bytes / 2);
         tmpfs(root, "/dev/shm", bytes, MountAttrFlags::MOUNT_ATTR_NOEXEC)
     })?;
     steps.take("proc", || proc(root, plan.proc_view))
@@ -64,11 +64,15 @@ pub(super) fn pivot(root: &OwnedFd) -> io::Result<()> {
     Ok(rustix::process::chdir("/")?)
 }
 
+/// Options of a file system in memory that may hold so many bytes. A size of 0 would mean no limit.
+pub(crate) fn tmpfs_room(bytes: u64) -> [(&'static str, u64); 2] {
+    [("size", bytes.max(4096)), ("nr_inodes", (bytes / BYTES_PER_INODE).clamp(1024, 1 << 18))]
+}
+
 fn tmpfs(root: &OwnedFd, at: &str, bytes: u64, attributes: MountAttrFlags) -> io::Result<()> {
-    // A size of 0 would mean no limit.
-    let (size, inodes) =
-        (bytes.max(4096).to_string(), (bytes / BYTES_PER_INODE).clamp(1024, 1 << 18).to_string());
-    let options = [("size", size.as_str()), ("nr_inodes", &inodes), ("mode", "1777")];
+    let room = tmpfs_room(bytes).map(|(name, value)| (name, value.to_string()));
+    let [size, inodes] = [0, 1].map(|at| (room[at].0, room[at].1.as_str()));
+    let options = [size, inodes, ("mode", "1777")];
     let filesystem = new_filesystem("tmpfs", &options, &[])?;
     let attributes = attributes | MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
     let mount = fsmount(filesystem, FsMountFlags::FSMOUNT_CLOEXEC, attributes)?;

@@ -1,6 +1,6 @@
 //! The program: started as the first process's child, then waited for.
 
-use super::{Plan, enter_folder};
+use super::{Birth, Plan, Streams, close_all_but, enter_folder};
 use crate::Exit;
 use crate::channel;
 use crate::kernel;
@@ -11,51 +11,63 @@ use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 
-/// Starts the program and lives until it ends; returns only if it could not be started.
-pub(super) fn run(
-    plan: &Plan<'_>,
-    steps: Steps<'_>,
-    argv: &[String],
-    env: &[(String, String)],
-    workdir: &str,
-) -> Result<(), Failure> {
-    let (program, arguments, environment) = steps.take("program", || {
+/// What is executed.
+pub(super) struct Launch {
+    program: CString,
+    arguments: Vec<CString>,
+    environment: Vec<CString>,
+    folder: String,
+}
+
+impl Launch {
+    pub(super) fn new(argv: &[String], env: &[(String, String)], folder: String) -> io::Result<Self> {
         let arguments = argv.iter().map(|text| string(text)).collect::<io::Result<Vec<_>>>()?;
         let environment = env
             .iter()
             .map(|(name, value)| string(&format!("{name}={value}")))
             .collect::<io::Result<Vec<_>>>()?;
         let program = arguments.first().cloned().ok_or(io::ErrorKind::InvalidInput)?;
-        Ok((program, arguments, environment))
-    })?;
-    if matches!(plan.birth, super::Birth::Template(_)) {
+        Ok(Self { program, arguments, environment, folder })
+    }
+}
+
+/// Starts the program and lives until it ends; returns only if it could not be started.
+pub(super) fn run(
+    plan: &Plan<'_>,
+    steps: Steps<'_>,
+    streams: Streams<'_>,
+    launch: &Launch,
+) -> Result<(), Failure> {
+    if matches!(plan.birth, Birth::Template(_)) {
         // Nobody is buried here: a template sees to its own children.
-        let failed = hand_over(plan, workdir).err();
-        let error = failed.unwrap_or_else(|| kernel::execute(&program, &arguments, &environment));
-        return Err(Failure::new("program", &error));
+        return Err(become_it(plan, streams, launch));
     }
     // SAFETY: this process is a fork of the launcher, which has one thread, and has started none.
-    let Some(pid) = steps.take("program", || unsafe { kernel::fork_plainly() })? else {
-        let failed = hand_over(plan, workdir).err();
-        let error = failed.unwrap_or_else(|| kernel::execute(&program, &arguments, &environment));
-        return Err(Failure::new("program", &error));
-    };
-    attend(plan, pid)
+    match steps.take("program", || unsafe { kernel::fork_plainly() })? {
+        None => Err(become_it(plan, streams, launch)),
+        Some(pid) => attend(plan, pid),
+    }
+}
+
+/// Executes the program; returns only if that failed.
+fn become_it(plan: &Plan<'_>, streams: Streams<'_>, launch: &Launch) -> Failure {
+    let failed = hand_over(plan, streams, &launch.folder).err();
+    let execute = || kernel::execute(&launch.program, &launch.arguments, &launch.environment);
+    Failure::new("program", &failed.unwrap_or_else(execute))
 }
 
 /// Leaves the program its standard streams, its control socket, and nothing else.
-fn hand_over(plan: &Plan<'_>, workdir: &str) -> io::Result<()> {
+fn hand_over(plan: &Plan<'_>, streams: Streams<'_>, folder: &str) -> io::Result<()> {
     // A template leads a session already.
-    if !matches!(plan.birth, super::Birth::Template(_)) {
+    if !matches!(plan.birth, Birth::Template(_)) {
         rustix::process::setsid()?;
     }
-    enter_folder(workdir)?;
-    let [input, output, errors] = plan.stdio;
-    rustix::stdio::dup2_stdin(input)?;
-    rustix::stdio::dup2_stdout(output)?;
-    rustix::stdio::dup2_stderr(errors)?;
+    enter_folder(folder)?;
+    rustix::stdio::dup2_stdin(plan.null)?;
+    rustix::stdio::dup2_stdout(streams.stdout)?;
+    rustix::stdio::dup2_stderr(streams.stderr)?;
     let mut first = 3;
-    if let Some(control) = plan.control {
+    if let Some(control) = streams.control {
         kernel::duplicate_to(control, 3)?;
         first = 4;
     }
@@ -65,10 +77,7 @@ fn hand_over(plan: &Plan<'_>, workdir: &str) -> io::Result<()> {
 
 /// Waits for the program, burying whatever else dies meanwhile, and reports its end.
 fn attend(plan: &Plan<'_>, program: Pid) -> Result<(), Failure> {
-    let line = plan.line.as_raw_fd();
-    let closed =
-        kernel::close_from(0, line - 1, false).and_then(|()| kernel::close_from(line + 1, RawFd::MAX, false));
-    closed.map_err(|error| Failure::new("program", &error))?;
+    close_all_but(vec![plan.line.as_raw_fd()]).map_err(|error| Failure::new("program", &error))?;
     loop {
         match wait(WaitOptions::empty()) {
             Ok(Some((pid, status))) if pid == program => {

@@ -1,13 +1,14 @@
-//! A sandbox without a program: its first process hands out descriptors of its namespaces, so that a template's child
-//! can join them, and from then on only lets the dead be buried. One whose program waits for its work hands out that of
-//! its mounts.
+//! A sandbox without a program. Its first process hands out descriptors of its namespaces; then it either waits for a
+//! program to start, or a template's child joins it, and it only lets the dead be buried.
 
-use crate::channel;
+use super::close_all_but;
+use crate::channel::{self, Message};
 use crate::kernel;
+use crate::protocol::CONTROL;
 use rustix::fs::{Mode, OFlags, open};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 /// In the order in which a child joins them.
 pub(crate) const NAMESPACES: [&str; 7] = ["user", "mnt", "pid", "ipc", "uts", "net", "cgroup"];
@@ -16,32 +17,52 @@ pub(crate) const NAMESPACES: [&str; 7] = ["user", "mnt", "pid", "ipc", "uts", "n
 pub(crate) const MOUNTS: usize = 1;
 pub(crate) const NETWORK: usize = 5;
 
-/// Brings the loopback up and opens the namespaces, while `/proc` is still the launcher's.
-pub(super) fn prepare() -> io::Result<Vec<OwnedFd>> {
+/// What an empty sandbox says when it is built, before its descriptors.
+const BUILT: &[u8] = b"built";
+
+/// Brings the loopback of a network of its own up.
+pub(super) fn connect() -> io::Result<()> {
     let socket = socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
-    kernel::loopback_up(socket.as_fd())?;
-    NAMESPACES.into_iter().map(namespace).collect()
+    kernel::loopback_up(socket.as_fd())
 }
 
-fn namespace(name: &str) -> io::Result<OwnedFd> {
-    Ok(open(format!("/proc/self/ns/{name}"), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?)
+/// Opens namespaces, while `/proc` is still the launcher's.
+pub(super) fn open_namespaces(names: &[&str]) -> io::Result<Vec<OwnedFd>> {
+    let namespace = |name: &&str| {
+        let path = format!("/proc/self/ns/{name}");
+        Ok(open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?)
+    };
+    names.iter().map(namespace).collect()
 }
 
-/// Lets the launcher mount things here later, while `/proc` is still its own.
-pub(super) fn hand_out_mounts(line: BorrowedFd<'_>) -> io::Result<()> {
-    channel::send(line, b"waits", &[namespace(NAMESPACES[MOUNTS])?.as_fd()])
+/// Hands the namespaces, and the Landlock rules where there are any, to the launcher.
+pub(super) fn hand_out(
+    line: BorrowedFd<'_>,
+    namespaces: Vec<OwnedFd>,
+    rules: Option<OwnedFd>,
+) -> io::Result<()> {
+    let fds: Vec<_> = namespaces.iter().chain(&rules).map(AsFd::as_fd).collect();
+    channel::send(line, BUILT, &fds)
 }
 
-/// Hands the namespaces, and the Landlock rules where there are any, to the launcher and lives until it hangs up;
-/// returns only if that failed.
-pub(super) fn keep(line: BorrowedFd<'_>, namespaces: &[OwnedFd], rules: Option<OwnedFd>) -> io::Result<()> {
+/// Waits for what a program comes with. Ends with the sandbox if none comes.
+pub(super) fn receive(line: BorrowedFd<'_>, null: BorrowedFd<'_>) -> io::Result<Message> {
+    close_all_but(vec![line.as_raw_fd(), null.as_raw_fd()])?;
+    // So that what comes does not take the places that the program's own streams will have.
+    for number in 0..=CONTROL {
+        kernel::duplicate_to(null, number)?;
+    }
+    match channel::receive(line, true)? {
+        Some(message) => Ok(message),
+        None => kernel::exit_now(0),
+    }
+}
+
+/// Lives until the launcher hangs up; returns only if that failed.
+pub(super) fn keep(line: BorrowedFd<'_>) -> io::Result<()> {
     // Whoever dies in here without a parent vanishes at once.
     kernel::ignore_signal(libc::SIGCHLD);
-    let fds: Vec<_> = namespaces.iter().chain(&rules).map(AsFd::as_fd).collect();
-    channel::send(line, b"built", &fds)?;
-    let number = line.as_raw_fd();
-    kernel::close_from(0, number - 1, false)?;
-    kernel::close_from(number + 1, RawFd::MAX, false)?;
+    close_all_but(vec![line.as_raw_fd()])?;
     while let Ok(Some(_)) = channel::receive(line, true) {}
     kernel::exit_now(0)
 }

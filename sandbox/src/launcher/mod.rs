@@ -12,7 +12,7 @@ pub use sandbox::Sandbox;
 pub use template::Template;
 
 use crate::channel;
-use crate::protocol::{Boot, Report, Request, SandboxRequest, decode, encode};
+use crate::protocol::{Boot, Furniture, Report, Request, SandboxRequest, decode, encode};
 use crate::step::Failure;
 use crate::{Protections, SandboxError, Spec, UnpackError, UnpackLimits, Unpacked};
 use line::Line;
@@ -86,20 +86,24 @@ impl Launcher {
         spec.check()?;
         let (boot, order) = (boot(&spec), order(&spec));
         let pipes = Pipes::make(spec.control)?;
-        self.make(spec.id, Request::Sandbox(order), &boot, pipes).await
+        self.make(spec.id, Request::Sandbox(order), Some(&boot), pipes).await
     }
 
     /// Starts a program in a sandbox that can be forked into others. It finds a channel on descriptor 3, says `ready`
     /// there or why it cannot be forked, and then lets `entry/enter.rs` serve it. Returns once the program is executing.
     ///
+    /// So many empty sandboxes are kept for its children, `ahead`, with the files and the bounds of `child`.
+    ///
     /// # Errors
     /// As of [`Launcher::create`].
-    pub async fn template(&self, spec: Spec) -> Result<Template, SandboxError> {
+    pub async fn template(&self, spec: Spec, child: &Spec, ahead: usize) -> Result<Template, SandboxError> {
         let spec = Spec { control: true, ..spec };
         spec.check()?;
-        let (boot, order) = (boot(&spec), order(&spec));
+        child.check_bounds()?;
+        let boot = boot(&spec);
+        let request = Request::Template { request: order(&spec), housing: furniture(child), ahead };
         let pipes = Pipes::make(false)?;
-        self.make(spec.id, Request::Template(order), &boot, pipes).await.map(Template::new)
+        self.make(spec.id, request, Some(&boot), pipes).await.map(Template::new)
     }
 
     /// Makes a sandbox whose program is a copy of a template's. The program, its arguments and its environment are the
@@ -117,28 +121,38 @@ impl Launcher {
         let request = Request::Fork { template, request: order(&spec) };
         let pipes = Pipes::make(true)?;
         pipes.0.greet(&spec.greeting)?;
-        self.make(spec.id, request, &Boot::Vacant, pipes).await
+        self.make(spec.id, request, None, pipes).await
     }
 
     async fn make(
         &self,
         id: String,
         request: Request,
-        boot_message: &Boot,
+        boot_message: Option<&Boot>,
         (pipes, far_pipes): (Pipes, Vec<OwnedFd>),
     ) -> Result<Sandbox, SandboxError> {
         self.process.supported()?;
         let (connection, far_connection) = channel::pair()?;
-        let (boot, far_boot) = channel::pair()?;
-        channel::send(&boot, &encode(boot_message)?, &[]).map_err(too_large)?;
-        let mut fds = vec![far_connection.as_fd(), far_boot.as_fd()];
-        fds.extend(far_pipes.iter().map(AsFd::as_fd));
+        let (boot, far_boot) = match boot_message {
+            Some(message) => {
+                let (boot, far_boot) = channel::pair()?;
+                channel::send(&boot, &encode(message)?, &[]).map_err(too_large)?;
+                (Some(Line::new(boot)?), Some(far_boot))
+            }
+            None => (None, None),
+        };
+        let mut fds = vec![far_connection.as_fd()];
+        fds.extend(far_boot.iter().chain(&far_pipes).map(AsFd::as_fd));
         self.send(&request, &fds).await?;
         drop((far_connection, far_boot, far_pipes));
 
         let line = Line::new(connection)?;
         let set_up = async {
-            let failure = Line::new(boot)?.receive().await?.map(|message| decode::<Failure>(&message.bytes));
+            let said = match &boot {
+                Some(boot) => boot.receive().await?,
+                None => None,
+            };
+            let failure = said.map(|message| decode::<Failure>(&message.bytes));
             let made = line.receive().await?.ok_or(SandboxError::LauncherGone)?;
             match (decode(&made.bytes)?, failure.transpose()?) {
                 (Report::Made { meters, pid }, None) => {
@@ -215,17 +229,19 @@ fn boot(spec: &Spec) -> Boot {
 
 /// What of a spec the launcher must know.
 fn order(spec: &Spec) -> SandboxRequest {
-    SandboxRequest {
+    let (furniture, listen, layers) = (furniture(spec), spec.listen.clone(), spec.layers.clone());
+    SandboxRequest { furniture, listen, control: spec.control, waits: spec.waits, layers }
+}
+
+/// What a sandbox that waits for its work gets for it.
+fn furniture(spec: &Spec) -> Furniture {
+    Furniture {
         binds: spec.binds.clone(),
         tmp_bytes: spec.tmp_bytes,
         memory_bytes: spec.memory_bytes,
         cpu_millis: spec.cpu_millis,
         cpu_weight: spec.weight(),
         pids: spec.pids,
-        listen: spec.listen.clone(),
-        control: spec.control,
-        waits: spec.waits,
-        layers: spec.layers.clone(),
     }
 }
 

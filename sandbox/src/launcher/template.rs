@@ -1,7 +1,7 @@
 //! A program that can be forked, as the server holds it.
 
 use super::Sandbox;
-use crate::protocol::{Furniture, Report};
+use crate::protocol::Report;
 use crate::{SandboxError, Spec};
 use std::sync::OnceLock;
 
@@ -47,14 +47,6 @@ impl Sandbox {
     /// use then.
     pub async fn assign(&self, spec: Spec) -> Result<(), SandboxError> {
         spec.check_bounds()?;
-        self.furnish(Furniture {
-            tmp_bytes: spec.tmp_bytes,
-            memory_bytes: spec.memory_bytes,
-            cpu_millis: spec.cpu_millis,
-            cpu_weight: spec.weight(),
-            pids: spec.pids,
-            binds: spec.binds,
-        })
-        .await
+        self.furnish(super::furniture(&spec)).await
     }
 }

@@ -1,19 +1,19 @@
 //! How the launcher makes a sandbox.
 
+use crate::Bind;
 use crate::base::Base;
 use crate::cgroup::{self, Entry, Group, Hierarchy};
 use crate::gauge::{Gauge, Meter};
 use crate::identity::{Identities, Identity};
-use crate::inside::{self, Birth, Ceiling, Plan, ProcView};
+use crate::inside::{self, Birth, Ceiling, Plan, ProcView, Streams};
 use crate::kernel::{self, Forked};
-use crate::netns::{self, Home};
-use crate::protocol::SandboxRequest;
+use crate::netns::Home;
+use crate::protocol::{Furniture, SandboxRequest};
 use crate::seccomp;
 use crate::step::{Failure, Steps};
 use rustix::process::{Signal, WaitId, WaitIdOptions};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// Control groups and networks made ahead, while nobody waits.
 const READY: usize = 2;
@@ -39,23 +39,38 @@ pub(super) struct Maker {
     serial: u64,
 }
 
-/// What a sandbox's first process is given by the server.
+/// What a program is given by the server.
 pub(super) struct Ends {
-    pub(super) boot: OwnedFd,
+    pub(super) boot: Option<OwnedFd>,
     pub(super) stdout: OwnedFd,
     pub(super) stderr: OwnedFd,
     pub(super) control: Option<OwnedFd>,
+}
+
+impl Ends {
+    fn streams(&self) -> Option<Streams<'_>> {
+        let Self { boot, stdout, stderr, control } = self;
+        let (stdout, stderr, control) = (stdout.as_fd(), stderr.as_fd(), control.as_ref().map(AsFd::as_fd));
+        Some(Streams { stdout, stderr, control, boot: boot.as_ref()?.as_fd() })
+    }
+
+    /// In the order of [`crate::protocol::Arrival`].
+    pub(super) fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
+        let first = self.boot.iter().chain([&self.stdout, &self.stderr]).chain(&self.control);
+        first.map(AsFd::as_fd).collect()
+    }
 }
 
 /// A sandbox that was made.
 pub(super) struct Made {
     pub(super) pid: i32,
     pub(super) pidfd: OwnedFd,
-    /// Tells how the program ended.
+    /// Tells when it is built, and how the program ended.
     pub(super) line: OwnedFd,
     pub(super) place: Place,
     pub(super) gauge: Gauge,
-    pub(super) listeners: Vec<OwnedFd>,
+    /// Its network, where the launcher has made it.
+    pub(super) network: Option<OwnedFd>,
 }
 
 /// What a sandbox holds of the host and gives back.
@@ -129,36 +144,33 @@ impl Maker {
         Ok(groups || networks)
     }
 
-    /// Makes a sandbox. Its program starts as soon as it is built; how that went is said on `ends.boot`.
-    pub(super) fn make(&mut self, request: &SandboxRequest, ends: &Ends) -> Result<Made, Failure> {
-        self.make_as(request, ends, |_| Birth::Program)
+    /// Makes an empty sandbox for a program.
+    pub(super) fn make(&mut self, request: &SandboxRequest) -> Result<Made, Failure> {
+        self.make_as(request, None, |_| Birth::Program)
     }
 
-    /// Makes a template: a program that may fork itself into sandboxes which it owns.
+    /// Makes an empty sandbox for a child of the template with this identity.
+    pub(super) fn make_vacant(&mut self, request: &SandboxRequest, owner: Identity) -> Result<Made, Failure> {
+        self.make_as(request, None, |_| Birth::Vacant { owner })
+    }
+
+    /// Makes a template: a program that may fork itself into sandboxes which it owns. It starts as soon as its sandbox is
+    /// built; how that went is said on `ends.boot`.
     pub(super) fn make_template(
         &mut self,
         request: &SandboxRequest,
         ends: &Ends,
     ) -> Result<(Made, Identity), Failure> {
-        let made = self.make_as(request, ends, Birth::Template)?;
+        let mut made = self.make_as(request, Some(ends), Birth::Template)?;
+        made.place.group.entered();
         let identity = made.place.identity;
         Ok((made, identity))
-    }
-
-    /// Makes a sandbox without a program, for a child of the template with this identity.
-    pub(super) fn make_vacant(
-        &mut self,
-        request: &SandboxRequest,
-        ends: &Ends,
-        owner: Identity,
-    ) -> Result<Made, Failure> {
-        self.make_as(request, ends, |_| Birth::Vacant { owner })
     }
 
     fn make_as(
         &mut self,
         request: &SandboxRequest,
-        ends: &Ends,
+        ends: Option<&Ends>,
         birth: impl FnOnce(Identity) -> Birth,
     ) -> Result<Made, Failure> {
         let steps = Steps(request.layers.fault.as_ref());
@@ -174,17 +186,11 @@ impl Maker {
                 return Err(failure);
             }
         };
-        let mut place = Place { group, identity };
-        let birth = birth(identity);
-        match self.start(request, ends, &place, birth, steps) {
-            Ok((started, listeners)) => {
-                // Others enter a vacant one, and its limits are set again, as are those of one that waits.
-                if !request.waits && !matches!(birth, Birth::Vacant { .. }) {
-                    place.group.entered();
-                }
-                let gauge = gauge(gauge_meters, started.pid, request.layers.cgroup);
-                let Started { pid, pidfd, line } = started;
-                Ok(Made { pid, pidfd, line, place, gauge, listeners })
+        let place = Place { group, identity };
+        match self.start(request, ends.and_then(Ends::streams), &place, birth(identity), steps) {
+            Ok((Started { pid, pidfd, line }, network)) => {
+                let gauge = gauge(gauge_meters, pid, request.layers.cgroup);
+                Ok(Made { pid, pidfd, line, place, gauge, network })
             }
             Err(failure) => {
                 self.give_back(&place);
@@ -218,24 +224,24 @@ impl Maker {
     fn start(
         &mut self,
         request: &SandboxRequest,
-        ends: &Ends,
+        streams: Option<Streams<'_>>,
         place: &Place,
         birth: Birth,
         steps: Steps<'_>,
-    ) -> Result<(Started, Vec<OwnedFd>), Failure> {
+    ) -> Result<(Started, Option<OwnedFd>), Failure> {
         let layers = &request.layers;
-        steps.take("cgroup", || place.group.limit(&limits(request)))?;
+        let template = matches!(birth, Birth::Template(_));
+        if template {
+            // Of the others it is not known yet what they are for.
+            steps.take("cgroup", || place.group.limit(&limits(&request.furniture)))?;
+        }
         let network = steps.take("network", || self.network(layers.network, birth))?;
-        let listeners = steps.take("network", || match &network {
-            Some(network) => self.home.within(network, || netns::listeners(&request.listen)),
-            None => Ok(Vec::new()),
-        })?;
         let root = steps.take("base", || match layers.root {
-            true => self.root(request).map(Some),
+            true => self.base.copy().map(Some),
             false => Ok(None),
         })?;
         let binds = steps.take("bind", || match layers.root {
-            true => request.binds.iter().map(|bind| self.base.bind(bind)).collect(),
+            true => request.furniture.binds.iter().map(|bind| self.place(bind)).collect(),
             false => Ok(Vec::new()),
         })?;
         let (line, far_line) = steps.take("clone", crate::channel::pair)?;
@@ -244,7 +250,6 @@ impl Maker {
             Entry::Birth(folder) if layers.cgroup => (&[], Some(folder)),
             _ => (&[], None),
         };
-        let template = matches!(birth, Birth::Template(_));
         let plan = Plan {
             request,
             tasks,
@@ -252,9 +257,8 @@ impl Maker {
             readable: self.base.readable(),
             binds: &binds,
             birth,
-            stdio: [self.null.as_fd(), ends.stdout.as_fd(), ends.stderr.as_fd()],
-            control: ends.control.as_ref().map(AsFd::as_fd),
-            boot: ends.boot.as_fd(),
+            null: self.null.as_fd(),
+            streams,
             line: far_line.as_fd(),
             filter: if template { &self.template_filter } else { &self.filter },
             landlock_version: self.landlock_version,
@@ -283,7 +287,7 @@ impl Maker {
             .and_then(|()| chosen())
             .and_then(|()| steps.take("start", || crate::channel::send(&started.line, b"go", &[])))
         {
-            Ok(()) => Ok((started, listeners)),
+            Ok(()) => Ok((started, network)),
             Err(failure) => {
                 started.abandon();
                 Err(failure)
@@ -308,21 +312,17 @@ impl Maker {
         }
     }
 
-    fn root(&mut self, request: &SandboxRequest) -> io::Result<OwnedFd> {
-        for bind in &request.binds {
-            let folder = Path::new(&bind.host).metadata()?.is_dir();
-            self.base.ensure(&bind.guest, folder)?;
-        }
-        self.base.copy()
+    /// What a bind shows, not attached anywhere, and something to mount it on.
+    pub(super) fn place(&mut self, bind: &Bind) -> io::Result<OwnedFd> {
+        let folder = bind.host.metadata()?.is_dir();
+        self.base.ensure(&bind.guest, folder)?;
+        self.base.bind(bind)
     }
 }
 
 /// What a sandbox may use: what was asked for, and its own first process.
-pub(super) fn limits(request: &SandboxRequest) -> cgroup::Limits {
-    limits_of(request.memory_bytes, request.cpu_millis, request.cpu_weight, request.pids)
-}
-
-pub(super) fn limits_of(memory_bytes: u64, cpu_millis: u32, cpu_weight: u32, pids: u32) -> cgroup::Limits {
+pub(super) fn limits(furniture: &Furniture) -> cgroup::Limits {
+    let Furniture { memory_bytes, cpu_millis, cpu_weight, pids, .. } = *furniture;
     cgroup::Limits { memory_bytes, cpu_millis, cpu_weight, pids: pids.saturating_add(1) }
 }
 

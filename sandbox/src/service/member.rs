@@ -1,17 +1,22 @@
 //! One thing that the launcher has started and must see to its end.
 
 use super::Source;
-use super::maker::{Made, Place};
+use super::lodging::{Lodger, Quarters};
+use super::maker::{Made, Maker, Place};
 use super::template::Template;
 use super::tenant::Tenant;
 use crate::channel;
 use crate::gauge::Gauge;
-use crate::inside::MOUNTS;
 use crate::processes;
 use crate::protocol::{Order, Report, decode, encode};
+use crate::step::Failure;
 use crate::{Exit, Unpacking};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
+
+/// How long to wait for a control group to become empty, in milliseconds.
+const BURIAL_MS: u64 = 1_000;
 
 /// A request in progress.
 pub(super) struct Member {
@@ -37,28 +42,46 @@ pub(super) struct Inmate {
     memory_bytes: Option<u64>,
     out_of_memory: bool,
     pub(super) role: Role,
-    /// Whether its files and limits are still to come.
+    /// Whether its files and limits are still to come, once its program runs.
     pub(super) waits: bool,
+    /// What it is entered by, once it is built.
+    pub(super) quarters: Quarters,
+    /// Why its program never lived; the first reason counts.
+    failure: Option<Failure>,
     /// The process whose memory is looked at, with all below it.
     root: i32,
 }
 
 /// What lives in a sandbox.
 pub(super) enum Role {
+    /// Nothing yet. `owner` is the template whose child will, where it is one; `lodger` who waits until it is built.
+    Vacant { owner: Option<u64>, lodger: Option<Box<Lodger>> },
     /// A program that its first process started.
     Program,
-    /// One that waits for its work, and where that is to be mounted, once that is known.
-    Waiting(Option<OwnedFd>),
     /// A program that is forked into others.
-    Template(Template),
+    Template(Box<Template>),
     /// A template's child.
     Tenant(Box<Tenant>),
 }
 
 impl Inmate {
-    pub(super) fn new(made: Made, memory_bytes: Option<u64>, role: Role, waits: bool) -> Self {
-        let Made { pid, pidfd, line, place, gauge, listeners: _ } = made;
-        Self { pid, pidfd, line, gauge, place, memory_bytes, out_of_memory: false, role, waits, root: pid }
+    pub(super) fn new(made: Made, memory_bytes: Option<u64>, role: Role) -> Self {
+        let Made { pid, pidfd, line, place, gauge, network } = made;
+        let (quarters, failure, root) = (Quarters::new(network), None, pid);
+        Self {
+            pid,
+            pidfd,
+            line,
+            gauge,
+            place,
+            memory_bytes,
+            out_of_memory: false,
+            role,
+            waits: false,
+            quarters,
+            failure,
+            root,
+        }
     }
 
     pub(super) fn pid(&self) -> i32 {
@@ -70,6 +93,14 @@ impl Inmate {
         self.line.as_fd()
     }
 
+    /// What runs in it besides its first process.
+    pub(super) fn programs(&self) -> Vec<Pid> {
+        match &self.role {
+            Role::Tenant(tenant) => tenant.pid().into_iter().collect(),
+            _ => processes::tree(self.pid).into_iter().skip(1).filter_map(Pid::from_raw).collect(),
+        }
+    }
+
     /// What it uses is to be read at this process, where there is no control group.
     pub(super) fn follow(&mut self, process: i32) {
         self.root = process;
@@ -79,23 +110,6 @@ impl Inmate {
     /// The limit of its memory, where the launcher looks at it.
     pub(super) fn limit(&self) -> Option<u64> {
         self.memory_bytes
-    }
-
-    /// What runs in it besides its first process.
-    pub(super) fn programs(&self) -> Vec<Pid> {
-        match &self.role {
-            Role::Tenant(tenant) => tenant.pid().into_iter().collect(),
-            _ => processes::tree(self.pid).into_iter().skip(1).filter_map(Pid::from_raw).collect(),
-        }
-    }
-
-    /// Its mount namespace, where something can be added to it. Once.
-    pub(super) fn mounts(&mut self) -> Option<OwnedFd> {
-        match &mut self.role {
-            Role::Waiting(mounts) => mounts.take(),
-            Role::Tenant(tenant) => tenant.namespaces.get(MOUNTS)?.try_clone().ok(),
-            _ => None,
-        }
     }
 
     /// Its memory has another limit, where the launcher looks at it.
@@ -113,9 +127,26 @@ impl Inmate {
         }
     }
 
+    /// Notes why its program never lived.
+    pub(super) fn fail(&mut self, failure: Failure) {
+        self.failure.get_or_insert(failure);
+    }
+
     fn kill(&self) {
         self.place.group.kill();
         let _ = rustix::process::pidfd_send_signal(&self.pidfd, Signal::KILL);
+    }
+
+    /// Ends it, waiting until nothing of it is left.
+    pub(super) fn bury(mut self, maker: &mut Maker) {
+        self.kill();
+        let _ = self.ended();
+        for _ in 0..BURIAL_MS {
+            if maker.give_back(&self.place) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// Ends it for memory.
@@ -136,16 +167,16 @@ impl Inmate {
     fn ended(&mut self) -> Report {
         let usage = self.gauge.read();
         let _ = rustix::process::waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED);
-        let exit = match &mut self.role {
-            Role::Program | Role::Waiting(_) => {
-                let mut said = std::iter::from_fn(|| channel::receive(&self.line, false).ok().flatten());
-                said.find_map(|message| decode(&message.bytes).ok()).unwrap_or(Exit::Signal(libc::SIGKILL))
+        if let Some(failure) = self.failure.take() {
+            return Report::Failed(failure);
+        }
+        let exit = match &self.role {
+            Role::Program => {
+                let said = channel::receive(&self.line, false).ok().flatten();
+                said.and_then(|message| decode(&message.bytes).ok()).unwrap_or(Exit::Signal(libc::SIGKILL))
             }
-            Role::Template(_) => Exit::Signal(libc::SIGKILL),
-            Role::Tenant(tenant) => match tenant.take_failure() {
-                Some(failure) => return Report::Failed(failure),
-                None => tenant.exit(),
-            },
+            Role::Vacant { .. } | Role::Template(_) => Exit::Signal(libc::SIGKILL),
+            Role::Tenant(tenant) => tenant.exit(),
         };
         let oom_killed = self.out_of_memory || self.gauge.oom_killed();
         Report::Ended { exit, oom_killed, usage }
@@ -155,6 +186,11 @@ impl Inmate {
 impl Member {
     pub(super) fn new(connection: OwnedFd, work: Work) -> Self {
         Self { connection: Some(connection), work }
+    }
+
+    /// Nobody has asked for it yet.
+    pub(super) fn unclaimed(work: Work) -> Self {
+        Self { connection: None, work }
     }
 
     pub(super) fn connection(&self) -> Option<BorrowedFd<'_>> {
@@ -193,15 +229,10 @@ impl Member {
         let Work::Sandbox(inmate) = &self.work else { return Vec::new() };
         match &inmate.role {
             Role::Program => Vec::new(),
-            Role::Waiting(_) => vec![(Source::Line, inmate.line())],
+            Role::Vacant { .. } => vec![(Source::Line, inmate.line())],
             Role::Template(template) => vec![(Source::Line, template.channel())],
-            Role::Tenant(tenant) => vec![(Source::Line, inmate.line()), (Source::Entry, tenant.entry())],
+            Role::Tenant(tenant) => vec![(Source::Entry, tenant.entry())],
         }
-    }
-
-    /// Whether it has not yet said where its work is to be mounted.
-    pub(super) fn owes_mounts(&self) -> bool {
-        matches!(&self.work, Work::Sandbox(inmate) if inmate.waits && matches!(inmate.role, Role::Waiting(None)))
     }
 
     /// Processes of it that are children of the launcher, and whose end somebody waits for.
@@ -227,10 +258,7 @@ impl Member {
     /// Whether it is ending before its program was known.
     pub(super) fn is_failing(&self) -> bool {
         match &self.work {
-            Work::Sandbox(inmate) => match &inmate.role {
-                Role::Tenant(tenant) => tenant.has_failed(),
-                _ => false,
-            },
+            Work::Sandbox(inmate) => inmate.failure.is_some() && matches!(inmate.role, Role::Tenant(_)),
             _ => false,
         }
     }

@@ -4,6 +4,7 @@
 mod command;
 mod findings;
 mod furnish;
+mod lodging;
 mod maker;
 mod member;
 mod survey;
@@ -14,15 +15,15 @@ mod tenant;
 use crate::channel;
 use crate::kernel;
 use crate::processes;
-use crate::protocol::{CONTROL, Hello, Order, Report, Request, SandboxRequest, decode, encode};
+use crate::protocol::{CONTROL, Hello, Order, Report, Request, decode, encode};
 use crate::step::Failure;
-use maker::Made;
+use lodging::{Housing, Lodger};
 use maker::{Ends, Maker};
-use member::{Burial, Inmate, Member, Role, Work, tell};
+use member::{Burial, Member, Role, Work, tell};
 use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 
@@ -62,6 +63,10 @@ fn children() -> Vec<i32> {
     children.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
 }
 
+fn epoll_add(epoll: &OwnedFd, fd: BorrowedFd<'_>, key: u64, source: Source) -> io::Result<()> {
+    Ok(epoll::add(epoll, fd, token(key, source), epoll::EventFlags::IN)?)
+}
+
 fn token(key: u64, source: Source) -> epoll::EventData {
     epoll::EventData::new_u64(key * SOURCES + source as u64)
 }
@@ -98,6 +103,19 @@ struct Service {
     burials: Vec<(Burial, Report, u32)>,
     /// Whether there may be dead children that no member knows of.
     strays: bool,
+    /// Whether there may be something to make ahead.
+    preparing: bool,
+    /// Empty sandboxes made ahead, built or not, that nobody has yet: for programs, and for the children of templates.
+    vacancies: HashMap<Option<u64>, Vec<u64>>,
+    /// Templates that can be forked, and what is made ahead for them.
+    housings: BTreeMap<u64, Housing>,
+}
+
+/// What a request has begun.
+enum Begun {
+    New(Work),
+    /// A program for a sandbox that is there.
+    Lodged(u64),
 }
 
 impl Service {
@@ -112,17 +130,19 @@ impl Service {
             next: 0,
             burials: Vec::new(),
             strays: false,
+            preparing: true,
+            vacancies: HashMap::new(),
+            housings: BTreeMap::new(),
         })
     }
 
     /// Serves until the server is gone.
     fn run(&mut self) -> io::Result<()> {
         let mut events = Vec::with_capacity(64);
-        let mut preparing = true;
         loop {
-            let wait_ms = if preparing { Some(0) } else { self.patience_ms() };
-            if !self.wait(&mut events, wait_ms)? && preparing {
-                preparing = self.maker.as_mut().is_some_and(|maker| maker.prepare().unwrap_or(false));
+            let wait_ms = if self.preparing { Some(0) } else { self.patience_ms() };
+            if !self.wait(&mut events, wait_ms)? && self.preparing {
+                self.preparing = self.prepare();
             }
             for event in events.drain(..) {
                 if event.data.u64() != CONTROL_TOKEN {
@@ -130,7 +150,7 @@ impl Service {
                 } else if !self.accept()? {
                     return Ok(());
                 } else {
-                    preparing = true;
+                    self.preparing = true;
                 }
             }
             self.retry_burials();
@@ -138,6 +158,12 @@ impl Service {
                 self.watch_memory();
             }
         }
+    }
+
+    /// Makes one more thing ahead; `false` when there is enough.
+    fn prepare(&mut self) -> bool {
+        let Some(maker) = &mut self.maker else { return false };
+        maker.prepare().unwrap_or(false) || self.build_ahead()
     }
 
     /// How long to wait for events; for ever when nothing is due.
@@ -175,7 +201,8 @@ impl Service {
             Err(error) => Err(Report::Failed(Failure::new("request", &error))),
         };
         match work {
-            Ok(work) => self.admit(Member::new(connection, work)),
+            Ok(Begun::New(work)) => drop(self.admit(Member::new(connection, work))),
+            Ok(Begun::Lodged(key)) => self.connect(key, connection),
             Err(report) => tell(connection.as_fd(), &report, &[]),
         }
         Ok(true)
@@ -186,65 +213,51 @@ impl Service {
         request: Request,
         connection: BorrowedFd<'_>,
         mut fds: impl Iterator<Item = OwnedFd>,
-    ) -> Result<Work, Report> {
+    ) -> Result<Begun, Report> {
         let failed = |step, error: &io::Error| Report::Failed(Failure::new(step, error));
         let mut fd = || fds.next().ok_or_else(|| failed("request", &io::ErrorKind::InvalidInput.into()));
         match request {
             Request::Sandbox(request) => {
-                let (boot, stdout, stderr) = (fd()?, fd()?, fd()?);
+                let (boot, stdout, stderr) = (Some(fd()?), fd()?, fd()?);
                 let control = if request.control { Some(fd()?) } else { None };
-                self.sandbox(&request, &Ends { boot, stdout, stderr, control }, connection)
-                    .map_err(Report::Failed)
+                let ends = Ends { boot, stdout, stderr, control };
+                self.lodge(None, Lodger { request, ends }).map_err(Report::Failed)
             }
-            Request::Template(request) => {
-                let ends = Ends { boot: fd()?, stdout: fd()?, stderr: fd()?, control: None };
-                self.template(&request, ends, connection).map_err(Report::Failed)
+            Request::Template { request, housing, ahead } => {
+                let ends = Ends { boot: Some(fd()?), stdout: fd()?, stderr: fd()?, control: None };
+                let housing = Housing { furniture: housing, ahead };
+                let made = self.template(&request, housing, ends, connection);
+                made.map(Begun::New).map_err(Report::Failed)
             }
             Request::Fork { template, request } => {
-                let ends = Ends { boot: fd()?, stdout: fd()?, stderr: fd()?, control: Some(fd()?) };
-                self.fork(template, &request, ends).map_err(Report::Failed)
+                let ends = Ends { boot: None, stdout: fd()?, stderr: fd()?, control: Some(fd()?) };
+                self.lodge(Some(template), Lodger { request, ends }).map_err(Report::Failed)
             }
             Request::Command { argv, env } => {
                 let stdio = [fd()?, fd()?, fd()?];
                 command::start(&argv, &env, connection, [&stdio[0], &stdio[1], &stdio[2]])
-                    .map(|(pid, pidfd)| Work::Command { pid, pidfd })
+                    .map(|(pid, pidfd)| Begun::New(Work::Command { pid, pidfd }))
                     .map_err(|error| failed("clone", &error))
             }
             Request::Unpack { dest, limits } => crate::Unpacking::start(&fd()?.into(), &dest, &limits)
-                .map(Work::Unpack)
+                .map(|unpacking| Begun::New(Work::Unpack(unpacking)))
                 .map_err(|error| Report::Unpacked(Err(error))),
         }
     }
 
-    fn sandbox(
-        &mut self,
-        request: &SandboxRequest,
-        ends: &Ends,
-        connection: BorrowedFd<'_>,
-    ) -> Result<Work, Failure> {
-        let maker = self.maker.as_mut().ok_or_else(unsupported)?;
-        let made = maker.make(request, ends)?;
-        let role = if request.waits { Role::Waiting(None) } else { Role::Program };
-        Ok(Work::Sandbox(Box::new(self.move_in(made, request, role, connection))))
+    /// Somebody has got a sandbox that was built ahead.
+    fn connect(&mut self, key: u64, connection: OwnedFd) {
+        let Some(member) = self.members.get_mut(&key) else { return };
+        match epoll_add(&self.epoll, connection.as_fd(), key, Source::Connection) {
+            Ok(()) => {
+                member.connection = Some(connection);
+                self.move_in(key);
+            }
+            Err(_) => member.kill(),
+        }
     }
 
-    /// A sandbox that has its program from the start.
-    fn move_in(
-        &self,
-        mut made: Made,
-        request: &SandboxRequest,
-        role: Role,
-        connection: BorrowedFd<'_>,
-    ) -> Inmate {
-        let listeners = std::mem::take(&mut made.listeners);
-        let bounded = self.maker.as_ref().is_some_and(Maker::bounds_memory);
-        let watched = (!bounded && request.layers.cgroup).then_some(request.memory_bytes);
-        let inmate = Inmate::new(made, watched, role, request.waits);
-        inmate.say_made(&listeners, inmate.pid(), connection.try_clone_to_owned().ok().as_ref());
-        inmate
-    }
-
-    fn admit(&mut self, member: Member) {
+    fn admit(&mut self, member: Member) -> u64 {
         let key = self.next;
         self.next += 1;
         let watched = self.watch(key, &member);
@@ -255,6 +268,7 @@ impl Service {
         if watched.is_err() {
             self.bury(key);
         }
+        key
     }
 
     fn watch(&self, key: u64, member: &Member) -> io::Result<()> {
@@ -265,7 +279,7 @@ impl Service {
         ];
         let sources = sources.into_iter().filter_map(|(source, fd)| Some((source, fd?)));
         for (source, fd) in sources.chain(member.voices()) {
-            epoll::add(&self.epoll, fd, token(key, source), epoll::EventFlags::IN)?;
+            epoll_add(&self.epoll, fd, key, source)?;
         }
         Ok(())
     }
@@ -299,7 +313,7 @@ impl Service {
                 inmate.kill_for_memory();
             }
         } else if source == Source::Line as u64 {
-            self.hear_line(key);
+            if member.is_template() { self.hear_template(key) } else { self.hear_vacant(key) }
         } else if source == Source::Entry as u64 {
             self.hear_entry(key);
         } else if source == Source::Program as u64 {
@@ -343,6 +357,7 @@ impl Service {
 
     fn bury(&mut self, key: u64) {
         self.forget(key, Source::Program);
+        self.vacate(key);
         let Some(member) = self.dismiss(key) else { return };
         self.strays |= member.is_template();
         let (burial, report) = member.bury();

@@ -2,28 +2,26 @@
 //! in itself, and gives up one thing after another where the kernel refuses it.
 
 use super::findings;
-use super::maker::{Ends, Made, Maker, limits};
+use super::lodging::{self, Lodger};
+use super::maker::{Ends, Maker, limits};
+use super::member::{Inmate, Role};
 use crate::channel;
 use crate::inside::ProcView;
 use crate::kernel;
 use crate::probe::View;
-use crate::protocol::{Boot, SandboxRequest, decode, encode};
+use crate::protocol::{Boot, Furniture, SandboxRequest, decode, encode};
 use crate::step::Failure;
 use crate::{Layers, Protections};
 use rustix::mount::{MountPropagationFlags, mount_change};
 use rustix::net::sockopt;
-use rustix::process::{Signal, WaitId, WaitIdOptions};
 use rustix::thread::UnshareFlags;
 use std::fs;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 /// How long the probing sandbox may take.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// How long to wait for a control group to become empty, in milliseconds.
-const BURIAL_MS: u64 = 1_000;
 
 /// Takes up the launcher's place and looks around. Without a maker, no sandbox can be made here, and the protections
 /// say why.
@@ -107,48 +105,47 @@ fn do_without(maker: &mut Maker, failure: &Failure) -> bool {
 }
 
 fn probe(maker: &mut Maker) -> Result<View, Failure> {
-    let plumbing = || -> io::Result<_> {
-        let (near, far) = channel::pair()?;
-        sockopt::set_socket_timeout(&near, sockopt::Timeout::Recv, Some(PATIENCE))?;
-        channel::send(&near, &encode(&Boot::Probe)?, &[])?;
-        let (reader, writer) = io::pipe()?;
-        let ends =
-            Ends { boot: far, stdout: writer.try_clone()?.into(), stderr: writer.into(), control: None };
-        Ok((near, reader, ends))
-    };
-    let (near, _reader, ends) = plumbing().map_err(|error| Failure::new("survey", &error))?;
-    let request = SandboxRequest {
+    let failed = |error: io::Error| Failure::new("survey", &error);
+    let (near, lodger) = prober().map_err(failed)?;
+    let request = lodger.request.clone();
+    let made = maker.make(&request)?;
+    let patience = sockopt::set_socket_timeout(&made.line, sockopt::Timeout::Recv, Some(PATIENCE));
+    let mut inmate = Inmate::new(made, None, Role::Vacant { owner: None, lodger: None });
+    let answer = patience.map_err(|error| failed(error.into())).and_then(|()| {
+        lodging::heard(&mut inmate, true).unwrap_or_else(|| Err(failed(io::ErrorKind::TimedOut.into())))?;
+        lodging::start(maker, &mut inmate, &lodger)?;
+        drop(lodger);
+        channel::receive(&near, true).map_err(failed)
+    });
+    maker.unkept = inmate.place.group.deviations(&limits(&request.furniture));
+    inmate.bury(maker);
+    let message = answer?.ok_or_else(|| failed(io::ErrorKind::BrokenPipe.into()))?;
+    decode::<View>(&message.bytes)
+        .map_err(|error| decode(&message.bytes).unwrap_or_else(|_| Failure::new("survey", &error)))
+}
+
+/// Who looks around, and where it answers.
+fn prober() -> io::Result<(OwnedFd, Lodger)> {
+    let (near, far) = channel::pair()?;
+    sockopt::set_socket_timeout(&near, sockopt::Timeout::Recv, Some(PATIENCE))?;
+    channel::send(&near, &encode(&Boot::Probe)?, &[])?;
+    let (_, writer) = io::pipe()?;
+    let ends =
+        Ends { boot: Some(far), stdout: writer.try_clone()?.into(), stderr: writer.into(), control: None };
+    let furniture = Furniture {
         binds: Vec::new(),
         tmp_bytes: 1 << 20,
         memory_bytes: 64 << 20,
         cpu_millis: 1000,
         cpu_weight: 512,
         pids: 16,
+    };
+    let request = SandboxRequest {
+        furniture,
         listen: vec![9001],
         control: false,
         waits: false,
         layers: Layers::default(),
     };
-    let made = maker.make(&request, &ends)?;
-    drop(ends);
-    let answer = channel::receive(&near, true);
-    maker.unkept = made.place.group.deviations(&limits(&request));
-    bury(maker, &made);
-    match answer {
-        Ok(Some(message)) => decode::<View>(&message.bytes)
-            .map_err(|error| decode(&message.bytes).unwrap_or_else(|_| Failure::new("survey", &error))),
-        Ok(None) => Err(Failure::new("survey", &io::ErrorKind::BrokenPipe.into())),
-        Err(error) => Err(Failure::new("survey", &error)),
-    }
-}
-
-pub(super) fn bury(maker: &mut Maker, made: &Made) {
-    let _ = rustix::process::pidfd_send_signal(&made.pidfd, Signal::KILL);
-    let _ = rustix::process::waitid(WaitId::PidFd(made.pidfd.as_fd()), WaitIdOptions::EXITED);
-    for _ in 0..BURIAL_MS {
-        if maker.give_back(&made.place) {
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    Ok((near, Lodger { request, ends }))
 }

@@ -1,10 +1,10 @@
 //! A program that forks itself into sandboxes, as the launcher knows it. The other end is `entry/enter.rs`.
 
+use super::lodging::Housing;
 use super::tenant::Baggage;
 use crate::base::{GROUP_ID, USER_ID};
 use crate::channel;
 use crate::identity::Identity;
-use crate::seccomp;
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -18,11 +18,13 @@ pub(super) struct Template {
     channel: OwnedFd,
     pub(super) identity: Identity,
     ready: bool,
+    /// Until it is ready.
+    pub(super) housing: Option<Housing>,
 }
 
 impl Template {
-    pub(super) fn new(channel: OwnedFd, identity: Identity) -> Self {
-        Self { channel, identity, ready: false }
+    pub(super) fn new(channel: OwnedFd, identity: Identity, housing: Housing) -> Self {
+        Self { channel, identity, ready: false, housing: Some(housing) }
     }
 
     /// Where it says that it is ready, and is asked to fork.
@@ -58,7 +60,7 @@ impl Template {
     }
 
     /// Asks for one child. `filter` is what the child adds to the filter that it inherits.
-    pub(super) fn fork(&self, baggage: &Baggage, filter: &seccomp::Program) -> io::Result<()> {
+    pub(super) fn fork(&self, baggage: &Baggage<'_>, filter: &[libc::sock_filter]) -> io::Result<()> {
         let mut bytes = Vec::with_capacity(12 + 8 * filter.len());
         bytes.extend_from_slice(&USER_ID.to_le_bytes());
         bytes.extend_from_slice(&GROUP_ID.to_le_bytes());

@@ -1,14 +1,16 @@
-//! How a template's child comes to live in a sandbox: the empty sandbox says that it is built, the template is asked for
-//! a child, the child says that it is there, and the launcher looks whether that is true.
+//! How a template's child comes to live in an empty sandbox: the template is asked for a child, the child says that it is
+//! there, and the launcher looks whether that is true.
 
 use super::furnish;
-use super::member::{Inmate, Member, Role, Work, tell};
-use super::tenant::{Entered, Tenant};
-use super::{Ends, Service, Source};
+use super::lodging::{Housing, Lodger};
+use super::member::{Inmate, Role, Work, tell};
+use super::template::Template;
+use super::tenant::{Baggage, Entered, Tenant};
+use super::{Ends, Service, Source, epoll_add};
 use crate::channel;
-use crate::netns;
+use crate::identity::Identity;
 use crate::protocol::{Furniture, Report, SandboxRequest};
-use crate::step::Failure;
+use crate::step::{Failure, Steps};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -17,6 +19,7 @@ impl Service {
     pub(super) fn template(
         &mut self,
         request: &SandboxRequest,
+        housing: Housing,
         ends: Ends,
         connection: BorrowedFd<'_>,
     ) -> Result<Work, Failure> {
@@ -28,71 +31,37 @@ impl Service {
         let (channel, far_channel) = pair.map_err(|error| Failure::new("clone", &error))?;
         let ends = Ends { control: Some(far_channel), ..ends };
         let (made, identity) = maker.make_template(request, &ends)?;
-        let role = Role::Template(super::template::Template::new(channel, identity));
-        Ok(Work::Sandbox(Box::new(self.move_in(made, request, role, connection))))
+        let watched =
+            (!maker.bounds_memory() && request.layers.cgroup).then_some(request.furniture.memory_bytes);
+        let role = Role::Template(Box::new(Template::new(channel, identity, housing)));
+        let inmate = Inmate::new(made, watched, role);
+        inmate.say_made(&[], inmate.pid(), connection.try_clone_to_owned().ok().as_ref());
+        Ok(Work::Sandbox(Box::new(inmate)))
     }
 
-    /// Makes a sandbox for a template's child; the rest follows when it is built.
-    pub(super) fn fork(
-        &mut self,
-        template: u64,
-        request: &SandboxRequest,
-        ends: Ends,
-    ) -> Result<Work, Failure> {
+    /// Who a template that can be forked is on the host.
+    pub(super) fn template_identity(&self, template: u64) -> Result<Identity, Failure> {
+        Ok(self.ready_template(template)?.identity)
+    }
+
+    fn ready_template(&self, template: u64) -> Result<&Template, Failure> {
         let gone = || Failure::new("fork", &io::ErrorKind::NotFound.into());
-        let owner = match self.members.get(&template).map(|member| &member.work) {
+        match self.members.get(&template).map(|member| &member.work) {
             Some(Work::Sandbox(inmate)) => match &inmate.role {
-                Role::Template(template) if template.is_ready() => template.identity,
-                _ => return Err(gone()),
+                Role::Template(template) if template.is_ready() => Ok(template),
+                _ => Err(gone()),
             },
-            _ => return Err(gone()),
-        };
-        let maker = self.maker.as_mut().ok_or_else(super::unsupported)?;
-        let control = ends.control.as_ref().map(|control| control.try_clone());
-        let given = (|| {
-            let control = control.ok_or(io::ErrorKind::InvalidInput)??;
-            Ok([ends.stdout.try_clone()?, ends.stderr.try_clone()?, control])
-        })();
-        let given = given.map_err(|error: io::Error| Failure::new("request", &error))?;
-        let made = maker.make_vacant(request, &Ends { control: None, ..ends }, owner)?;
-        let doors = if request.layers.cgroup { made.place.group.doors() } else { Ok(Vec::new()) };
-        let tenant = doors.and_then(|doors| Tenant::new(template, request.listen.clone(), given, doors));
-        match tenant {
-            Ok(tenant) => {
-                let watched =
-                    (!maker.bounds_memory() && request.layers.cgroup).then_some(request.memory_bytes);
-                let role = Role::Tenant(Box::new(tenant));
-                Ok(Work::Sandbox(Box::new(Inmate::new(made, watched, role, request.waits))))
-            }
-            Err(error) => {
-                super::survey::bury(maker, &made);
-                Err(Failure::new("fork", &error))
-            }
+            _ => Err(gone()),
         }
     }
 
-    /// A template, an empty sandbox or one that waits for its work has said something.
-    pub(super) fn hear_line(&mut self, key: u64) {
-        let Some(member) = self.members.get_mut(&key) else { return };
-        let Work::Sandbox(inmate) = &mut member.work else { return };
+    /// A template has said something.
+    pub(super) fn hear_template(&mut self, key: u64) {
+        let Some(inmate) = self.inmate(key) else { return };
         let pid = inmate.pid();
-        if let Role::Template(template) = &mut inmate.role {
-            let Some(heard) = template.heard(pid) else { return };
-            return self.introduce(key, heard);
-        }
-        let mut built = match channel::receive(inmate.line(), false) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-            Ok(Some(message)) => message.fds,
-            // Its end comes as an event of its own.
-            _ => return self.forget(key, Source::Line),
-        };
-        if let Role::Waiting(mounts) = &mut inmate.role {
-            *mounts = built.pop();
-            return self.forget(key, Source::Line);
-        }
-        self.forget(key, Source::Line);
-        if let Err(failure) = self.invite(key, built) {
-            self.fail(key, failure);
+        let Role::Template(template) = &mut inmate.role else { return };
+        if let Some(heard) = template.heard(pid) {
+            self.introduce(key, heard);
         }
     }
 
@@ -100,9 +69,17 @@ impl Service {
     fn introduce(&mut self, key: u64, heard: Result<(), String>) {
         // It says nothing after this.
         self.forget(key, Source::Line);
-        let Some(member) = self.members.get(&key) else { return };
+        let Some(member) = self.members.get_mut(&key) else { return };
         let report = match heard {
-            Ok(()) => Report::Ready { template: key },
+            Ok(()) => {
+                if let Work::Sandbox(inmate) = &mut member.work
+                    && let Role::Template(template) = &mut inmate.role
+                {
+                    self.housings.extend(template.housing.take().map(|housing| (key, housing)));
+                }
+                self.preparing = true;
+                Report::Ready { template: key }
+            }
             Err(why) => Report::Refused { why },
         };
         if let Some(connection) = member.connection() {
@@ -113,20 +90,25 @@ impl Service {
         }
     }
 
-    /// Asks the template for a child, now that there is a place for it.
-    fn invite(&mut self, key: u64, namespaces: Vec<std::os::fd::OwnedFd>) -> Result<(), Failure> {
+    /// Makes a sandbox ready for a lodger and asks the template for a child that enters it.
+    pub(super) fn invite(&mut self, key: u64, template: u64, lodger: &Lodger) -> Result<(), Failure> {
         let failed = |error: io::Error| Failure::new("fork", &error);
-        let tenant = self.tenant(key).ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
-        let baggage = tenant.built(namespaces).map_err(failed)?;
-        let template = tenant.template;
-        let maker = self.maker.as_ref().ok_or_else(super::unsupported)?;
-        match self.members.get(&template).map(|member| &member.work) {
-            Some(Work::Sandbox(inmate)) => match &inmate.role {
-                Role::Template(template) => template.fork(&baggage, &maker.filter).map_err(failed),
-                _ => Err(failed(io::ErrorKind::NotFound.into())),
-            },
-            _ => Err(failed(io::ErrorKind::NotFound.into())),
-        }
+        let steps = Steps(lodger.request.layers.fault.as_ref());
+        let maker = self.maker.as_mut().ok_or_else(super::unsupported)?;
+        let Some(Work::Sandbox(inmate)) = self.members.get_mut(&key).map(|member| &mut member.work) else {
+            return Err(failed(io::ErrorKind::NotFound.into()));
+        };
+        furnish::furnish(maker, inmate, &lodger.request.furniture, steps)?;
+        let (tenant, entry) = Tenant::new(lodger.request.listen.clone()).map_err(failed)?;
+        epoll_add(&self.epoll, tenant.entry(), key, Source::Entry).map_err(failed)?;
+        let keys = inmate.quarters.take_keys();
+        let layered = lodger.request.layers.cgroup;
+        let doors = if layered { inmate.place.group.doors().map_err(failed)? } else { Vec::new() };
+        inmate.place.group.entered();
+        (inmate.role, inmate.waits) = (Role::Tenant(Box::new(tenant)), lodger.request.waits);
+        let baggage = Baggage { keys: &keys, entry, ends: &lodger.ends, doors };
+        let filter = self.maker.as_ref().map(|maker| &maker.filter[..]).unwrap_or_default();
+        self.ready_template(template)?.fork(&baggage, filter).map_err(failed)
     }
 
     /// A child has said how it entered.
@@ -156,20 +138,18 @@ impl Service {
         let Role::Tenant(tenant) = &mut inmate.role else { return Ok(()) };
         let admitted = tenant.admit(pid, identity);
         if let Some(program) = tenant.program() {
-            let token = super::token(key, Source::Program);
-            rustix::event::epoll::add(&self.epoll, program, token, rustix::event::epoll::EventFlags::IN)
-                .map_err(|error| Failure::new("fork", &error.into()))?;
+            epoll_add(&self.epoll, program, key, Source::Program)
+                .map_err(|error| Failure::new("fork", &error))?;
         }
         admitted?;
         if let Some(bytes) = inmate.limit() {
             furnish::bound(pid, bytes).map_err(|error| Failure::new("rlimits", &error))?;
         }
-        let Role::Tenant(tenant) = &mut inmate.role else { return Ok(()) };
-        let listeners = match tenant.network() {
-            Some(network) => maker.home.within(network, || netns::listeners(&tenant.listen)),
-            None => Ok(Vec::new()),
-        };
-        let listeners = listeners.map_err(|error| Failure::new("network", &error))?;
+        let Role::Tenant(tenant) = &inmate.role else { return Ok(()) };
+        let listeners = inmate
+            .quarters
+            .listeners(maker, &tenant.listen)
+            .map_err(|error| Failure::new("network", &error))?;
         inmate.say_made(&listeners, pid.as_raw_nonzero().get(), member.connection.as_ref());
         Ok(())
     }
@@ -185,16 +165,12 @@ impl Service {
         }
     }
 
-    /// Makes a sandbox that waits ready for its work.
+    /// Makes an empty sandbox ready for its work.
     pub(super) fn furnish(&mut self, key: u64, furniture: &Furniture) {
-        // What its first process has said may come later than the order that follows from it.
-        if self.members.get(&key).is_some_and(Member::owes_mounts) {
-            self.hear_line(key);
-        }
         let Some(maker) = self.maker.as_mut() else { return };
         let Some(member) = self.members.get_mut(&key) else { return };
         let Work::Sandbox(inmate) = &mut member.work else { return };
-        let report = match furnish::furnish(maker, inmate, furniture) {
+        let report = match furnish::assign(maker, inmate, furniture) {
             Ok(()) => Report::Furnished,
             Err(failure) => Report::Failed(failure),
         };
@@ -204,9 +180,9 @@ impl Service {
     }
 
     /// It will never live; nothing may be left of it.
-    fn fail(&mut self, key: u64, failure: Failure) {
-        if let Some(tenant) = self.tenant(key) {
-            tenant.fail(failure);
+    pub(super) fn fail(&mut self, key: u64, failure: Failure) {
+        if let Some(inmate) = self.inmate(key) {
+            inmate.fail(failure);
         }
         self.strays = true;
         if let Some(member) = self.members.get(&key) {
@@ -215,11 +191,8 @@ impl Service {
     }
 
     fn tenant(&mut self, key: u64) -> Option<&mut Tenant> {
-        match &mut self.members.get_mut(&key)?.work {
-            Work::Sandbox(inmate) => match &mut inmate.role {
-                Role::Tenant(tenant) => Some(tenant),
-                _ => None,
-            },
+        match &mut self.inmate(key)?.role {
+            Role::Tenant(tenant) => Some(tenant),
             _ => None,
         }
     }

@@ -1,9 +1,10 @@
 //! A program that a template has forked into a sandbox: from the empty sandbox until it lives there.
 
+use super::Ends;
 use crate::Exit;
 use crate::channel;
 use crate::identity::Identity;
-use crate::inside::{NAMESPACES, NETWORK};
+use crate::inside::NAMESPACES;
 use crate::step::Failure;
 use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions, pidfd_open};
 use std::fs;
@@ -23,43 +24,39 @@ const STEPS: [&str; 9] = [
     "seccomp",
 ];
 
-/// What the child is given. Gone once it has it, so that its end is noticed.
-pub(super) struct Baggage {
-    /// Its namespaces, then its Landlock rules where there are any.
-    sandbox: Vec<OwnedFd>,
+/// What the child is given.
+pub(super) struct Baggage<'a> {
+    /// The sandbox's namespaces, then its Landlock rules where there are any.
+    pub(super) keys: &'a [OwnedFd],
     /// The far end of [`Tenant::entry`].
-    entry: OwnedFd,
+    pub(super) entry: OwnedFd,
     /// Standard output, standard error, control.
-    ends: [OwnedFd; 3],
+    pub(super) ends: &'a Ends,
     /// Files that put the writer into the sandbox's control groups.
-    doors: Vec<OwnedFd>,
+    pub(super) doors: Vec<OwnedFd>,
 }
 
-impl Baggage {
+impl Baggage<'_> {
     /// In the order in which the child expects them.
     pub(super) fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
-        let (namespaces, rules) = self.sandbox.split_at(NAMESPACES.len());
-        let fds = namespaces.iter().chain([&self.entry]).chain(&self.ends).chain(&self.doors).chain(rules);
-        fds.map(AsFd::as_fd).collect()
+        let (namespaces, rules) = self.keys.split_at(NAMESPACES.len().min(self.keys.len()));
+        let own = |fd| OwnedFd::as_fd(fd);
+        let sandbox = namespaces.iter().chain([&self.entry]).map(own);
+        sandbox.chain(self.ends.descriptors()).chain(self.doors.iter().chain(rules).map(own)).collect()
     }
 
     /// Whether the last descriptor is that of Landlock rules.
     pub(super) fn has_rules(&self) -> bool {
-        self.sandbox.len() > NAMESPACES.len()
+        self.keys.len() > NAMESPACES.len()
     }
 }
 
-/// A program that lives, or will live, in a sandbox made without one.
+/// A template's child that lives, or will live, in a sandbox.
 pub(super) struct Tenant {
-    pub(super) template: u64,
     entry: OwnedFd,
-    baggage: Option<Baggage>,
-    /// Its namespaces, in the order of [`NAMESPACES`], once the sandbox is built.
-    pub(super) namespaces: Vec<OwnedFd>,
     pub(super) listen: Vec<u16>,
     program: Option<(Pid, OwnedFd)>,
     exit: Option<Exit>,
-    failure: Option<Failure>,
 }
 
 /// What the child has said of how it entered.
@@ -73,36 +70,16 @@ pub(super) enum Entered {
 }
 
 impl Tenant {
-    pub(super) fn new(
-        template: u64,
-        listen: Vec<u16>,
-        ends: [OwnedFd; 3],
-        doors: Vec<OwnedFd>,
-    ) -> io::Result<Self> {
+    /// And the child's end of what it speaks over.
+    pub(super) fn new(listen: Vec<u16>) -> io::Result<(Self, OwnedFd)> {
         let (entry, far_entry) = channel::pair()?;
         rustix::net::sockopt::set_socket_passcred(&entry, true)?;
-        let baggage = Some(Baggage { sandbox: Vec::new(), entry: far_entry, ends, doors });
-        let (namespaces, program, exit, failure) = (Vec::new(), None, None, None);
-        Ok(Self { template, entry, baggage, namespaces, listen, program, exit, failure })
+        Ok((Self { entry, listen, program: None, exit: None }, far_entry))
     }
 
     /// Where the child says how it entered.
     pub(super) fn entry(&self) -> BorrowedFd<'_> {
         self.entry.as_fd()
-    }
-
-    /// The sandbox is built and has said what it is made of. What the child is to be given, once.
-    pub(super) fn built(&mut self, sandbox: Vec<OwnedFd>) -> io::Result<Baggage> {
-        let namespaces = sandbox.get(..NAMESPACES.len()).ok_or(io::ErrorKind::InvalidData)?;
-        self.namespaces = namespaces.iter().map(OwnedFd::try_clone).collect::<io::Result<_>>()?;
-        let mut baggage = self.baggage.take().ok_or(io::ErrorKind::AlreadyExists)?;
-        baggage.sandbox = sandbox;
-        Ok(baggage)
-    }
-
-    /// The network namespace of a sandbox that is built.
-    pub(super) fn network(&self) -> Option<&OwnedFd> {
-        self.namespaces.get(NETWORK)
     }
 
     pub(super) fn entered(&self) -> Entered {
@@ -162,19 +139,6 @@ impl Tenant {
 
     pub(super) fn exit(&self) -> Exit {
         self.exit.unwrap_or(Exit::Signal(libc::SIGKILL))
-    }
-
-    /// Notes why it never lived; the first reason counts.
-    pub(super) fn fail(&mut self, failure: Failure) {
-        self.failure.get_or_insert(failure);
-    }
-
-    pub(super) fn has_failed(&self) -> bool {
-        self.failure.is_some()
-    }
-
-    pub(super) fn take_failure(&mut self) -> Option<Failure> {
-        self.failure.take()
     }
 }
 

@@ -14,6 +14,9 @@ use tempfile::TempDir;
 /// Where the attacker is inside.
 pub const EVIL: &str = "/opt/evil/evil";
 
+/// Empty sandboxes that a launcher keeps, so that who comes next finds one.
+pub const AHEAD: usize = 2;
+
 /// The ordinary user of tests that root runs.
 const ORDINARY: &str = "54321";
 
@@ -114,8 +117,7 @@ impl Arena {
         let launcher = start(mode, &bin);
         let mut arena = Self { mode, launcher, folder, start: Residue::default() };
         // The launcher makes a few things ahead as soon as it may; that is not residue.
-        std::thread::sleep(Duration::from_millis(50));
-        arena.start = arena.residue();
+        arena.start = arena.settled();
         arena
     }
 
@@ -183,6 +185,21 @@ impl Arena {
             now = self.residue();
         }
         assert_eq!(now, self.start, "something is left as {:?}", self.mode);
+    }
+
+    /// What there is once it changes no more.
+    fn settled(&self) -> Residue {
+        let (mut last, mut same) = (Residue::default(), 0);
+        for _ in 0..PATIENCE.as_millis() / 20 {
+            std::thread::sleep(Duration::from_millis(20));
+            let now = self.residue();
+            same = if now == last { same + 1 } else { 0 };
+            last = now;
+            if same == 10 {
+                break;
+            }
+        }
+        last
     }
 
     fn residue(&self) -> Residue {
