@@ -19,6 +19,9 @@ pub(crate) struct Rows {
     pub url: Option<UrlRow>,
 }
 
+/// Rows, and what a commit that rests on them has to check.
+pub(crate) type Checked = (Rows, Vec<(Key, Expect)>);
+
 /// What to write, if all rows that were read still are the same.
 #[derive(Debug, Default)]
 pub(crate) struct Change(Vec<(Kind, String, Option<Bytes>)>);
@@ -68,25 +71,44 @@ impl Functions {
     }
 
     /// The rows of a function, and what a commit that rests on them has to check.
-    pub(crate) async fn rows(
-        &self,
-        name: &FunctionName,
-    ) -> Result<(Rows, Vec<(Key, Expect)>), FunctionsError> {
-        let keys = [Kind::Function, Kind::Policy, Kind::Url].map(|kind| kind.function(name));
-        let found: [_; 3] = self.store().get(&keys).await?.try_into().map_err(|_| {
-            FunctionsError::Internal("the store answered another number of rows than was asked".into())
-        })?;
-        let expectations =
-            found.iter().map(|row| row.as_ref().map_or(Expect::Absent, |(_, at)| Expect::At(*at)));
-        let checks = keys.iter().cloned().zip(expectations).collect();
-        let [function, policy, url] = found;
-        let rows = Rows {
-            function: read(&keys[0], function)?,
-            policy: read(&keys[1], policy)?,
-            url: read(&keys[2], url)?,
-        };
-        Ok((rows, checks))
+    pub(crate) async fn rows(&self, name: &FunctionName) -> Result<Checked, FunctionsError> {
+        self.rows_of(std::slice::from_ref(name)).await?.pop().ok_or_else(other_number)
     }
+
+    /// The same of several functions, in one look at the store.
+    pub(crate) async fn rows_of(&self, names: &[FunctionName]) -> Result<Vec<Checked>, FunctionsError> {
+        let keys: Vec<Key> = names.iter().flat_map(|name| KINDS.map(|kind| kind.function(name))).collect();
+        let found = self.store().get(&keys).await?;
+        if found.len() != keys.len() {
+            return Err(other_number());
+        }
+        let (mut keys, mut found) = (keys.into_iter(), found.into_iter());
+        let mut next = || Some((keys.next()?, found.next()?));
+        names.iter().map(|_| rows(std::array::from_fn(|_| next()))).collect()
+    }
+}
+
+/// The rows that a function may have, in the order in which they are read.
+const KINDS: [Kind; 3] = [Kind::Function, Kind::Policy, Kind::Url];
+
+type Found = (Key, Option<(Bytes, Revision)>);
+
+fn rows(found: [Option<Found>; 3]) -> Result<Checked, FunctionsError> {
+    let [Some(function), Some(policy), Some(url)] = found else { return Err(other_number()) };
+    let expect = |(key, row): &Found| {
+        (key.clone(), row.as_ref().map_or(Expect::Absent, |(_, revision)| Expect::At(*revision)))
+    };
+    let checks = [&function, &policy, &url].map(expect).to_vec();
+    let rows = Rows {
+        function: read(&function.0, function.1)?,
+        policy: read(&policy.0, policy.1)?,
+        url: read(&url.0, url.1)?,
+    };
+    Ok((rows, checks))
+}
+
+fn other_number() -> FunctionsError {
+    FunctionsError::Internal("the store answered another number of rows than was asked".into())
 }
 
 impl Rows {

@@ -1,6 +1,7 @@
 //! The service: its parts, its start, and what it knows by heart.
 
 use crate::catalog::{Catalog, Entry};
+use crate::change::Rows;
 use crate::packages::{Packages, Placed};
 use crate::rows::{Cors, FunctionRow, Kind, UrlAuth};
 use crate::{Components, FunctionsError, Runner, Unpacker, sharing};
@@ -177,6 +178,11 @@ impl Functions {
     pub(crate) async fn refresh(&self, name: &FunctionName) -> Result<(), FunctionsError> {
         let _one_at_a_time = self.0.refreshing.lock().await;
         let (rows, _) = self.rows(name).await?;
+        self.adopt(name, rows)
+    }
+
+    /// Rows that were just read become what is known of a function.
+    fn adopt(&self, name: &FunctionName, rows: Rows) -> Result<(), FunctionsError> {
         let known = self.catalog().get(name);
         let entry = match rows.function {
             None => None,
@@ -253,11 +259,12 @@ impl Functions {
         loop {
             let range = Kind::Function.range_after(last.as_ref());
             let rows = self.store().scan(range, Scan { limit: SCAN_ROWS, reverse: false }).await?;
-            for (key, _, _) in &rows {
-                let name = FunctionName::parse(&Kind::Function.name(key))
-                    .map_err(|error| FunctionsError::Internal(error.to_string()))?;
-                self.refresh(&name).await?;
-                self.restore(&name).await;
+            let parse = |(key, _, _): &store::Row| FunctionName::parse(&Kind::Function.name(key));
+            let names = rows.iter().map(parse).collect::<Result<Vec<_>, _>>();
+            let names = names.map_err(|error| FunctionsError::Internal(error.to_string()))?;
+            for (name, (rows, _)) in names.iter().zip(self.rows_of(&names).await?) {
+                self.adopt(name, rows)?;
+                self.restore(name).await;
             }
             match rows.into_iter().next_back() {
                 Some((key, _, _)) => last = Some(key),
