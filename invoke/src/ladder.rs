@@ -15,12 +15,11 @@ const MEMORY: Duration = Duration::from_secs(600);
 /// Least that a mebibyte must save: microseconds each second. A spare for one start in about three hours.
 const LEAST_WORTH: f64 = 0.1;
 
-/// An instance is kept for so many times the time that its start takes: twelve seconds for a copy that takes 6 ms, a
-/// hundred for a process that takes 50 ms.
-const IDLE_FOR_EACH_START: u32 = 2_000;
+/// An instance is kept for so many times the time that its start takes: a second for each millisecond.
+const IDLE_FOR_EACH_START: u32 = 1_000;
 
 /// No instance is ended sooner: whoever calls by hand calls again.
-const SHORTEST_IDLE: Duration = Duration::from_secs(10);
+const SHORTEST_IDLE: Duration = Duration::from_secs(5);
 
 /// Most spares of one kind.
 const MOST_SPARES: usize = 16;
@@ -238,8 +237,7 @@ mod tests {
     #[test]
     fn what_is_quickly_made_is_soon_let_go() {
         let most = Duration::from_secs(300);
-        for (start_ms, idle_s) in [(0, 10), (1, 10), (6, 12), (10, 20), (50, 100), (100, 200), (10_000, 300)]
-        {
+        for (start_ms, idle_s) in [(0, 5), (1, 5), (6, 6), (10, 10), (50, 50), (100, 100), (10_000, 300)] {
             assert_eq!(
                 idle_for(Some(Duration::from_millis(start_ms)), most).as_secs(),
                 idle_s,

@@ -183,13 +183,12 @@ mod tests {
     #[test]
     fn instances_live_as_the_rules_say() {
         check(&[], 4, 0, 0);
-        // A start of 4 ms is worth no more than the ten seconds that any is, one of 50 ms a hundred; ticks come once a
-        // second.
-        check(&[10], 4, 1, 12);
-        check(&[10, 20], 4, 1, 21);
-        check(&[10, 30], 4, 2, 24);
-        check(&[10, 30], 50, 1, 121);
-        check(&[10, 10], 4, 2, 24);
+        // A start of 4 ms is worth no more than the five seconds that any is, one of 50 ms fifty; ticks come once a second.
+        check(&[10], 4, 1, 7);
+        check(&[10, 14], 4, 1, 10);
+        check(&[10, 30], 4, 2, 14);
+        check(&[10, 30], 50, 1, 71);
+        check(&[10, 10], 4, 2, 14);
         check(&[995], 4, 1, 5);
     }
 }
