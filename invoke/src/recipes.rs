@@ -122,7 +122,7 @@ impl Sandboxes {
         let plan = self.parts.runtimes.waiting(version, self.port()).expect("it has a key");
         let spare = Spec { cpu_weight: WAITING_WEIGHT, waits: true, ..spec(version, "waiting", plan) };
         let (costs, instead_of) = match version.runtime.language {
-            Language::Java => (costs([250_000.0, 0.0, 4_000.0, 900_000.0], None, 36.0), None),
+            Language::Java => (costs([250_000.0, 0.0, 4_000.0, 500_000.0], None, 32.0), None),
             _ => {
                 let [_, runtime, _] = self.keys(version);
                 (costs([50_000.0, 0.0, 2_000.0, 60_000.0], None, 24.0), runtime.ok())

@@ -96,7 +96,7 @@ pub(super) const CASES: &[Case] = &[
     Case {
         name: "Java hello, a jar never seen before",
         peer: "spawning a JVM server with class-data sharing",
-        rung: None,
+        rung: Some("spare"),
         bound: part(8.0),
         stretch: None,
         prepare: Subject::java,

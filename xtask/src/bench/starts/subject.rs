@@ -135,7 +135,10 @@ impl Subject {
             Renewal::Retire => platform.cold(&self.name, rung),
             Renewal::Deploy(deploy) => {
                 (self.name, self.connection) = deploy(platform)?;
-                Ok(())
+                match rung {
+                    Some(_) => platform.cold(&self.name, rung),
+                    None => Ok(()),
+                }
             }
         }
     }

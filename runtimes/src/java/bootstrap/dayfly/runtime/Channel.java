@@ -4,6 +4,8 @@ import java.io.FileDescriptor;
 import java.io.FileInputStream;
 import java.io.FileOutputStream;
 import java.io.IOException;
+import java.io.InputStream;
+import java.io.OutputStream;
 import java.nio.charset.StandardCharsets;
 
 /**
@@ -28,8 +30,8 @@ final class Channel {
     private static final int LARGE_READ_BYTES = 256 * 1024;
     private static final int LOG_BYTES = 256 * 1024;
 
-    private final FileInputStream input;
-    private final FileOutputStream output;
+    private final InputStream input;
+    private final OutputStream output;
     private final byte[] ahead = new byte[READ_BYTES];
     private int start;
     private int end;
@@ -41,6 +43,12 @@ final class Channel {
         FileDescriptor descriptor = Inside.descriptor(DESCRIPTOR);
         input = new FileInputStream(descriptor);
         output = new FileOutputStream(descriptor);
+    }
+
+    /** One that is practised on. */
+    Channel(InputStream input, OutputStream output) {
+        this.input = input;
+        this.output = output;
     }
 
     /** Waits for a frame, whose kind it returns. Ends the process when the platform hangs up. */

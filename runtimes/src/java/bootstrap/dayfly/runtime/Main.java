@@ -45,12 +45,26 @@ public final class Main {
         }
         Channel channel = new Channel();
         if ("1".equals(System.getenv("DAYFLY_WAIT"))) {
-            Inside.prepare();
             Rehearsal.run();
             channel.waits();
             await(channel);
         }
         new Main(channel).run();
+    }
+
+    /** One life on a channel that holds all that is said to it: it is told what it is for, loads, logs, and serves a call. */
+    static void rehearse(Channel channel) throws Throwable {
+        Thread thread = Thread.currentThread();
+        ClassLoader before = thread.getContextClassLoader();
+        await(channel);
+        Main main = new Main(channel);
+        Function function = main.load();
+        main.log.log("rehearsal");
+        if (function == null || !main.serveOne(function)) {
+            throw new IllegalStateException("the rehearsal failed");
+        }
+        ((TaskLoader) thread.getContextClassLoader()).close();
+        thread.setContextClassLoader(before);
     }
 
     /** Waits until it is known what this JVM is for. */
@@ -70,24 +84,28 @@ public final class Main {
     }
 
     private void run() throws Throwable {
+        Function function = load();
+        while (function != null && serveOne(function)) {
+            Thread.interrupted(); // what one call leaves behind is not the next one's
+        }
+        System.exit(1);
+    }
+
+    /** The function, or `null` where it cannot be loaded. Either is told. */
+    private Function load() throws Throwable {
         String root = System.getenv("LAMBDA_TASK_ROOT");
         ClassLoader loader = new TaskLoader(root == null ? TASK : root);
         Thread.currentThread().setContextClassLoader(loader);
         String handler = System.getenv("_HANDLER");
-        Function function;
         try {
-            function = Function.load(handler == null ? "" : handler, loader);
+            Function function = Function.load(handler == null ? "" : handler, loader);
+            channel.ready();
+            return function;
         } catch (Fault fault) {
             log.fault(fault);
             channel.initError(fault.json(null));
-            System.exit(1);
-            return;
+            return null;
         }
-        channel.ready();
-        while (serveOne(function)) {
-            Thread.interrupted(); // what one call leaves behind is not the next one's
-        }
-        System.exit(1);
     }
 
     /** Whether this JVM can serve another call. */
