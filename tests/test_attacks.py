@@ -80,8 +80,8 @@ def test_kernel_objects_have_an_end(place, what):
     code, ends = KERNEL_OBJECTS[what]
     with place.leaves_nothing():
         assert place.bystander_answers_during(lambda: place.attack(code)) in ends
-        fresh = place.functions.create(ATTACKER)
-        assert place.functions.call(fresh, {"code": code}) in ends, "somebody else has as much"
+        fresh, others = place.elsewhere(code)
+        assert others in ends, "somebody else has as much"
         place.platform.api(f"functions/{fresh}/instances", method="DELETE")
 
 
@@ -255,8 +255,7 @@ answer = found
     place.afresh()
     assert place.attack(leave, mark=mark) == "left"
     assert {"/tmp", "/dev/shm", "socket"} <= set(place.attack(look, mark=mark)), "the same instance is used again"
-    other = place.functions.create(ATTACKER)
-    assert place.functions.call(other, {"code": look, "mark": mark}) == [], "another function sees none of it"
+    assert place.elsewhere(look, mark=mark)[1] == [], "another function sees none of it"
     place.functions.client.update_function_configuration(FunctionName=place.attacker, Description=mark)
     place.functions.client.get_waiter("function_updated_v2").wait(FunctionName=place.attacker)
     assert place.attack(look, mark=mark) == [], "another revision sees none of it"
@@ -383,14 +382,11 @@ def later():
 threading.Thread(target=later).start()
 answer = 'answered'
 """
-    name = place.functions.create(ATTACKER)
-    assert place.functions.call(name, {"code": code, "mark": mark}) == "answered"
-    logs = place.platform.client("logs")
+    name, answer = place.elsewhere(code, mark=mark)
+    assert answer == "answered"
     place.functions.call(place.bystander, 1)
-    def lines(name):
-        return [e["message"] for e in logs.filter_log_events(logGroupName=f"/aws/lambda/{name}")["events"] if e["message"].startswith(mark)]
-    until(lambda: lines(name), "the late line is there")
-    assert len(lines(name)) == 1 and lines(place.bystander) == []
+    lines = until(lambda: place.logged(name, mark), "the late line is there")
+    assert len(lines) == 1 and lines[0].startswith(mark) and place.logged(place.bystander, mark) == []
 
 
 LINES = {
@@ -407,28 +403,21 @@ def test_a_line_is_a_line(place, line):
     """Check 47: one event per printed line, no field of it the function's to set."""
     mark = "line-" + secrets.token_hex(8)
     code = f"os.write(1, ('{mark}' + '{LINES[line]}').encode('utf-8', 'surrogateescape') + b'\\n')\nanswer = 1"
-    name = place.functions.create(ATTACKER)
-    assert place.functions.call(name, {"code": code}) == 1
-    logs = place.platform.client("logs")
-    group = f"/aws/lambda/{name}"
-    events = until(
-        lambda: [e for e in logs.filter_log_events(logGroupName=group)["events"] if mark in e["message"]], "the line"
-    )
-    assert len(events) == 1, events
-    assert "\x1b" not in events[0]["message"] or events[0]["message"].startswith(mark)
+    name, answer = place.elsewhere(code)
+    assert answer == 1
+    lines = until(lambda: place.logged(name, mark), "the line")
+    assert len(lines) == 1, lines
+    assert "\x1b" not in lines[0] or lines[0].startswith(mark)
 
 
 def test_a_line_of_ten_megabytes_is_cut(place):
     """Check 47."""
     mark = "long-" + secrets.token_hex(8)
-    name = place.functions.create(ATTACKER)
     code = f"os.write(1, b'{mark}')\nfor _ in range(10):\n    os.write(1, b'y' * (1 << 20))\nos.write(1, b'\\n')\nanswer = 1"
-    assert place.functions.call(name, {"code": code}) == 1
-    logs = place.platform.client("logs")
-    group = f"/aws/lambda/{name}"
-    found = lambda: [e for e in logs.filter_log_events(logGroupName=group)["events"] if mark in e["message"]]
-    events = until(found, "the line")
-    assert len(events) == 1 and len(events[0]["message"]) <= 1 << 20
+    name, answer = place.elsewhere(code)
+    assert answer == 1
+    lines = until(lambda: place.logged(name, mark), "the line")
+    assert len(lines) == 1 and len(lines[0]) <= 1 << 20
 
 
 # Network ------------------------------------------------------------------------------------------------------------
@@ -449,8 +438,7 @@ with socket.create_connection(('127.0.0.1', event['port']), timeout=5):
     assert place.attack(code, port=port) == "itself"
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port), timeout=5)
-    other = place.functions.create(ATTACKER)
-    assert place.functions.call(other, {"code": connect, "port": port}) == "ECONNREFUSED"
+    assert place.elsewhere(connect, port=port)[1] == "ECONNREFUSED"
     place.afresh()
 
 

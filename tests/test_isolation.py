@@ -4,6 +4,7 @@ Each test runs on the platform as root and on the platform of an ordinary user, 
 """
 
 import concurrent.futures
+import json
 import os
 import pathlib
 import secrets
@@ -14,7 +15,7 @@ import time
 import pytest
 
 from conftest import Functions, until, zipped_files
-from harness import ATTACKER, CANARY, CONNECTIONS, below, everything_below, host_addresses, launcher_of, place, running  # noqa: F401
+from harness import CANARY, CONNECTIONS, SPARE, below, everything_below, host_addresses, launcher_of, place, running  # noqa: F401
 
 # The Runtime API's server side is the platform; this is what a neighbour's port would be.
 NEIGHBOUR = """#!/usr/bin/python3
@@ -103,6 +104,51 @@ def test_a_memory_hog_dies_alone(place, hog):
     place.all_is_well()
 
 
+def test_pipes_are_bounded(place):
+    """Check 4: what pipes hold is less than the instance may use, however many processes fill them."""
+    code = """
+import fcntl
+def fill():
+    held, pipes = 0, []
+    try:
+        while True:
+            reader, writer = os.pipe()
+            pipes.append((reader, writer))
+            try:
+                fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 1 << 20)
+            except OSError:
+                pass
+            os.set_blocking(writer, False)
+            try:
+                while True:
+                    held += os.write(writer, bytes(1 << 16))
+            except BlockingIOError:
+                pass
+    except OSError as error:
+        return held, errno.errorcode[error.errno], pipes
+reports = os.pipe()
+for _ in range(8):
+    if os.fork() == 0:
+        held, why, kept = fill()
+        os.write(reports[1], f'{held} {why};'.encode())
+        time.sleep(600)
+said = ''
+while said.count(';') < 8:
+    said += os.read(reports[0], 4096).decode()
+answer = [one.split() for one in said.split(';') if one]
+"""
+    place.afresh()
+    answer = place.bystander_answers_during(lambda: place.functions.invoke(place.attacker, {"code": code}))
+    if "FunctionError" in answer:
+        # They count as the instance's memory, and that is what ended it.
+        assert b"Runtime.ExitError" in answer["Payload"] or b"OutOfMemory" in answer["Payload"], answer
+    else:
+        filled = json.loads(answer["Payload"])
+        assert {why for _, why in filled} <= {"EMFILE", "ENFILE"}, filled
+        assert sum(int(held) for held, _ in filled) < 256 << 20, filled
+    place.all_is_well()
+
+
 def test_a_full_tmp_and_shm_are_errors_inside(place):
     code = """
 def fill(folder):
@@ -149,8 +195,7 @@ answer = [count(lambda: libc.inotify_init1(0)), count(lambda: libc.epoll_create1
     instances, watches, pair = place.attack(code)
     assert instances <= 16 and watches < 1024 and pair == "EMFILE"
     # The descriptors are still open in that instance; somebody else must get what it wants.
-    fresh = place.functions.create(ATTACKER)
-    assert place.functions.call(fresh, {"code": "answer = libc.inotify_init1(0) >= 0"}) is True
+    assert place.elsewhere("answer = libc.inotify_init1(0) >= 0")[1] is True
     place.afresh()
     place.all_is_well()
 
@@ -238,6 +283,7 @@ answer = {
 }
 """
     pids = [place.platform.process.pid, os.getpid(), os.getppid()]
+    place.afresh()
     seen = place.attack(code, pids=pids)
     assert seen["parents"] == []
     allowed = {"EACCES", "EPERM", "ENOENT", "ESRCH"}
@@ -261,6 +307,7 @@ for number in os.listdir('/proc/self/fd'):
     except OSError:
         pass
 """
+    place.afresh()
     found = place.attack(code)
     kinds = {int(number): target.split(":")[0] for number, (target, _) in found.items()}
     # The one beyond the standard streams is the control socket: descriptor 3, or where the runtime has moved it.
@@ -473,8 +520,7 @@ for number in os.listdir('/proc/self/fd'):
     target = outcome(lambda: os.readlink(f'/proc/self/fd/{number}'))
     answer += [target] if 'socket:' in target else []
 """
-    other = place.functions.create(ATTACKER)
-    own, others = place.attack(sockets), place.functions.call(other, {"code": sockets})
+    own, others = place.attack(sockets), place.elsewhere(sockets)[1]
     assert len(own) == len(others) == 1 and own != others
     assert place.attack(CONNECT, targets=[["127.0.0.1", 9001, 1]]) == {"127.0.0.1:9001/1": "ECONNREFUSED"}
     assert place.functions.call(neighbour, 8) == 8
@@ -525,6 +571,60 @@ def test_nothing_is_left_of_many_instances(place):
 
 def instances(place, name):
     return [one for one in place.platform.api("status")["Instances"] if one["FunctionName"] == name]
+
+
+ATTACKS = {
+    "forking": "if os.fork() == 0:\n    os.setsid()\n    time.sleep(600)\nanswer = 'done'",
+    "hoarding": "import builtins\nbuiltins.kept = [socket.socketpair() for _ in range(100)]\nanswer = 'done'",
+    "crashing": "os.kill(os.getpid(), signal.SIGSEGV)",
+}
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_nothing_is_left_however_often_it_is_tried(place, attack):
+    """Rule RES: were a single thing left of each attack, it would be more than the one spare that may come to be."""
+    with place.leaves_nothing():
+        for _ in range(max(SPARE.values()) + 4):
+            place.functions.invoke(place.attacker, {"code": ATTACKS[attack]})
+            place.afresh()
+
+
+SLEEPER = """
+import os, subprocess
+own = os.urandom(8).hex()
+def handler(event, context):
+    subprocess.Popen(['sleep', event])
+    return own
+"""
+
+
+def test_limits_that_somebody_changes_end_the_instance(own):
+    """Check 165: read back at intervals; what is not as it was set is told, and the instance ends."""
+    platform = own("--limits-check", "1s")
+    if not {one["name"]: one["on"] for one in platform.banner["protections"]["layers"]}["process limit"]:
+        pytest.skip("skipped: there are no control groups here")
+    functions = Functions(platform)
+    changed, other = functions.create(SLEEPER), functions.create(SLEEPER)
+    numbers = [str(10_000_000 + secrets.randbelow(10_000_000)) for _ in range(2)]
+    first, bystander = functions.call(changed, numbers[0]), functions.call(other, numbers[1])
+    [inside] = until(lambda: running(numbers[0].encode()), "it has left a process that can be found")
+    (group_of(inside) / "pids.max").write_text("4000")
+    until(lambda: not running(numbers[0].encode()), "the instance has ended")
+    assert functions.call(changed, "0") != first
+    assert functions.call(other, "0") == bystander and running(numbers[1].encode()), "others are as they were"
+    said = pathlib.Path(platform.log.name).read_text()
+    assert f"function={changed}" in said and "pids.max is 4000 and not" in said, said
+    functions.close()
+
+
+def group_of(pid):
+    """The control group that limits a process's children."""
+    for line in pathlib.Path(f"/proc/{pid}/cgroup").read_text().splitlines():
+        _, names, path = line.split(":", 2)
+        folder = pathlib.Path("/sys/fs/cgroup", names, path.lstrip("/"))
+        if (folder / "pids.max").exists():
+            return folder
+    raise AssertionError(f"{pid} is in no such group")
 
 
 def test_a_killed_launcher_stops_the_platform(place):

@@ -186,6 +186,11 @@ impl Alive {
         self.cell.usage()
     }
 
+    /// What of its limits somebody had changed, where it was ended for that.
+    pub(crate) fn drift(&self) -> Option<&str> {
+        self.cell.drift()
+    }
+
     pub(crate) fn note_usage(&mut self) {
         self.used = self.cell.usage();
         self.used_at = self.log.world().moment();

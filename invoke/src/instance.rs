@@ -143,6 +143,10 @@ impl Owner {
             }
             Err(failure) => self.init_failed(failure, phase, own_us, start, &mut alive),
         }
+        if let Some(why) = alive.drift() {
+            let (instance, function) = (&self.tag.instance_id, &self.version.function);
+            tracing::warn!(%instance, %function, why, "ended: its limits were not as they had been set");
+        }
         alive.end().await;
         None
     }

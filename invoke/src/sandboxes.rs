@@ -234,6 +234,10 @@ impl Cell for Housed {
         self.sandbox.oom_killed()
     }
 
+    fn drift(&self) -> Option<&str> {
+        self.sandbox.drift()
+    }
+
     fn exited(&self) -> BoxFuture<'_, Exit> {
         Box::pin(self.sandbox.exited())
     }

@@ -89,6 +89,10 @@ pub trait Cell: Send + Sync {
     fn usage(&self) -> Usage;
     /// Whether the memory limit ended one of them.
     fn oom_killed(&self) -> bool;
+    /// What of its limits somebody had changed, where it was ended for that.
+    fn drift(&self) -> Option<&str> {
+        None
+    }
     /// Waits for the end of the first process.
     fn exited(&self) -> BoxFuture<'_, Exit>;
     /// Kills all and waits until nothing is left of them.

@@ -112,6 +112,13 @@ pub const LIMITS: &[Limit] = &[
     ),
     row("weight", 1000, Unit::Count, "weight of a function (tag dayfly:weight)", "fixed"),
     row(
+        "limits-check",
+        3600,
+        Unit::Seconds,
+        "between two looks at every sandbox's limits",
+        "dayfly up --limits-check",
+    ),
+    row(
         "idle-timeout",
         300,
         Unit::Seconds,

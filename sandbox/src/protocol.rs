@@ -36,6 +36,8 @@ pub(crate) enum Request {
     Command { argv: Vec<String>, env: Vec<(String, String)> },
     /// Descriptors: connection, archive.
     Unpack { dest: PathBuf, limits: UnpackLimits },
+    /// Read back the limits of some sandboxes, those numbered `from` and the next ones. Descriptors: connection.
+    ReadBack { from: u64 },
 }
 
 /// What the launcher must know of a [`crate::Spec`]. The program, its arguments and its environment are not among
@@ -84,6 +86,10 @@ pub(crate) enum Report {
     Refused { why: String },
     /// The sandbox is as it was ordered.
     Furnished,
+    /// Its limits were not as they had been set, and in what; it ends.
+    Drifted { why: String },
+    /// Limits were read back, and in so many sandboxes they had changed. `next`: from where to go on, if there are more.
+    ReadBack { changed: u32, next: Option<u64> },
     /// How unpacking ended. The last message.
     Unpacked(Result<Unpacked, UnpackError>),
 }

@@ -25,6 +25,8 @@ pub struct Options {
     pub snapstart: bool,
     /// How long an unused instance is kept.
     pub idle_timeout: Duration,
+    /// How often the limits of every sandbox are read back.
+    pub limits_check: Duration,
     /// Bytes of stored logs and records.
     pub log_bytes: u64,
     /// Age of stored logs and records.
@@ -53,6 +55,7 @@ impl Options {
             memory_budget: model::limit("template-memory"),
             snapstart: false,
             idle_timeout: seconds("idle-timeout"),
+            limits_check: seconds("limits-check"),
             log_bytes: model::limit("log-store-bytes"),
             log_age: seconds("log-age"),
             drain: seconds("drain"),
@@ -69,6 +72,7 @@ impl Options {
             "machine-memory" => self.memory_percent,
             "template-memory" => self.memory_budget,
             "idle-timeout" => self.idle_timeout.as_secs(),
+            "limits-check" => self.limits_check.as_secs(),
             "log-store-bytes" => self.log_bytes,
             "log-age" => self.log_age.as_secs(),
             "drain" => self.drain.as_secs(),
@@ -91,6 +95,7 @@ mod tests {
             memory_percent: 1,
             memory_budget: 1,
             idle_timeout: Duration::from_secs(1),
+            limits_check: Duration::from_secs(1),
             log_bytes: 1,
             log_age: Duration::from_secs(1),
             drain: Duration::from_secs(1),

@@ -294,12 +294,18 @@ impl Platform {
         let ready = self.ready.get_or_init(|| self.banner.clone());
         self.announce(ready).map_err(|why| file(&self.data, why))?;
         on_ready(ready);
+        let watching = tokio::spawn(watch_limits(
+            Arc::clone(&self.launcher),
+            self.world.clone(),
+            self.options.limits_check,
+        ));
         let broken = tokio::select! {
             _ = terminate.recv() => None,
             _ = interrupt.recv() => None,
             why = self.store.broken() => Some(ServerError::Broken(why)),
             () = self.launcher.gone() => Some(ServerError::Sandbox(SandboxError::LauncherGone)),
         };
+        watching.abort();
         tracing::info!(?broken, "stopping: running calls may finish");
         self.gateway.drain();
         self.engine.drain(if broken.is_some() { Duration::ZERO } else { self.options.drain }).await;
@@ -311,6 +317,20 @@ impl Platform {
         self.observe.flush().await;
         let _ = self.data.remove(ENDPOINT_FILE);
         broken.map_or(Ok(()), Err)
+    }
+}
+
+/// Reads back the limits of all sandboxes, functions' and templates', for as long as the platform serves.
+async fn watch_limits(launcher: Arc<Launcher>, world: World, interval: Duration) {
+    loop {
+        world.sleep(interval.max(Duration::from_secs(1))).await;
+        match launcher.read_back().await {
+            Ok(0) => tracing::debug!("the limits of all sandboxes are as they were set"),
+            Ok(changed) => {
+                tracing::warn!(changed, "somebody has changed the limits of sandboxes, which were ended")
+            }
+            Err(error) => tracing::warn!(%error, "the limits of sandboxes could not be read back"),
+        }
     }
 }
 

@@ -42,6 +42,9 @@ pub struct Args {
     /// How long an unused instance is kept, such as 5m [default: 5m].
     #[arg(long, value_name = "SPAN", value_parser = figure::parse_span)]
     idle_timeout: Option<u64>,
+    /// How often the limits of every sandbox are read back, such as 10m [default: 1h].
+    #[arg(long, value_name = "SPAN", value_parser = figure::parse_span)]
+    limits_check: Option<u64>,
     /// Size of all stored logs and records, such as 500MB [default: 1GB].
     #[arg(long, value_name = "SIZE", value_parser = figure::parse_bytes)]
     log_bytes: Option<u64>,
@@ -153,6 +156,7 @@ fn options(args: Args, context: &Context) -> Options {
         memory_budget: args.memory_budget.unwrap_or(usual.memory_budget),
         snapstart: args.snapstart,
         idle_timeout: span(args.idle_timeout, usual.idle_timeout),
+        limits_check: span(args.limits_check, usual.limits_check),
         log_bytes: args.log_bytes.unwrap_or(usual.log_bytes),
         log_age: span(args.log_age, usual.log_age),
         drain: span(args.drain, usual.drain),

@@ -60,8 +60,8 @@ pub(crate) trait Hierarchy {
 pub(crate) trait Group {
     /// Sets the limits, before anything but the platform's own code runs in it, or again.
     fn limit(&self, limits: &Limits) -> io::Result<()>;
-    /// Reads the limits back: which of `memory`, `cpu`, `pids` are not as they were set, and in what.
-    fn deviations(&self, limits: &Limits) -> Vec<(&'static str, String)>;
+    /// Reads the limits back: which of `memory`, `cpu`, `pids` are not as they were set last, and in what.
+    fn deviations(&self) -> Vec<(&'static str, String)>;
     /// How a process enters.
     fn entry(&self) -> Entry<'_>;
     /// Files that put whoever writes `0` to them into the group, for one who is not born there.

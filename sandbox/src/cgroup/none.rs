@@ -32,7 +32,7 @@ impl Group for NoGroup {
         Ok(())
     }
 
-    fn deviations(&self, _limits: &Limits) -> Vec<(&'static str, String)> {
+    fn deviations(&self) -> Vec<(&'static str, String)> {
         Vec::new()
     }
 

@@ -9,6 +9,7 @@ use crate::gauge::Meter;
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::fs::OFlags;
 use rustix::process::{Pid, Signal};
+use std::cell::RefCell;
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -87,7 +88,7 @@ impl Hierarchy for Forest {
     }
 
     fn make(&self, name: &str) -> io::Result<Box<dyn Group>> {
-        let mut group = GroupV1 { parts: Vec::new(), tasks: Vec::new(), meters: Vec::new(), oom: None };
+        let mut group = GroupV1::default();
         for tree in &self.trees {
             let made = group.add(tree, name);
             if let Err(error) = made {
@@ -105,11 +106,14 @@ impl Hierarchy for Forest {
     }
 }
 
+#[derive(Default)]
 struct GroupV1 {
     parts: Vec<(Vec<String>, Folder)>,
     tasks: Vec<OwnedFd>,
     meters: Vec<(Meter, OwnedFd)>,
     oom: Option<OwnedFd>,
+    /// As they were written last.
+    settings: RefCell<Vec<Setting>>,
 }
 
 impl GroupV1 {
@@ -147,13 +151,15 @@ impl GroupV1 {
 impl Group for GroupV1 {
     fn limit(&self, limits: &Limits) -> io::Result<()> {
         let settings = settings(limits);
-        self.parts.iter().try_for_each(|(controllers, folder)| {
+        let written = self.parts.iter().try_for_each(|(controllers, folder)| {
             folder.set(|name| controllers.iter().any(|controller| controller == name), &settings)
-        })
+        });
+        self.settings.replace(settings);
+        written
     }
 
-    fn deviations(&self, limits: &Limits) -> Vec<(&'static str, String)> {
-        let settings = settings(limits);
+    fn deviations(&self) -> Vec<(&'static str, String)> {
+        let settings = self.settings.borrow();
         let deviations = |(controllers, folder): &(Vec<String>, Folder)| {
             folder.deviations(|name| controllers.iter().any(|controller| controller == name), &settings)
         };

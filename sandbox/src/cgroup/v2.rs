@@ -7,6 +7,7 @@ use super::{
 };
 use crate::gauge::Meter;
 use rustix::fs::OFlags;
+use std::cell::RefCell;
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -117,7 +118,8 @@ impl Hierarchy for Tree {
         ];
         let open = |(meter, file)| Some((meter, folder.open(file, OFlags::RDONLY).ok()?));
         let meters = files.into_iter().filter_map(open).collect();
-        Ok(Box::new(GroupV2 { folder, controllers: self.controllers.clone(), meters }))
+        let settings = RefCell::default();
+        Ok(Box::new(GroupV2 { folder, controllers: self.controllers.clone(), meters, settings }))
     }
 
     fn remove(&self) {
@@ -129,15 +131,18 @@ struct GroupV2 {
     folder: Folder,
     controllers: Vec<&'static str>,
     meters: Vec<(Meter, OwnedFd)>,
+    /// As they were written last.
+    settings: RefCell<Vec<Setting>>,
 }
 
 impl Group for GroupV2 {
     fn limit(&self, limits: &Limits) -> io::Result<()> {
-        self.folder.set(|name| self.controllers.contains(&name), &settings(limits))
+        self.settings.replace(settings(limits));
+        self.folder.set(|name| self.controllers.contains(&name), &self.settings.borrow())
     }
 
-    fn deviations(&self, limits: &Limits) -> Vec<(&'static str, String)> {
-        self.folder.deviations(|name| self.controllers.contains(&name), &settings(limits))
+    fn deviations(&self) -> Vec<(&'static str, String)> {
+        self.folder.deviations(|name| self.controllers.contains(&name), &self.settings.borrow())
     }
 
     fn entry(&self) -> Entry<'_> {

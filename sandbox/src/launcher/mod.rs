@@ -209,6 +209,26 @@ impl Launcher {
         }
     }
 
+    /// Reads back the limits of every living sandbox, a few at a time. Those that are not as they were set end, and
+    /// their [`Sandbox::drift`] says in what. Returns how many those were.
+    ///
+    /// # Errors
+    /// [`SandboxError::LauncherGone`], or whatever asking it answered.
+    pub async fn read_back(&self) -> Result<u32, SandboxError> {
+        let (mut from, mut in_all) = (Some(0), 0);
+        while let Some(key) = from {
+            let (connection, far_connection) = channel::pair()?;
+            self.send(&Request::ReadBack { from: key }, &[far_connection.as_fd()]).await?;
+            drop(far_connection);
+            let answer = Line::new(connection)?.receive().await?.ok_or(SandboxError::LauncherGone)?;
+            match decode(&answer.bytes)? {
+                Report::ReadBack { changed, next } => (from, in_all) = (next, in_all + changed),
+                report => return Err(io::Error::other(format!("unexpected report {report:?}")).into()),
+            }
+        }
+        Ok(in_all)
+    }
+
     /// Sends a request, waiting while the launcher does not keep up.
     async fn send(&self, request: &Request, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
         let bytes = encode(request)?;

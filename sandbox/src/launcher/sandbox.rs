@@ -28,6 +28,7 @@ pub struct Sandbox {
     line: Line,
     gauge: Gauge,
     end: OnceLock<End>,
+    drift: OnceLock<String>,
     /// What the launcher has said besides, until somebody asks.
     answers: Mutex<VecDeque<Report>>,
     /// Wakes those who wait for the end.
@@ -92,9 +93,9 @@ impl Sandbox {
         let counts = meters.iter().any(|meter| matches!(meter, Meter::CpuTotalNs | Meter::CpuStat));
         let gauge = Gauge::new(meters.into_iter().zip(fds).collect(), (!counts).then_some(pid));
         let Pipes { control, stdout, stderr } = pipes;
-        let (end, told) = (OnceLock::new(), tokio::sync::Notify::new());
+        let (end, drift, told) = (OnceLock::new(), OnceLock::new(), tokio::sync::Notify::new());
         let (hearing, answers) = (Mutex::default(), Mutex::default());
-        Ok(Self { control, stdout, stderr, listeners, id, line, gauge, end, answers, told, hearing })
+        Ok(Self { control, stdout, stderr, listeners, id, line, gauge, end, drift, answers, told, hearing })
     }
 
     /// The spec's id.
@@ -118,6 +119,11 @@ impl Sandbox {
     /// Whether the memory limit ended it, or a process in it.
     pub fn oom_killed(&self) -> bool {
         self.end.get().map_or_else(|| self.gauge.oom_killed(), |end| end.oom_killed)
+    }
+
+    /// What of its limits was not as it had been set, where it was ended for that ([`crate::Launcher::read_back`]).
+    pub fn drift(&self) -> Option<&str> {
+        self.drift.get().map(String::as_str)
     }
 
     /// Whether it is known to have ended.
@@ -189,6 +195,8 @@ impl Sandbox {
     fn note(&self, report: Option<&Message>) {
         let end = match report.map(|message| decode(&message.bytes)) {
             Some(Ok(Report::Ended { exit, oom_killed, usage })) => End { exit, oom_killed, usage },
+            // Its end follows.
+            Some(Ok(Report::Drifted { why })) => return drop(self.drift.set(why)),
             Some(Ok(report)) => {
                 self.answers.lock().unwrap_or_else(PoisonError::into_inner).push_back(report);
                 return self.told.notify_waiters();

@@ -2,6 +2,7 @@
 //! ends with the server.
 
 mod command;
+mod drift;
 mod findings;
 mod furnish;
 mod lodging;
@@ -239,6 +240,7 @@ impl Service {
                     .map(|(pid, pidfd)| Begun::New(Work::Command { pid, pidfd }))
                     .map_err(|error| failed("clone", &error))
             }
+            Request::ReadBack { from } => Err(self.read_back(from)),
             Request::Unpack { dest, limits } => crate::Unpacking::start(&fd()?.into(), &dest, &limits)
                 .map(|unpacking| Begun::New(Work::Unpack(unpacking)))
                 .map_err(|error| Report::Unpacked(Err(error))),

@@ -3,7 +3,7 @@
 
 use super::findings;
 use super::lodging::{self, Lodger};
-use super::maker::{Ends, Maker, limits};
+use super::maker::{Ends, Maker};
 use super::member::{Inmate, Role};
 use crate::channel;
 use crate::inside::ProcView;
@@ -117,7 +117,7 @@ fn probe(maker: &mut Maker) -> Result<View, Failure> {
         drop(lodger);
         channel::receive(&near, true).map_err(failed)
     });
-    maker.unkept = inmate.place.group.deviations(&limits(&request.furniture));
+    maker.unkept = inmate.place.group.deviations();
     inmate.bury(maker);
     let message = answer?.ok_or_else(|| failed(io::ErrorKind::BrokenPipe.into()))?;
     decode::<View>(&message.bytes)
