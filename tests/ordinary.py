@@ -12,6 +12,14 @@ from conftest import BINARY, Platform
 
 USER_ID = 4321
 
+# Starts a program in a control group that belongs to this user, as systemd does with Delegate=yes. Only where the tests
+# have control groups v2 to themselves and say so.
+DELEGATED = f"""
+group=$(mktemp -d "$0/XXXXXX") &&
+chown {USER_ID} "$group" "$group/cgroup.procs" "$group/cgroup.subtree_control" "$group/cgroup.threads" &&
+echo $$ > "$group/cgroup.procs" && exec "$@"
+"""
+
 
 class OrdinaryHome:
     """A folder that belongs to an ordinary user, with a binary in it that this user may run."""
@@ -33,6 +41,8 @@ class OrdinaryHome:
     def prefix(self):
         """What turns a command into the ordinary user's."""
         become = ["setpriv", f"--reuid={USER_ID}", f"--regid={USER_ID}", "--clear-groups"] if self.root else []
+        if self.root and "DAYFLY_DELEGATED" in os.environ:
+            become = ["sh", "-c", DELEGATED, os.environ["DAYFLY_DELEGATED"], *become]
         return [*become, "env", "-i", f"HOME={self.path}", f"PATH={os.environ['PATH']}"]
 
     def give(self, path):

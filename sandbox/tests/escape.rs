@@ -342,6 +342,70 @@ fn landlock_alone_hides_the_host() {
     });
 }
 
+/// Everything that anybody may do in a folder of the host, by its bits.
+const MEDDLING: &str = r#"
+try() { what=$1; shift; if "$@" >/dev/null 2>&1; then echo "$what: ok"; else echo "$what: refused"; fi; }
+write() { echo x >> "$1"; }
+try list ls "$1"
+try read cat "$1/file"
+try write write "$1/file"
+try make write "$1/new"
+try folder mkdir "$1/folder"
+try link ln "$1/file" "$1/hard"
+try name ln -s file "$1/soft"
+try rename mv "$1/file" "$1/other"
+try remove rm "$1/spare"
+"#;
+
+/// Check 32, with a folder in which everybody may do everything: so that nothing but Landlock stands in the way.
+#[test]
+fn landlock_alone_keeps_a_folder_as_it_is() {
+    use std::os::unix::fs::PermissionsExt;
+    // Not below /tmp, which is a sandbox's own.
+    let Some(open) = ["/var/tmp", "/run"].iter().find_map(|place| tempfile::TempDir::new_in(place).ok())
+    else {
+        println!("not run: no folder can be made outside /tmp");
+        return;
+    };
+    let everybody = |path: &std::path::Path| {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o777)).expect("own file");
+    };
+    everybody(open.path());
+    in_each_mode(async |arena| {
+        if !arena.launcher.protections().layers.iter().any(|layer| layer.name == "landlock" && layer.on) {
+            println!("not run: this kernel has no Landlock");
+            return;
+        }
+        for landlock in [true, false] {
+            for name in ["file", "spare"] {
+                fs::write(open.path().join(name), "mine").expect("own folder");
+                everybody(&open.path().join(name));
+            }
+            let layers = Layers { root: false, seccomp: false, landlock, ..Layers::default() };
+            let folder = open.path().to_str().expect("a plain path");
+            let program = arena.host_program(&["/bin/sh", "-c", MEDDLING, "sh", folder]);
+            let outcome = arena.run(Spec { layers, workdir: "/".to_owned(), ..program }).await;
+            let tried =
+                Attempts::parse(&outcome.stdout, &format!("{:?} {landlock}: {outcome:?}", arena.mode));
+            let whats = ["list", "read", "write", "make", "folder", "link", "name", "rename", "remove"];
+            for what in whats {
+                assert_eq!(tried.of(what) == "refused", landlock, "{what} as {:?}: {outcome:?}", arena.mode);
+            }
+            let left = fs::read_dir(open.path()).expect("own folder").flatten();
+            let mut left: Vec<_> = left.map(|entry| entry.file_name()).collect();
+            left.sort();
+            if landlock {
+                assert_eq!(left, ["file", "spare"], "as {:?}", arena.mode);
+                assert_eq!(fs::read_to_string(open.path().join("file")).expect("own file"), "mine");
+            }
+            for name in left {
+                let path = open.path().join(name);
+                let _ = if path.is_dir() { fs::remove_dir(&path) } else { fs::remove_file(&path) };
+            }
+        }
+    });
+}
+
 /// What a neighbour prints is its own.
 #[test]
 fn output_goes_to_its_owner() {

@@ -120,7 +120,6 @@ fn a_child_is_confined_as_a_program_is() {
             ("len(os.listdir('/proc/self/fd')) <= 5", "True"),
             ("open('/tmp/x', 'w').write('mine')", "4"),
             ("[p for p in os.listdir('/proc') if p.isdigit()]", "['2']"),
-            ("os.kill(1, 9)", "'PermissionError: [Errno 1] Operation not permitted'"),
             (
                 "open('/etc/shadow')",
                 "\"FileNotFoundError: [Errno 2] No such file or directory: '/etc/shadow'\"",
@@ -136,6 +135,10 @@ fn a_child_is_confined_as_a_program_is() {
         for (question, expected) in cases {
             assert_eq!(child.ask(question), expected, "{question} as {:?}", arena.mode);
         }
+        // Kernels that scope signals refuse; others drop what is sent to a first process from within.
+        let killed = child.ask("os.kill(1, 9)");
+        assert!(killed == "None" || killed.starts_with("'PermissionError"), "{killed} as {:?}", arena.mode);
+        assert_eq!(child.ask("1 + 1"), "2");
         let import = "__import__('ctypes').CDLL(None, use_errno=True)";
         for (call, expected) in [
             ("unshare(0x10000000)", "1"),

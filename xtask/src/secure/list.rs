@@ -23,12 +23,28 @@ pub(super) struct Check {
 #[derive(Deserialize)]
 struct List {
     check: Vec<Check>,
+    vm: Vm,
+}
+
+/// What is tested again under another kernel.
+#[derive(Deserialize)]
+struct Vm {
+    tests: Vec<String>,
+}
+
+/// The tests that `--vm` runs.
+pub(super) fn read_vm(root: &Path) -> Result<Vec<String>, String> {
+    parse(root).map(|list| list.vm.tests)
+}
+
+fn parse(root: &Path) -> Result<List, String> {
+    let text = std::fs::read_to_string(root.join(FILE)).map_err(|error| format!("{FILE}: {error}"))?;
+    toml::from_str(&text).map_err(|error| format!("{FILE}: {error}"))
 }
 
 /// Reads the list. Every check has a test or says why it has none.
 pub(super) fn read(root: &Path) -> Result<Vec<Check>, String> {
-    let text = std::fs::read_to_string(root.join(FILE)).map_err(|error| format!("{FILE}: {error}"))?;
-    let list: List = toml::from_str(&text).map_err(|error| format!("{FILE}: {error}"))?;
+    let list = parse(root)?;
     match list.check.iter().find(|check| check.tests.is_empty() && check.open.is_none()) {
         Some(check) => Err(format!("{FILE}: check {} has neither a test nor a reason", check.number)),
         None => Ok(list.check),
@@ -46,7 +62,7 @@ mod tests {
         let numbers: Vec<u16> = checks.iter().map(|check| check.number).collect();
         let expected: Vec<u16> = (1..=56).chain(161..=165).collect();
         assert_eq!(numbers, expected);
-        for test in checks.iter().flat_map(|check| &check.tests) {
+        for test in checks.iter().flat_map(|check| &check.tests).chain(&read_vm(&root).unwrap()) {
             let (place, name) = test.split_once("::").expect("a place and a name");
             let name = name.rsplit("::").next().unwrap_or(name);
             let found = match place.split_once('/').expect("a crate and a target") {

@@ -1,8 +1,9 @@
-//! `cargo xtask secure [--tier N]`: every security check of `tests/checks.toml` up to a tier, run for real, and a table
+//! `cargo xtask secure [--tier N | --vm [TEXT…]]`: every security check of `tests/checks.toml` up to a tier, run for real, and a table
 //! of how each went. What could not be run is said to be not run, never passed.
 
 mod list;
 mod run;
+mod vm;
 
 use list::Check;
 use run::{Answer, Answers};
@@ -24,15 +25,16 @@ enum Verdict {
 /// Runs the checks and prints the table.
 pub fn run(arguments: &[String]) -> Result<(), String> {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let root = crate::tidy::root();
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
     let tier = match words.as_slice() {
+        ["--vm", only @ ..] => return vm::run(&root, &target, only),
         [] => USUAL_TIER,
         ["--tier", number] => number.parse().map_err(|_| format!("{number} is no tier: 0, 1, 2 or 3"))?,
-        _ => return Err("usage: cargo xtask secure [--tier N]".into()),
+        _ => return Err("usage: cargo xtask secure [--tier N | --vm [TEXT…]]".into()),
     };
-    let root = crate::tidy::root();
     let checks = list::read(&root)?;
     let wanted: Vec<&Check> = checks.iter().filter(|check| check.tier <= tier).collect();
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
     let answers = run::all(&root, &target, tier, wanted.iter().flat_map(|check| &check.tests))?;
     let verdicts: Vec<Verdict> = checks.iter().map(|check| judge(check, tier, &answers)).collect();
     report(&checks, &verdicts)

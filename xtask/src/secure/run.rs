@@ -1,7 +1,7 @@
 //! Runs named tests, of Rust and of Python, and hears how each went.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// How a test went.
@@ -81,8 +81,14 @@ fn output(mut command: Command, root: &Path, tier: u8) -> Result<String, String>
     Ok(said)
 }
 
+/// Where a program is, by the search path.
+pub(super) fn found(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.exists())
+}
+
 /// `test NAME ... ok`, and below it what the tests have printed, where a line may say what was not run.
-fn of_cargo(said: &str, names: &BTreeSet<&str>) -> Answers {
+pub(super) fn of_cargo(said: &str, names: &BTreeSet<&str>) -> Answers {
     let mut answers = Answers::new();
     let mut speaker = None;
     for line in said.lines() {
@@ -109,7 +115,7 @@ fn of_cargo(said: &str, names: &BTreeSet<&str>) -> Answers {
 }
 
 /// `tests/file.py::test[case] PASSED`.
-fn of_pytest(said: &str, programs: &BTreeMap<&str, BTreeSet<&str>>) -> Answers {
+pub(super) fn of_pytest(said: &str, programs: &BTreeMap<&str, BTreeSet<&str>>) -> Answers {
     let mut answers = Answers::new();
     for line in said.lines().filter(|line| line.starts_with("tests/")) {
         let found = [" PASSED", " FAILED", " ERROR", " SKIPPED"]
