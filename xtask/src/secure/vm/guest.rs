@@ -49,7 +49,9 @@ pub(super) fn errands(
         let mut command =
             vec!["env".to_owned(), format!("DAYFLY_BINARY={}", binary.display()), "COLUMNS=1000".into()];
         command.push(interpreter);
-        command.extend(["-m", "pytest", "-v", "--tb=short", "-p", "no:cacheprovider"].map(str::to_owned));
+        command.extend(
+            ["-m", "pytest", "-v", "--color=no", "--tb=short", "-p", "no:cacheprovider"].map(str::to_owned),
+        );
         for (file, names) in python {
             command.extend(names.iter().map(|name| format!("{file}::{name}")));
         }
