@@ -93,24 +93,39 @@ impl Alive {
         self.voice.has_taken()
     }
 
-    /// Sends a call while it keeps the pipes flowing, so that an instance that prints before it reads is not stuck.
-    pub(crate) async fn hand_over(&mut self, call: &Call, deadline_ms: u64) -> Result<(), Heard> {
+    /// Sends calls while it keeps the pipes flowing, so that an instance that prints before it reads is not stuck. The
+    /// error says how many of them it may have taken.
+    pub(crate) async fn hand_over(&mut self, calls: &[(&Call, u64)]) -> Result<(), (usize, Heard)> {
         let Self { voice, output, exit, stopped, log, .. } = self;
+        // Of several it may have begun the first ones; one alone that is not sent as a whole it cannot have begun.
+        let begun = if calls.len() == 1 { 0 } else { calls.len() };
         let sent = {
-            let mut sending = voice.send(call, deadline_ms);
+            let mut sending = voice.send(calls);
             loop {
                 tokio::select! {
                     biased;
                     sent = &mut sending => break sent,
                     (pipe, bytes) = output.next() => log.printed(pipe, &bytes),
-                    exit = exit.wait() => return Err(Heard::Ended(exit)),
-                    () = &mut *stopped => return Err(Heard::Stop),
+                    exit = exit.wait() => return Err((begun, Heard::Ended(exit))),
+                    () = &mut *stopped => return Err((begun, Heard::Stop)),
                 }
             }
         };
         match sent {
             Ok(()) => Ok(()),
-            Err(error) => Err(self.hang_up(error.to_string()).await),
+            Err(failed) => Err((failed.taken, self.hang_up(failed.error.to_string()).await)),
+        }
+    }
+
+    /// What else it has said by now. Log records are dealt with on the way.
+    pub(crate) fn heard(&mut self) -> Option<Heard> {
+        loop {
+            match self.voice.said()? {
+                Event::Log { stamp_us, message } => self.log.record(stamp_us, &message),
+                Event::Closed => return None,
+                Event::Violation(what) => return Some(Heard::Broke(what)),
+                event => return Some(Heard::Said(event)),
+            }
         }
     }
 

@@ -3,18 +3,24 @@
 //! * What one call raises is its own. One that runs past its timeout is answered, the instance gets no more calls, and
 //!   it is ended once the others are done: nothing else stops a handler that does not stop.
 //! * The end of the process ends all its calls.
-//! * Processor time is the instance's. What it uses between two changes of who is being served is divided equally
-//!   among those who are, and the record says so.
+//! * What is there at the same moment is dealt with together: calls that wait are handed over in one write, and answers
+//!   that have come are given to their callers before anything is written about them.
+//! * Processor time is the instance's. What it uses between two looks at it is divided equally among those who are
+//!   served then, and the record says so. It is looked at whenever calls end, and before others begin unless that was
+//!   done a moment ago.
 
 use crate::alive::{Alive, Heard, Next};
 use crate::failure::{Failure, Stage};
 use crate::fleet::Source;
-use crate::instance::{Owner, TRIES, let_others_run, micros, spent};
-use crate::job::{Ending, Facts, Job, conclude};
-use model::{Phases, Usage};
+use crate::instance::{Owner, QUIET, TRIES, let_others_run, micros, spent};
+use crate::job::{Ending, Facts, Job, Reply, conclude};
+use model::{Call, Phases, Usage};
 use runtimes::Event;
 use std::time::Duration;
-use world::Moment;
+use world::{Moment, Stamp};
+
+/// What was used within such a time is not worth another look before a call begins.
+const MOMENT: Duration = Duration::from_millis(1);
 
 /// A call that the instance works on.
 struct Running {
@@ -29,10 +35,24 @@ struct Running {
     others: u32,
 }
 
+/// A call that has its end and not yet its record.
+struct Ended {
+    call: Call,
+    source: Source,
+    phases: Phases,
+    started: Stamp,
+    usage: Usage,
+    others: u32,
+    ending: Ending,
+    /// Who waits for more than the answer.
+    waiting: Option<Reply>,
+}
+
 /// All that the instance works on.
 #[derive(Default)]
 struct Crowd {
     running: Vec<Running>,
+    ended: Vec<Ended>,
     /// Calls that were answered as timed out, and may still be answered by the instance.
     given_up: Vec<String>,
     /// It gets no more calls.
@@ -45,12 +65,22 @@ impl Crowd {
         let before = alive.used;
         alive.note_usage();
         let used = spent(before, alive.used);
-        let among = self.running.len() as u64;
-        for (place, running) in self.running.iter_mut().enumerate() {
+        let among = (self.running.len() + self.ended.len()) as u64;
+        let running = self.running.iter_mut().map(|running| &mut running.usage);
+        let usages = self.ended.iter_mut().map(|ended| &mut ended.usage).chain(running);
+        for (place, usage) in usages.enumerate() {
             let share = |whole: u64| whole / among + u64::from((place as u64) < whole % among);
-            running.usage.user_us += share(used.user_us);
-            running.usage.system_us += share(used.system_us);
-            running.usage.peak_bytes = used.peak_bytes;
+            usage.user_us += share(used.user_us);
+            usage.system_us += share(used.system_us);
+            usage.peak_bytes = used.peak_bytes;
+        }
+    }
+
+    /// The same before others come, unless that was done a moment ago.
+    fn account_before_others(&mut self, alive: &mut Alive, now: Moment) {
+        let moment = if self.running.is_empty() { QUIET } else { MOMENT };
+        if now - alive.used_at > moment {
+            self.account(alive);
         }
     }
 
@@ -68,7 +98,8 @@ impl Owner {
     /// Serves calls, several at once, until it is retired, broken or stopped.
     pub(crate) async fn work_together(&mut self, start: Phases, alive: &mut Alive) {
         let world = self.engine.world().clone();
-        let mut crowd = Crowd::default();
+        let most = usize::try_from(self.version.instance_concurrency).unwrap_or(usize::MAX);
+        let (mut crowd, mut jobs) = (Crowd::default(), Vec::new());
         let mut retired = false;
         loop {
             let idle = crowd.running.is_empty();
@@ -78,10 +109,10 @@ impl Owner {
             let left = crowd.deadline().map_or(Duration::MAX, |deadline| deadline - world.moment());
             tokio::select! {
                 biased;
-                job = self.jobs.recv(), if !retired => match job {
-                    Some((job, source)) => self.admit(job, source, start, &mut crowd, alive).await,
-                    None => retired = true,
-                },
+                count = self.jobs.recv_many(&mut jobs, most), if !retired => {
+                    retired = count == 0;
+                    self.admit(std::mem::take(&mut jobs), start, &mut crowd, alive).await;
+                }
                 heard = alive.hear() => {
                     if self.answer(heard, &mut crowd, alive).await {
                         return;
@@ -92,66 +123,80 @@ impl Owner {
         }
     }
 
-    /// Hands one more call over, or back where the instance takes no more.
-    async fn admit(&self, mut job: Job, source: Source, start: Phases, crowd: &mut Crowd, alive: &mut Alive) {
+    /// Hands more calls over, or back where the instance takes no more.
+    async fn admit(&self, jobs: Vec<(Job, Source)>, start: Phases, crowd: &mut Crowd, alive: &mut Alive) {
         let world = self.engine.world().clone();
-        crowd.account(alive);
-        let cold = matches!(source, Source::New(_));
         let timeout = Duration::from_secs(self.version.timeout_s.into());
         let (handed, begun) = (world.moment(), world.now());
+        crowd.account_before_others(alive, handed);
         let deadline_ms = begun.millis() + u64::from(self.version.timeout_s) * 1000;
+        let calls: Vec<_> = jobs.iter().map(|(job, _)| (&job.call, deadline_ms)).collect();
         let sent = tokio::select! {
             biased;
-            sent = alive.hand_over(&job.call, deadline_ms) => Some(sent),
-            () = world.sleep(timeout) => None,
+            sent = alive.hand_over(&calls) => sent,
+            // Half a call may be on its way: the instance can be told nothing more.
+            () = world.sleep(timeout) => Err((jobs.len(), Heard::Broke("it did not take the call".into()))),
         };
-        let refused = matches!(&sent, Some(Err(heard)) if !matches!(heard, Heard::Stop));
-        if refused && job.tries < TRIES {
-            job.tries += 1;
-            crowd.closing = true;
-            self.engine.hand_back(self.id, job);
-            return;
-        }
-        let id = job.call.request_id.clone();
-        alive.log.begin_among(&id, job.call.tail, cold);
-        alive.log.platform_at(begun, &meter::start_line(&id, &self.version.version));
-        let usage = if cold { alive.used } else { Usage::default() };
-        let start = if cold { start } else { Phases::default() };
-        let deadline = handed + timeout;
-        crowd.running.push(Running { job, source, start, handed, deadline, usage, others: 0 });
-        let others = u32::try_from(crowd.running.len() - 1).unwrap_or(u32::MAX);
-        crowd.running.iter_mut().for_each(|running| running.others = running.others.max(others));
-        match sent {
-            Some(Ok(())) => {}
-            Some(Err(heard)) => {
-                let failure = alive.failure(heard);
-                self.give_up(&id, failure, crowd, alive).await;
+        let (taken, heard) = sent.map_or_else(|(taken, heard)| (taken, Some(heard)), |()| (jobs.len(), None));
+        let stopped = matches!(heard, Some(Heard::Stop));
+        let mut lost = Vec::new();
+        for (place, (mut job, source)) in jobs.into_iter().enumerate() {
+            if place >= taken && !stopped && job.tries < TRIES {
+                job.tries += 1;
+                crowd.closing = true;
+                self.engine.hand_back(self.id, job);
+                continue;
             }
-            // Half a call is on its way: the instance can be told nothing more.
-            None => self.give_up(&id, Failure::TimedOut(self.version.timeout_s), crowd, alive).await,
+            if place >= taken {
+                lost.push(job.call.request_id.clone());
+            }
+            let cold = matches!(source, Source::New(_));
+            let id = &job.call.request_id;
+            alive.log.begin_among(id, job.call.tail, cold);
+            alive.log.platform_at(begun, &meter::start_line(id, &self.version.version));
+            let usage = if cold { alive.used } else { Usage::default() };
+            let start = if cold { start } else { Phases::default() };
+            let deadline = handed + timeout;
+            crowd.running.push(Running { job, source, start, handed, deadline, usage, others: 0 });
+        }
+        let others = u32::try_from(crowd.running.len().saturating_sub(1)).unwrap_or(u32::MAX);
+        crowd.running.iter_mut().for_each(|running| running.others = running.others.max(others));
+        if let Some(heard) = heard.filter(|_| !lost.is_empty()) {
+            let failure = alive.failure(heard);
+            lost.iter().for_each(|id| self.give_up(id, failure.clone(), crowd));
+            self.tell(crowd, alive).await;
         }
     }
 
-    /// Acts on what the instance said. Returns whether it is over.
+    /// Acts on what the instance said, and on all else that it has said by now. Returns whether it is over.
     async fn answer(&mut self, heard: Heard, crowd: &mut Crowd, alive: &mut Alive) -> bool {
+        let mut next = Some(heard);
+        while let Some(heard) = next {
+            if let Err(heard) = self.answer_one(heard, crowd, alive) {
+                self.tell(crowd, alive).await;
+                self.fail_all(heard, crowd, alive).await;
+                return true;
+            }
+            next = alive.heard();
+        }
+        self.tell(crowd, alive).await;
+        false
+    }
+
+    /// Gives the answer of one call to its caller. Gives back what is none.
+    fn answer_one(&self, heard: Heard, crowd: &mut Crowd, alive: &Alive) -> Result<(), Heard> {
         let Heard::Said(Event::Response { id, .. } | Event::Error { id, .. }) = &heard else {
-            self.fail_all(heard, crowd, alive).await;
-            return true;
+            return Err(heard);
         };
         if let Some(late) = crowd.given_up.iter().position(|given_up| given_up == id) {
             crowd.given_up.swap_remove(late);
-            return false;
+            return Ok(());
         }
-        let id = id.clone();
-        crowd.account(alive);
-        let Some(running) = crowd.take(&id) else {
-            self.fail_all(heard, crowd, alive).await;
-            return true;
-        };
+        let Some(running) = crowd.take(id) else { return Err(heard) };
         let (ending, next) = alive.judge(&running.job.call, heard);
         crowd.closing |= next == Next::Retire;
-        self.end(running, ending, next == Next::Reuse, alive).await;
-        false
+        self.end(running, ending, next == Next::Reuse, crowd);
+        Ok(())
     }
 
     /// Answers those whose time is over.
@@ -160,17 +205,17 @@ impl Owner {
         let over = crowd.running.iter().filter(|running| running.deadline <= now);
         let over: Vec<_> = over.map(|running| running.job.call.request_id.clone()).collect();
         for id in over {
-            self.give_up(&id, Failure::TimedOut(self.version.timeout_s), crowd, alive).await;
+            self.give_up(&id, Failure::TimedOut(self.version.timeout_s), crowd);
         }
+        self.tell(crowd, alive).await;
     }
 
     /// Answers a call in the instance's place, which gets no other.
-    async fn give_up(&self, id: &str, failure: Failure, crowd: &mut Crowd, alive: &mut Alive) {
-        crowd.account(alive);
+    fn give_up(&self, id: &str, failure: Failure, crowd: &mut Crowd) {
         crowd.closing = true;
         if let Some(running) = crowd.take(id) {
             crowd.given_up.push(id.to_owned());
-            self.end(running, Ending::Failed(failure, Stage::Handler), false, alive).await;
+            self.end(running, Ending::Failed(failure, Stage::Handler), false, crowd);
         }
     }
 
@@ -179,32 +224,40 @@ impl Owner {
         if let (Heard::Broke(what), true) = (&heard, crowd.running.is_empty()) {
             tracing::warn!(instance = %self.tag.instance_id, function = %self.version.function, "{what}");
         }
-        crowd.account(alive);
         let failure = alive.failure(heard);
         for running in std::mem::take(&mut crowd.running) {
-            self.end(running, Ending::Failed(failure.clone(), Stage::Handler), false, alive).await;
+            self.end(running, Ending::Failed(failure.clone(), Stage::Handler), false, crowd);
         }
+        self.tell(crowd, alive).await;
         self.engine.lost(self.id, None, &mut self.jobs);
     }
 
-    /// Tells how a call ended: the caller first, then the log and the record.
-    async fn end(&self, running: Running, ending: Ending, reusable: bool, alive: &mut Alive) {
+    /// Tells the caller how a call ended. What else is to be told of it comes with [`Owner::tell`].
+    fn end(&self, running: Running, ending: Ending, reusable: bool, crowd: &mut Crowd) {
         let Running { job, source, start, handed, usage, others, .. } = running;
         let Job { call, arrived, started, reply, .. } = job;
         let handler_us = micros(self.engine.world().moment() - handed);
         self.engine.freed(self.id, reusable);
         let waiting = reply.answered(|| ending.answer(&call.request_id));
-        if waiting.is_none() {
-            let_others_run().await;
-        }
-        alive.take_output();
         let queue_us = micros(handed - arrived).saturating_sub(start.sandbox_us + start.init_us);
         let phases = Phases { queue_us, handler_us, ..start };
-        let (version, tag, origin) = (&self.version, &self.tag, &self.origin);
-        let facts = Facts { version, tag, source, origin, phases, usage, others };
-        let done = conclude(&call, started, ending, &facts, &mut alive.log);
-        if let Some(waiting) = waiting {
-            waiting.done(done);
+        crowd.ended.push(Ended { call, source, phases, started, usage, others, ending, waiting });
+    }
+
+    /// Writes the log and the records of the calls that have ended.
+    async fn tell(&self, crowd: &mut Crowd, alive: &mut Alive) {
+        if crowd.ended.iter().any(|ended| ended.waiting.is_none()) {
+            let_others_run().await;
+        }
+        if !crowd.ended.is_empty() {
+            alive.take_output();
+            crowd.account(alive);
+        }
+        for ended in crowd.ended.drain(..) {
+            let Ended { call, source, phases, started, usage, others, ending, waiting } = ended;
+            let (version, tag, origin) = (&self.version, &self.tag, &self.origin);
+            let facts = Facts { version, tag, source, origin, phases, usage, others };
+            conclude(&call, started, &ending, &facts, &mut alive.log, waiting);
         }
     }
 }

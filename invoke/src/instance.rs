@@ -60,7 +60,7 @@ pub(crate) const TRIES: u8 = 3;
 
 /// After this time without calls, what was used meanwhile (by processes that a handler left behind) is not put
 /// down to the next one. Reading it costs microseconds, so it is not done between calls in close succession.
-const QUIET: Duration = Duration::from_millis(100);
+pub(crate) const QUIET: Duration = Duration::from_millis(100);
 
 impl Owner {
     /// Runs the whole life.
@@ -221,8 +221,7 @@ impl Owner {
                 others: 0,
             };
             let ending = Ending::Failed(failure, Stage::Init);
-            let done = conclude(&job.call, job.started, ending, &facts, log);
-            job.reply.done(done);
+            conclude(&job.call, job.started, &ending, &facts, log, Some(job.reply));
         }
     }
 
@@ -295,10 +294,7 @@ impl Owner {
             usage: spent(before, alive.used),
             others: 0,
         };
-        let done = conclude(&call, started, ending, &facts, &mut alive.log);
-        if let Some(waiting) = waiting {
-            waiting.done(done);
-        }
+        conclude(&call, started, &ending, &facts, &mut alive.log, waiting);
         next
     }
 
@@ -310,13 +306,13 @@ impl Owner {
         let begun = world.now();
         let deadline_ms = begun.millis() + u64::from(self.version.timeout_s) * 1000;
         let answered = async {
-            let sent = alive.hand_over(call, deadline_ms).await;
+            let sent = alive.hand_over(&[(call, deadline_ms)]).await;
             // The handler runs already; its output is read later, so this line still comes first.
             alive.log.owe(begun, meter::start_line(&call.request_id, &self.version.version));
             let heard = match sent {
                 Ok(()) => alive.hear().await,
-                Err(Heard::Stop) => Heard::Stop,
-                Err(other) => return Err(other),
+                Err((_, Heard::Stop)) => Heard::Stop,
+                Err((_, other)) => return Err(other),
             };
             let over = matches!(heard, Heard::Ended(_) | Heard::Broke(_));
             if over && !alive.has_taken() { Err(heard) } else { Ok(alive.judge(call, heard)) }

@@ -108,16 +108,17 @@ impl Ending {
     }
 }
 
-/// Writes a call's last lines and its record, and makes the answer. The START line was written before.
+/// Writes a call's last lines and its record, and tells who waits for them. The START line was written before.
 pub(crate) fn conclude(
     call: &Call,
     started: Stamp,
-    ending: Ending,
+    ending: &Ending,
     facts: &Facts<'_>,
     log: &mut Log,
-) -> Done {
+    waiting: Option<Reply>,
+) {
     let id = &call.request_id;
-    match &ending {
+    match ending {
         Ending::Failed(Failure::TimedOut(seconds), _) => {
             log.platform(&meter::timeout_line(&crate::date::rfc3339(log.now()), id, *seconds));
         }
@@ -128,14 +129,19 @@ pub(crate) fn conclude(
         }
         Ending::Returned(_) | Ending::Raised(_) => {}
     }
-    let mut record = record(call, started, &ending, facts);
+    let mut record = record(call, started, ending, facts);
     let outcome = ending.answer(id);
     let (Answer::Returned(bytes) | Answer::Failed(bytes)) = &outcome;
     record.response_bytes = bytes.len() as u64;
     log.platform(&meter::end_line(id));
     log.platform(&meter::report_line(&record));
-    log.journal_record(record.clone());
-    Done { outcome, record, tail: log.end_of(id) }
+    let tail = log.end_of(id);
+    if let Some(waiting) = waiting {
+        log.journal_record(record.clone());
+        waiting.done(Done { outcome, record, tail });
+    } else {
+        log.journal_record(record);
+    }
 }
 
 fn record(call: &Call, started: Stamp, ending: &Ending, facts: &Facts<'_>) -> InvocationRecord {

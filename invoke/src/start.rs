@@ -5,7 +5,7 @@
 use crate::output::Output;
 use futures_util::future::BoxFuture;
 use model::{Call, FunctionName, InvocationRecord, Rung, Usage, Version};
-use runtimes::{Channel, ChannelError, Event};
+use runtimes::{Channel, Event, SendError};
 use sandbox::Exit;
 use std::sync::Arc;
 
@@ -73,10 +73,15 @@ pub struct Started {
 
 /// The conversation with the runtime of one instance.
 pub trait Voice: Send {
-    /// Hands over a call. `deadline_ms`: milliseconds since 1970 UTC. Cancelling it spoils the instance.
-    fn send<'a>(&'a mut self, call: &'a Call, deadline_ms: u64) -> BoxFuture<'a, Result<(), ChannelError>>;
+    /// Hands over calls, in this order, each with its deadline in milliseconds since 1970 UTC. Cancelling it spoils the
+    /// instance. The error says how many of them it may have taken.
+    fn send<'a>(&'a mut self, calls: &'a [(&'a Call, u64)]) -> BoxFuture<'a, Result<(), SendError>>;
     /// What it says next. Cancel-safe.
     fn next(&mut self) -> BoxFuture<'_, Event>;
+    /// What it has said by now and nobody has heard yet, as far as that is known without asking.
+    fn said(&mut self) -> Option<Event> {
+        None
+    }
     /// Whether it waits for a call, or will after its last answer.
     fn is_idle(&self) -> bool;
     /// Whether it may have begun the call that was sent last.
@@ -121,12 +126,16 @@ pub trait Journal: Send + Sync + 'static {
 }
 
 impl Voice for Channel {
-    fn send<'a>(&'a mut self, call: &'a Call, deadline_ms: u64) -> BoxFuture<'a, Result<(), ChannelError>> {
-        Box::pin(Self::send(self, call, deadline_ms))
+    fn send<'a>(&'a mut self, calls: &'a [(&'a Call, u64)]) -> BoxFuture<'a, Result<(), SendError>> {
+        Box::pin(Self::send_all(self, calls))
     }
 
     fn next(&mut self) -> BoxFuture<'_, Event> {
         Box::pin(Self::next(self))
+    }
+
+    fn said(&mut self) -> Option<Event> {
+        Self::said(self)
     }
 
     fn is_idle(&self) -> bool {

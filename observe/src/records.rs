@@ -30,12 +30,12 @@ impl Records {
         Ok(Self { segments, recent: Mutex::default(), settings, world })
     }
 
-    pub(crate) fn append(&self, record: &InvocationRecord) -> io::Result<()> {
-        let bytes = serde_json::to_vec(record)?;
+    pub(crate) fn append(&self, record: InvocationRecord) -> io::Result<()> {
+        let bytes = serde_json::to_vec(&record)?;
         self.segments.append(&record.function, record.started_us, &bytes)?;
         let mut recent = self.recent();
         recent.truncate(RECENT_MAX - 1);
-        recent.push_front(record.clone());
+        recent.push_front(record);
         Ok(())
     }
 

@@ -62,7 +62,7 @@ impl Writer {
                     }
                 }
                 Item::Record(record) => {
-                    if self.records.append(&record).is_err() {
+                    if self.records.append(*record).is_err() {
                         owed.elsewhere += 1;
                     }
                 }

@@ -17,7 +17,7 @@ mod runtimes;
 mod trial;
 
 pub use bytecode::GUEST as BYTECODE;
-pub use channel::{Channel, ChannelError, Event, Framed, RuntimeApi, waits};
+pub use channel::{Channel, ChannelError, Event, Framed, RuntimeApi, SendError, waits};
 pub use error::PlanError;
 pub use interpreter::Interpreter;
 pub use plan::{Component, Credentials, InstanceFacts, Protocol, StartPlan};

@@ -112,6 +112,56 @@ async fn an_answer_to_nothing_is_a_violation() {
     }
 }
 
+fn framed_for(most: u32) -> (Channel, UnixStream) {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    (Channel::framed(ours, most).unwrap(), theirs)
+}
+
+#[tokio::test]
+async fn several_calls_go_in_one_write_and_their_answers_come_in_any_order() {
+    let (mut channel, theirs) = framed_for(3);
+    write(&theirs, &frame(16, b""));
+    assert_eq!(next(&mut channel).await, Event::Ready);
+    let calls = ["a", "b", "c"].map(call);
+    let calls: Vec<_> = calls.iter().map(|call| (call, DEADLINE_MS)).collect();
+    let busy = channel.send_all(&[&calls[..], &calls[..1]].concat()).await.unwrap_err();
+    assert!(matches!(busy.error, ChannelError::Busy) && busy.taken == 0);
+    channel.send_all(&calls).await.unwrap();
+    assert!(!channel.is_idle());
+    let mut read = [0; 4096];
+    let count = std::io::Read::read(&mut &theirs, &mut read).unwrap();
+    let head = |id: &str| format!(r#"{{"id":"{id}","deadline_ms":{DEADLINE_MS},"arn":"arn"}}{{}}"#);
+    let said = String::from_utf8_lossy(&read[..count]).into_owned();
+    assert!(["a", "b", "c"].iter().all(|id| said.contains(&head(id))), "{said}");
+    let answers = [answer(18, "c", "3"), frame(20, b"\x07\0\0\0\0\0\0\0log"), answer(19, "a", "{}")].concat();
+    let last = answer(18, "b", "2");
+    write(&theirs, &[&answers[..], &last[..3]].concat());
+    assert_eq!(shown(next(&mut channel).await), "response c 3");
+    assert!(matches!(channel.said(), Some(Event::Log { .. })));
+    assert_eq!(channel.said().map(shown).as_deref(), Some("error a {}"));
+    assert!(channel.said().is_none() && channel.is_idle(), "half a frame is nothing yet");
+    write(&theirs, &last[3..]);
+    assert_eq!(shown(next(&mut channel).await), "response b 2");
+    assert!(channel.said().is_none());
+}
+
+#[tokio::test]
+async fn calls_that_were_not_sent_as_a_whole_were_not_taken() {
+    let (mut channel, theirs) = framed_for(3);
+    write(&theirs, &frame(16, b""));
+    assert_eq!(next(&mut channel).await, Event::Ready);
+    let large = Call { payload: vec![b' '; 6 * 1024 * 1024], ..call("b") };
+    let (first, last) = (call("a"), call("c"));
+    let reader = std::thread::spawn(move || {
+        std::io::Read::read_exact(&mut &theirs, &mut [0; 64 * 1024]).unwrap();
+    });
+    let calls = [(&first, DEADLINE_MS), (&large, DEADLINE_MS), (&last, DEADLINE_MS)];
+    let failed = tokio::time::timeout(PATIENCE, channel.send_all(&calls)).await.unwrap().unwrap_err();
+    assert_eq!(failed.taken, 1, "{failed}");
+    reader.join().unwrap();
+    assert!(!channel.is_idle());
+}
+
 #[tokio::test]
 async fn a_conversation_and_its_ends() {
     let (mut channel, theirs) = framed();

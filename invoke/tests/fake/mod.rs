@@ -5,7 +5,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use invoke::{Bounds, Cell, Engine, InstanceTag, Origin, Output, Parts, Start, StartError, Started, Voice};
 use model::{Call, Usage, Version};
-use runtimes::{ChannelError, Event};
+use runtimes::{ChannelError, Event, SendError};
 use sandbox::Exit;
 use std::collections::{BTreeMap, VecDeque};
 use std::io::PipeWriter;
@@ -308,15 +308,17 @@ impl Fake {
 }
 
 impl Voice for Fake {
-    fn send<'a>(&'a mut self, call: &'a Call, _: u64) -> BoxFuture<'a, Result<(), ChannelError>> {
+    fn send<'a>(&'a mut self, calls: &'a [(&'a Call, u64)]) -> BoxFuture<'a, Result<(), SendError>> {
         Box::pin(async move {
             if self.deaf {
                 self.exit.send_replace(Some(Exit::Code(5)));
             }
             if self.exit.borrow().is_some() {
-                return Err(ChannelError::Closed);
+                return Err(ChannelError::Closed.into());
             }
-            self.script(&call.request_id, std::str::from_utf8(&call.payload).unwrap());
+            for (call, _) in calls {
+                self.script(&call.request_id, std::str::from_utf8(&call.payload).unwrap());
+            }
             Ok(())
         })
     }

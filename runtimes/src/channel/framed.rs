@@ -1,7 +1,7 @@
 //! The framed conversation: one socket pair, one write per call, one buffer for all that comes back.
 
 use super::frame::{self, Frame, Parsed};
-use super::{ChannelError, Event};
+use super::{ChannelError, Event, SendError};
 use bytes::BytesMut;
 use model::Call;
 use rustix::io::{Errno, writev};
@@ -67,18 +67,29 @@ impl Framed {
         self.phase == Phase::Open && self.running.len() < self.most && !self.hung_up
     }
 
-    pub(super) async fn send(&mut self, call: &Call, deadline_ms: u64) -> Result<(), ChannelError> {
+    /// All of them in one write, as far as the socket takes it.
+    pub(super) async fn send_all(&mut self, calls: &[(&Call, u64)]) -> Result<(), SendError> {
         match self.phase {
-            Phase::Open if self.hung_up => return Err(ChannelError::Closed),
-            Phase::Open if self.running.len() < self.most => {}
-            Phase::Loading | Phase::Open => return Err(ChannelError::Busy),
-            Phase::Over => return Err(ChannelError::Closed),
+            Phase::Open if self.hung_up => return Err(ChannelError::Closed.into()),
+            Phase::Open if self.running.len() + calls.len() <= self.most => {}
+            Phase::Loading | Phase::Open => return Err(ChannelError::Busy.into()),
+            Phase::Over => return Err(ChannelError::Closed.into()),
         }
         self.phase = Phase::Over;
-        self.write(&frame::invoke_head(call, deadline_ms), &call.payload).await?;
+        let heads: Vec<_> =
+            calls.iter().map(|(call, deadline)| frame::invoke_head(call, *deadline)).collect();
+        let parts = heads.iter().zip(calls).flat_map(|(head, (call, _))| [&head[..], &call.payload[..]]);
+        let mut parts: Vec<_> = parts.map(IoSlice::new).collect();
+        let mut left = &mut parts[..];
+        let written = self.write(&mut left).await;
+        // A call whose last byte is not on its way has not begun.
+        let taken = written.as_ref().map_or_else(|_| calls.len() - left.len().div_ceil(2), |()| calls.len());
+        self.running.extend(calls[..taken].iter().map(|(call, _)| call.request_id.clone()));
+        written.map_err(|error| SendError { taken, error })?;
         self.phase = Phase::Open;
-        self.running.push(call.request_id.clone());
-        self.look_at_once();
+        if self.running.len() == 1 {
+            self.look_at_once();
+        }
         Ok(())
     }
 
@@ -110,12 +121,13 @@ impl Framed {
         }
     }
 
-    async fn write(&mut self, head: &[u8], event: &[u8]) -> Result<(), ChannelError> {
-        let mut done = 0;
-        while done < head.len() + event.len() {
-            let parts = [&head[done.min(head.len())..], &event[done.saturating_sub(head.len())..]];
-            match writev(&self.stream, &parts.map(IoSlice::new)) {
-                Ok(written) => done += written,
+    /// Leaves in `parts` what is not written yet.
+    async fn write(&mut self, parts: &mut &mut [IoSlice<'_>]) -> Result<(), ChannelError> {
+        // What is empty is nothing left to do.
+        IoSlice::advance_slices(parts, 0);
+        while !parts.is_empty() {
+            match writev(&self.stream, parts) {
+                Ok(written) => IoSlice::advance_slices(parts, written),
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => self.wait_to_write().await?,
                 Err(Errno::PIPE) => return Err(ChannelError::Closed),
@@ -141,15 +153,28 @@ impl Framed {
         Ok(())
     }
 
+    /// The next frame that was read as a whole.
+    pub(super) fn said(&mut self) -> Option<Event> {
+        self.parsed().ok()
+    }
+
+    /// What the next frame means, or how many bytes of it are missing at least.
+    fn parsed(&mut self) -> Result<Event, usize> {
+        match frame::parse(&mut self.input) {
+            Ok(Parsed::Frame(frame)) => {
+                self.let_go_of_large_buffer();
+                Ok(self.accept(frame))
+            }
+            Ok(Parsed::Partial(missing)) => Err(missing),
+            Err(problem) => Ok(self.violation(problem)),
+        }
+    }
+
     pub(super) async fn next(&mut self) -> Event {
         loop {
-            let missing = match frame::parse(&mut self.input) {
-                Ok(Parsed::Frame(frame)) => {
-                    self.let_go_of_large_buffer();
-                    return self.accept(frame);
-                }
-                Ok(Parsed::Partial(missing)) => missing,
-                Err(problem) => return self.violation(problem),
+            let missing = match self.parsed() {
+                Ok(event) => return event,
+                Err(missing) => missing,
             };
             if self.hung_up {
                 self.phase = Phase::Over;

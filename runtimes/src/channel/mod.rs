@@ -61,6 +61,22 @@ pub enum ChannelError {
     Io(#[from] std::io::Error),
 }
 
+/// Why calls could not be handed over, and how many of them, from the first on, the instance may have taken.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
+pub struct SendError {
+    /// So many.
+    pub taken: usize,
+    /// The reason.
+    pub error: ChannelError,
+}
+
+impl From<ChannelError> for SendError {
+    fn from(error: ChannelError) -> Self {
+        Self { taken: 0, error }
+    }
+}
+
 /// One instance's channel. An answer to any call but those that it works on never becomes an event.
 #[derive(Debug)]
 pub enum Channel {
@@ -85,9 +101,27 @@ impl Channel {
     /// Hands over a call to an instance that is ready. `deadline_ms`: milliseconds since 1970 UTC.
     /// A `send` that is dropped before it returns leaves the channel unusable.
     pub async fn send(&mut self, call: &Call, deadline_ms: u64) -> Result<(), ChannelError> {
+        self.send_all(&[(call, deadline_ms)]).await.map_err(|failed| failed.error)
+    }
+
+    /// Hands over several calls at once, each with its deadline.
+    pub async fn send_all(&mut self, calls: &[(&Call, u64)]) -> Result<(), SendError> {
         match self {
-            Self::Framed(framed) => framed.send(call, deadline_ms).await,
-            Self::RuntimeApi(api) => api.send(call, deadline_ms),
+            Self::Framed(framed) => framed.send_all(calls).await,
+            Self::RuntimeApi(api) => {
+                for (taken, (call, deadline_ms)) in calls.iter().enumerate() {
+                    api.send(call, *deadline_ms).map_err(|error| SendError { taken, error })?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// What the instance has said by now and nobody has heard yet, as far as that is known without asking.
+    pub fn said(&mut self) -> Option<Event> {
+        match self {
+            Self::Framed(framed) => framed.said(),
+            Self::RuntimeApi(_) => None,
         }
     }
 
