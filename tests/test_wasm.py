@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 
@@ -148,6 +149,42 @@ def test_calls_share_a_worker(platform, component):
         functions.close()
 
 
+def test_calls_that_trap_or_lose_their_clients_leave_the_others_alone(platform, component):
+    functions = Functions(platform)
+    name = functions.create(zipped_files({"bootstrap.wasm": component}), "wasm", "x", Timeout=5)
+    url = functions.public_url(name).rstrip("/")
+
+    def records():
+        return platform.api(f"functions/{name}/invocations?Limit=200")["Invocations"]
+
+    try:
+        assert requests.get(f"{url}/seen?first", timeout=30).text == "first"
+        (worker,) = {record["Instance"] for record in records()}
+
+        def one(number):
+            match number % 4:
+                case 0:
+                    return requests.get(f"{url}/panic", timeout=30).status_code == 502
+                case 1:
+                    with contextlib.suppress(requests.exceptions.ReadTimeout):
+                        requests.get(f"{url}/sleep?300", timeout=0.05)
+                    return True
+                case 2:
+                    return requests.get(f"{url}/sleep?100", timeout=30).text == "slept"
+            body = bytes([number]) * (number * 500)
+            return requests.post(f"{url}/echo", data=body, timeout=30).content == body
+
+        with ThreadPoolExecutor(12) as pool:
+            assert all(pool.map(one, range(96)))
+        until(lambda: len(records()) == 97, "every call leaves its record, whoever has left")
+        outcomes = [record["Outcome"] for record in records()]
+        assert (outcomes.count("error"), outcomes.count("success")) == (24, 73)
+        assert {record["Instance"] for record in records()} == {worker}, "it lives on"
+        assert all(record["Usage"]["UserUs"] + record["Usage"]["SystemUs"] > 0 for record in records())
+    finally:
+        functions.close()
+
+
 def test_it_reaches_the_platform_and_nothing_else(platform, shared):
     functions, name, _ = shared
     inside = functions.invoke(name, {"deed": "/env?AWS_ENDPOINT_URL"})["Payload"].decode()
@@ -279,7 +316,7 @@ def test_149_the_worker_is_confined_as_native_code_is(platform, shared):
     functions.call(name, {"deed": "/echo"})
     workers = [
         path for path in pathlib.Path("/proc").glob("[0-9]*")
-        if held(path / "cmdline").startswith(b"/var/runtime/dayfly\0__wasm\0") and name.encode() in held(path / "environ")
+        if held(path / "cmdline").startswith(b"/var/runtime/dayfly\0__wasm\0") and b"component.cwasm" in held(path / "maps")
     ]
     assert workers
     server = pathlib.Path(f"/proc/{platform.process.pid}")
@@ -291,9 +328,11 @@ def test_149_the_worker_is_confined_as_native_code_is(platform, shared):
         for kind in ("user", "mnt", "pid", "net", "ipc", "uts", "cgroup"):
             assert os.readlink(worker / "ns" / kind) != os.readlink(server / "ns" / kind), kind
         descriptors = {os.readlink(path).split(":")[0] for path in worker.joinpath("fd").iterdir()}
-        # Standard streams, the control socket, the machine code, what the event loop and the engine made, and /tmp.
+        # Standard streams, the control socket, the machine code, what the event loop and the engine made, which pages the
+        # worker itself has written, and /tmp.
         known = {"pipe", "socket", "anon_inode", "/dev/null", "/tmp", "/var/runtime/component.cwasm"}
-        assert {path for path in descriptors if not path.startswith("/memfd")} <= known, descriptors
+        others = {path for path in descriptors - known if not path.startswith("/memfd")}
+        assert all(re.fullmatch(r"/proc/\d+/pagemap", path) for path in others) and len(others) <= 1, descriptors
         writable = [line for line in worker.joinpath("mountinfo").read_text().splitlines() if line.split()[5].startswith("rw")]
         assert all(line.split()[4] in ("/tmp", "/proc", "/dev", "/dev/shm") or line.split()[4].startswith("/dev/") for line in writable), writable
         assert platform.secret_key.encode() not in memory(worker)

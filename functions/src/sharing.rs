@@ -13,7 +13,7 @@ const MACHINE: &str = ":capacity-provider:dayfly";
 const WEIGHT: &str = "dayfly:weight";
 
 /// Calls at once in one worker of components, which has one thread.
-const COMPONENTS: u32 = 16;
+const COMPONENTS: u32 = limit("wasm-instances") as u32;
 
 /// What a function asks for that serves several calls in one instance.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -28,7 +28,7 @@ pub(crate) struct Facts<'a> {
 }
 
 /// Headers that the platform sets itself; what a client sends under these names is not believed.
-const OWN_HEADERS: [&str; 4] =
+pub(crate) const OWN_HEADERS: [&str; 4] =
     ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-port", "x-amzn-trace-id"];
 
 /// The event as JSON bytes.

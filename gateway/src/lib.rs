@@ -8,6 +8,7 @@ mod connections;
 mod cors;
 mod egress;
 mod event;
+mod exchange;
 mod flow;
 mod lookout;
 mod ports;

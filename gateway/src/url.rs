@@ -5,7 +5,7 @@
 use crate::body::BodyError;
 use crate::event::{self, Facts};
 use crate::ports::{UrlAuth, UrlTarget};
-use crate::{Gateway, answer, body, cors};
+use crate::{Gateway, answer, body, cors, exchange};
 use access::{Permit, RequestFacts};
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HOST, RETRY_AFTER};
@@ -13,7 +13,7 @@ use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode};
 use hyper::body::Incoming;
 use invoke::{Answer, Refused};
-use model::Call;
+use model::{Call, Language};
 use wire::Error;
 
 const HOST_MARK: &str = ".lambda-url.";
@@ -84,9 +84,9 @@ async fn called(gateway: &Gateway, target: &UrlTarget, visit: Visit) -> Response
     };
     let call =
         call(gateway, target, &Request { parts: &parts, body: &body, url_id: &url_id, path: &path }, &permit);
-    let request_id = call.request_id.clone();
+    let (request_id, exchange) = (call.request_id.clone(), call.exchange);
     match gateway.engine.answer(&target.version, call).await {
-        Ok(answer) => answered_response(answer, &request_id),
+        Ok(answer) => answered_response(answer, exchange, &request_id),
         Err(why) => engine_refused(&why),
     }
 }
@@ -121,7 +121,9 @@ fn call(gateway: &Gateway, target: &UrlTarget, request: &Request<'_>, permit: &P
     let trace = trace(request.parts)
         .unwrap_or_else(|| format!("Root=1-{:08x}-{}", now.seconds(), gateway.world.hex(12)));
     let port = facts.endpoint.rsplit(':').next().and_then(|p| p.parse().ok()).unwrap_or(80);
-    let payload = event::event(
+    let exchange = target.version.runtime.language == Language::Wasm;
+    let make = if exchange { exchange::request } else { event::event };
+    let payload = make(
         request.parts,
         request.body,
         &Facts {
@@ -138,6 +140,7 @@ fn call(gateway: &Gateway, target: &UrlTarget, request: &Request<'_>, permit: &P
     Call {
         request_id: facts.request_id.clone(),
         payload,
+        exchange,
         invoked_arn: permit.resource().to_owned(),
         client_context: None,
         trace: Some(trace),
@@ -151,9 +154,10 @@ fn trace(parts: &Parts) -> Option<String> {
     (text.starts_with("Root=") && text.len() <= 256).then(|| text.to_owned())
 }
 
-fn answered_response(answer: Answer, request_id: &str) -> Response<Bytes> {
+fn answered_response(answer: Answer, exchange: bool, request_id: &str) -> Response<Bytes> {
+    let read = if exchange { exchange::response } else { answer::response };
     match answer {
-        Answer::Returned(result) => match answer::response(result) {
+        Answer::Returned(result) => match read(result) {
             Ok(response) => response,
             Err(why) => {
                 tracing::warn!(request_id, why = why.0, "unusable answer");

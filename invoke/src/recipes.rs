@@ -69,11 +69,18 @@ impl Sandboxes {
             Err(why) => Err(Some(why)),
         };
         let waiting = match runtimes.may_wait(version) {
+            _ if version.runtime.language == Language::Wasm => self.worker(version).ok_or(None),
             Ok(interpreter) => Ok(Key::Waiting(interpreter.executable.clone(), version.memory_mb)),
             // Others have said so already.
             Err(why) => Err((version.runtime.language == Language::Java).then_some(why)),
         };
         [function, runtime, waiting]
+    }
+
+    /// The key of workers that wait for a component.
+    fn worker(&self, version: &Version) -> Option<Key> {
+        let compiler = self.parts.components.as_ref()?;
+        Some(Key::Waiting(compiler.program().into(), version.memory_mb))
     }
 
     pub(crate) fn recipe(&self, key: &Key, version: &Version) -> Recipe {
@@ -119,9 +126,16 @@ impl Sandboxes {
     }
 
     fn of_waiting(&self, version: &Version) -> Recipe {
-        let plan = self.parts.runtimes.waiting(version, self.port()).expect("it has a key");
+        let plan = match &self.parts.components {
+            Some(compiler) if version.runtime.language == Language::Wasm => {
+                let program = Bind { host: compiler.program().into(), guest: wasm::PROGRAM.into() };
+                StartPlan::waiting_worker(program, &[wasm::WORKER, wasm::WAITING], self.port())
+            }
+            _ => self.parts.runtimes.waiting(version, self.port()).expect("it has a key"),
+        };
         let spare = Spec { cpu_weight: WAITING_WEIGHT, waits: true, ..spec(version, "waiting", plan) };
         let (costs, instead_of) = match version.runtime.language {
+            Language::Wasm => (costs([9_000.0, 0.0, 1_000.0, 12_000.0], None, 6.0), None),
             Language::Java => (costs([250_000.0, 0.0, 4_000.0, 500_000.0], None, 32.0), None),
             _ => {
                 let [_, runtime, _] = self.keys(version);

@@ -9,6 +9,8 @@ pub struct Call {
     pub request_id: String,
     /// The event, usually JSON.
     pub payload: Vec<u8>,
+    /// The payload is a request as [`crate::Exchange`] reads it, and a response in the same form is the answer.
+    pub exchange: bool,
     /// The ARN as the client addressed it.
     pub invoked_arn: String,
     /// Decoded client context JSON, where the client sent one.

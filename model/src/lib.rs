@@ -4,6 +4,7 @@
 
 mod caller;
 mod egress;
+mod exchange;
 mod function;
 mod invocation;
 mod limits;
@@ -12,6 +13,7 @@ mod place;
 
 pub use caller::{Caller, CallerKind};
 pub use egress::Egress;
+pub use exchange::{Exchange, ExchangeWriter};
 pub use function::{Language, Runtime, UnknownRuntime, Version};
 pub use invocation::{Call, FunctionError, InvocationRecord, Outcome, Phases, Rung, Usage};
 pub use limits::{LIMITS, Limit, Unit, limit};

@@ -1,6 +1,7 @@
 //! Between the platform's events and HTTP as components speak it. Pure.
 //!
-//! * An event of a function URL (payload format 2.0) becomes the request that it describes, and the response becomes
+//! * What comes through a function URL comes as the request that it is (`model::Exchange`), and is answered so.
+//! * An event that describes a request (payload format 2.0), from a caller of the API, becomes the request that it describes, and the response becomes
 //!   an answer in the same format.
 //! * Any other event becomes `POST /` with the event as its JSON body. A response below 400 is answered by its body, as
 //!   it is; one from 400 on is a function error of type `Http.<status>` whose message is the body.
@@ -10,6 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, COOKIE, HOST, SET_COOKIE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
+use model::{Exchange, ExchangeWriter};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -18,6 +20,8 @@ use std::collections::BTreeMap;
 /// How the caller wants to be answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
+    /// As a response in the platform's own form.
+    Exchange,
     /// As a response in payload format 2.0.
     Url,
     /// By the body alone.
@@ -27,6 +31,8 @@ pub(crate) enum Form {
 /// What an event says besides its payload.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct About<'a> {
+    /// The event is a request in the platform's own form.
+    pub(crate) exchange: bool,
     pub(crate) request_id: &'a str,
     pub(crate) trace: Option<&'a str>,
 }
@@ -89,6 +95,9 @@ struct UrlAnswer<'a> {
 
 /// The request that an event is. The error says what of it makes no request.
 pub(crate) fn request(event: Bytes, about: About<'_>) -> Result<(Request<Bytes>, Form), String> {
+    if about.exchange {
+        return Ok((exchanged(&event)?, Form::Exchange));
+    }
     let (mut request, form) = match serde_json::from_slice::<UrlEvent<'_>>(&event) {
         Ok(url) if url.version == "2.0" => (described(url)?, Form::Url),
         _ => (plain(event), Form::Plain),
@@ -102,6 +111,22 @@ pub(crate) fn request(event: Bytes, about: About<'_>) -> Result<(Request<Bytes>,
         }
     }
     Ok((request, form))
+}
+
+fn exchanged(event: &Bytes) -> Result<Request<Bytes>, String> {
+    let read = Exchange::read(event).ok_or("it is cut short")?;
+    let request = Request::builder().method(read.start).uri(read.target).body(event.slice(read.body_at..));
+    let mut request =
+        request.map_err(|error| format!("{} {} is no request: {error}", read.start, read.target))?;
+    let headers = request.headers_mut();
+    headers.reserve(read.headers.len() + 1);
+    for (name, value) in read.headers {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::from_bytes(value)) {
+            headers.append(name, value);
+        }
+    }
+    headers.entry(HOST).or_insert(HeaderValue::from_static("localhost"));
+    Ok(request)
 }
 
 fn plain(event: Bytes) -> Request<Bytes> {
@@ -155,6 +180,7 @@ fn fill(headers: &mut HeaderMap, given: &BTreeMap<String, String>, cookies: &[St
 /// The answer that a response is: the result, or the type and message of a function error.
 pub(crate) fn answer(response: Response<Bytes>, form: Form) -> Result<Bytes, (String, String)> {
     match form {
+        Form::Exchange => Ok(exchange_answer(&response)),
         Form::Url => Ok(url_answer(&response)),
         Form::Plain if response.status().as_u16() < 400 => Ok(response.into_body()),
         Form::Plain => Err((
@@ -162,6 +188,14 @@ pub(crate) fn answer(response: Response<Bytes>, form: Form) -> Result<Bytes, (St
             String::from_utf8_lossy(response.body()).into_owned(),
         )),
     }
+}
+
+fn exchange_answer(response: &Response<Bytes>) -> Bytes {
+    let lengths = response.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 6);
+    let room = lengths.sum::<usize>() + response.body().len();
+    let mut out = ExchangeWriter::new(response.status().as_str(), "", room);
+    response.headers().iter().for_each(|(name, value)| out.header(name.as_str(), value.as_bytes()));
+    Bytes::from(out.body(response.body()))
 }
 
 fn url_answer(response: &Response<Bytes>) -> Bytes {

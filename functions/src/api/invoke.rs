@@ -38,6 +38,7 @@ pub(super) async fn invoke(
     let call = Call {
         request_id: cx.request().request_id.clone(),
         payload: payload.map_or_else(|| EMPTY_EVENT.to_vec(), Vec::from),
+        exchange: false,
         invoked_arn: functions.place().function_arn(&address.name, address.qualifier.as_deref()),
         client_context,
         trace: None,

@@ -44,6 +44,9 @@ struct Header<'a> {
     trace: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     client_context: Option<&'a str>,
+    /// The event is a request as `model::Exchange` reads it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    exchange: bool,
 }
 
 /// Everything of an Invoke frame that stands before the event.
@@ -54,6 +57,7 @@ pub(crate) fn invoke_head(call: &Call, deadline_ms: u64) -> Vec<u8> {
         arn: &call.invoked_arn,
         trace: call.trace.as_deref(),
         client_context: call.client_context.as_deref(),
+        exchange: call.exchange,
     };
     let mut head = Vec::with_capacity(512);
     head.resize(HEAD_BYTES + 4, 0);

@@ -1,7 +1,8 @@
 //! The plan for a WebAssembly component: our own executable runs what was compiled.
 
-use super::{Component, InstanceFacts, StartPlan, assemble};
+use super::{Component, InstanceFacts, Protocol, StartPlan, assemble};
 use model::Version;
+use sandbox::Bind;
 
 /// The worker's own memory, which the function's setting does not pay for: the engine, and its books on instances.
 const WORKER_MB: u32 = model::limit("wasm-worker-memory") as u32;
@@ -13,4 +14,20 @@ pub(crate) fn plan(version: &Version, facts: &InstanceFacts, component: &Compone
     let binds = vec![component.program.clone(), component.code.clone()];
     let plan = assemble(version, facts, argv, binds, None);
     StartPlan { workdir: "/".into(), own_mb: WORKER_MB, ..plan }
+}
+
+impl StartPlan {
+    /// The plan for a worker that waits for its component; `words` are its arguments. What its instances see comes later.
+    pub fn waiting_worker(program: Bind, words: &[&str], endpoint_port: Option<u16>) -> Self {
+        let name = program.guest.to_string_lossy().into_owned();
+        Self {
+            argv: std::iter::once(name).chain(words.iter().map(|word| (*word).to_owned())).collect(),
+            env: Vec::new(),
+            workdir: "/".into(),
+            binds: vec![program],
+            own_mb: WORKER_MB,
+            protocol: Protocol::Framed,
+            listen: endpoint_port.into_iter().collect(),
+        }
+    }
 }

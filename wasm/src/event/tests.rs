@@ -1,7 +1,10 @@
 use super::*;
 
 fn made(event: &str) -> Result<(Request<Bytes>, Form), String> {
-    request(Bytes::copy_from_slice(event.as_bytes()), About { request_id: "id", trace: Some("Root=1") })
+    request(
+        Bytes::copy_from_slice(event.as_bytes()),
+        About { exchange: false, request_id: "id", trace: Some("Root=1") },
+    )
 }
 
 fn url(fields: &str) -> String {

@@ -4,20 +4,25 @@
 use bytes::Bytes;
 use model::limit;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::io::{Error, ErrorKind, Result};
-use std::sync::Arc;
+use std::sync::{Mutex, PoisonError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::sync::Mutex;
+use tokio::sync::Notify;
 
 const INVOKE: u8 = 1;
+const LOAD: u8 = 2;
 const READY: u8 = 16;
 const INIT_ERROR: u8 = 17;
 const RESPONSE: u8 = 18;
 const ERROR: u8 = 19;
+const WAITS: u8 = 22;
 /// More than any event and its header.
 const MAX_BYTES: usize = limit("sync-payload") as usize + 1024 * 1024;
-const READ_BYTES: usize = 16 * 1024;
+const READ_BYTES: usize = 64 * 1024;
+/// More than this is not kept for the next answers.
+const KEPT_BYTES: usize = 256 * 1024;
 
 /// What the platform says of a call besides its event.
 #[derive(Debug, Deserialize)]
@@ -25,6 +30,15 @@ struct Header {
     id: String,
     deadline_ms: u64,
     trace: Option<String>,
+    #[serde(default)]
+    exchange: bool,
+}
+
+/// What a worker that waits is told when it is known what for.
+#[derive(Debug, Deserialize)]
+pub(super) struct Load {
+    /// The whole environment.
+    pub(super) env: BTreeMap<String, String>,
 }
 
 /// A call.
@@ -48,6 +62,11 @@ impl Call {
         self.header.trace.as_deref()
     }
 
+    /// Whether the event is a request in the platform's own form.
+    pub(super) fn exchange(&self) -> bool {
+        self.header.exchange
+    }
+
     fn read(payload: Vec<u8>) -> Option<Self> {
         let payload = Bytes::from(payload);
         let length = u32::from_le_bytes(payload.first_chunk::<4>().copied()?) as usize;
@@ -69,25 +88,41 @@ impl Reader {
 
     /// The next call; `None` when the platform has hung up.
     pub(super) async fn next(&mut self) -> Result<Option<Call>> {
+        let Some(payload) = self.frame(INVOKE).await? else { return Ok(None) };
+        let length = payload.len();
+        Call::read(payload).map(Some).ok_or_else(|| wrong("a malformed call", INVOKE, length))
+    }
+
+    /// What it is for; `None` when the platform has hung up.
+    pub(super) async fn load(&mut self) -> Result<Option<Load>> {
+        let Some(payload) = self.frame(LOAD).await? else { return Ok(None) };
+        serde_json::from_slice(&payload).map(Some).map_err(|_| wrong("a malformed load", LOAD, payload.len()))
+    }
+
+    async fn frame(&mut self, expected: u8) -> Result<Option<Vec<u8>>> {
         let length = match self.socket.read_u32_le().await {
             Ok(length) => length as usize,
             Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(None),
             Err(error) => return Err(error),
         };
         let kind = self.socket.read_u8().await?;
-        let wrong =
-            |what: &str| Error::new(ErrorKind::InvalidData, format!("{what} (kind {kind}, {length} bytes)"));
-        if kind != INVOKE || length > MAX_BYTES {
-            return Err(wrong("a frame that is no call"));
+        if kind != expected || length > MAX_BYTES {
+            return Err(wrong("a frame that may not come now", kind, length));
         }
         let mut payload = vec![0; length];
         self.socket.read_exact(&mut payload).await?;
-        Call::read(payload).map(Some).ok_or_else(|| wrong("a malformed call"))
+        Ok(Some(payload))
     }
+}
+
+fn wrong(what: &str, kind: u8, length: usize) -> Error {
+    Error::new(ErrorKind::InvalidData, format!("{what} (kind {kind}, {length} bytes)"))
 }
 
 /// What the worker says.
 pub(super) enum Frame<'a> {
+    /// For what it is told it is for.
+    Waits,
     Ready,
     InitError(&'a [u8]),
     Response(&'a str, &'a [u8]),
@@ -95,40 +130,60 @@ pub(super) enum Frame<'a> {
 }
 
 impl Frame<'_> {
-    fn bytes(&self) -> Vec<u8> {
+    fn write_to(&self, bytes: &mut Vec<u8>) {
         let (kind, id, rest): (u8, Option<&str>, &[u8]) = match self {
+            Self::Waits => (WAITS, None, &[]),
             Self::Ready => (READY, None, &[]),
             Self::InitError(json) => (INIT_ERROR, None, json),
             Self::Response(id, body) => (RESPONSE, Some(id), body),
             Self::Error(id, json) => (ERROR, Some(id), json),
         };
-        let mut bytes = vec![0; 5];
-        bytes[4] = kind;
+        let start = bytes.len();
+        bytes.extend_from_slice(&[0, 0, 0, 0, kind]);
         if let Some(id) = id {
             bytes.push(u8::try_from(id.len()).unwrap_or(u8::MAX));
             bytes.extend_from_slice(&id.as_bytes()[..id.len().min(255)]);
         }
         bytes.extend_from_slice(rest);
-        let length = u32::try_from(bytes.len() - 5).unwrap_or(u32::MAX);
-        bytes[..4].copy_from_slice(&length.to_le_bytes());
-        bytes
+        let length = u32::try_from(bytes.len() - start - 5).unwrap_or(u32::MAX);
+        bytes[start..start + 4].copy_from_slice(&length.to_le_bytes());
     }
 }
 
-/// Writes frames, one at a time, for all who answer.
-#[derive(Clone)]
-pub(super) struct Writer {
-    socket: Arc<Mutex<OwnedWriteHalf>>,
+/// Frames that wait to be written, for all who answer: what has gathered goes out in one write.
+#[derive(Default)]
+pub(super) struct Outbox {
+    waiting: Mutex<Vec<u8>>,
+    more: Notify,
 }
 
-impl Writer {
-    pub(super) fn new(socket: OwnedWriteHalf) -> Self {
-        Self { socket: Arc::new(Mutex::new(socket)) }
+impl Outbox {
+    /// Never waits: the platform bounds the calls, and so the answers.
+    pub(super) fn send(&self, frame: Frame<'_>) {
+        frame.write_to(&mut self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
+        self.more.notify_one();
     }
 
-    pub(super) async fn send(&self, frame: Frame<'_>) -> Result<()> {
-        let bytes = frame.bytes();
-        self.socket.lock().await.write_all(&bytes).await
+    /// Writes for as long as there is something.
+    pub(super) async fn write_out(&self, socket: &mut OwnedWriteHalf) -> Result<()> {
+        let mut frames = Vec::new();
+        loop {
+            std::mem::swap(&mut frames, &mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
+            if frames.is_empty() {
+                return Ok(());
+            }
+            socket.write_all(&frames).await?;
+            frames.clear();
+            frames.shrink_to(KEPT_BYTES);
+        }
+    }
+
+    /// Writes whatever comes, until the platform hangs up.
+    pub(super) async fn deliver(&self, mut socket: OwnedWriteHalf) -> Result<()> {
+        loop {
+            self.more.notified().await;
+            self.write_out(&mut socket).await?;
+        }
     }
 }
 
@@ -139,13 +194,16 @@ mod tests {
     #[test]
     fn frames_are_as_the_platform_reads_them() {
         let cases = [
-            (Frame::Ready, &[0, 0, 0, 0, 16][..]),
+            (Frame::Waits, &[0, 0, 0, 0, 22][..]),
+            (Frame::Ready, &[0, 0, 0, 0, 16]),
             (Frame::InitError(b"{}"), b"\x02\0\0\0\x11{}"),
             (Frame::Response("id", b"body"), b"\x07\0\0\0\x12\x02idbody"),
             (Frame::Error("id", b""), b"\x03\0\0\0\x13\x02id"),
         ];
         for (frame, expected) in cases {
-            assert_eq!(frame.bytes(), expected);
+            let mut bytes = b"before".to_vec();
+            frame.write_to(&mut bytes);
+            assert_eq!(bytes, [b"before", expected].concat());
         }
     }
 

@@ -19,6 +19,7 @@ use world::World;
 
 /// Most bytes of an answer, as AWS counts them.
 const ANSWER_BYTES: usize = limit("sync-payload") as usize + 100;
+const HOSTCALL_BYTES: usize = limit("wasm-hostcall-bytes") as usize;
 /// The platform ends the worker at the deadline if the call is its only one. Else the call is ended here.
 const GRACE: Duration = Duration::from_millis(25);
 
@@ -37,14 +38,21 @@ impl Kitchen {
     pub(super) async fn serve(&self, call: &Call) -> Result<Bytes, Failure> {
         let _ticking = self.epoch.ticking();
         let left = Duration::from_millis(call.deadline_ms().saturating_sub(self.world.now().millis()));
-        let about = About { request_id: call.id(), trace: call.trace() };
+        let about = About { exchange: call.exchange(), request_id: call.id(), trace: call.trace() };
         let (request, form) = event::request(call.event.clone(), about).map_err(Failure::Event)?;
         let response = tokio::select! {
             biased;
             () = self.world.sleep(left + GRACE) => return Err(Failure::TimedOut(left)),
             response = self.exchange(call.id(), request) => response?,
         };
-        event::answer(response, form).map_err(|(kind, message)| Failure::Raised(kind, message))
+        let answer =
+            event::answer(response, form).map_err(|(kind, message)| Failure::Raised(kind, message))?;
+        // What a body becomes in an event may be longer than the body.
+        if answer.len() > ANSWER_BYTES {
+            Err(Failure::TooLarge { limit_bytes: ANSWER_BYTES })
+        } else {
+            Ok(answer)
+        }
     }
 
     /// The instance may work on after it has set its response, until it has written the body and returned.
@@ -73,7 +81,7 @@ impl Kitchen {
     ) -> wasmtime::Result<()> {
         let mut store = Store::new(self.pre.engine(), self.household.guest(id)?);
         store.limiter(|guest| &mut guest.share);
-        store.set_hostcall_fuel(limit("wasm-hostcall-bytes") as usize);
+        store.set_hostcall_fuel(HOSTCALL_BYTES);
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(|_| Ok(UpdateDeadline::Yield(1)));
         let request = request.map(Full::new);
