@@ -7,7 +7,8 @@ use std::process::Command;
 const BOTO3: &str = "boto3";
 const AWS_SDK: &str = "@aws-sdk/client-s3@3";
 const ESBUILD: &str = "esbuild@0.28";
-const WASMTIME: &str = "^48";
+/// The version that the product is built with.
+const WASMTIME: &str = "=48.0.8";
 /// What `wasmtime serve` needs.
 const WASMTIME_FEATURES: &str = "serve,run,cranelift,component-model,pooling-allocator,parallel-compilation";
 const WASM_TARGET: &str = "wasm32-wasip2";

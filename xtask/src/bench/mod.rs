@@ -101,10 +101,12 @@ const USAGE: &str = "usage: cargo xtask bench main|starts|warm|density|storm|tra
 
 /// Runs the suites that `arguments` name.
 pub fn run(arguments: &[String]) -> Result<(), String> {
-    if let [verb, port] = arguments
-        && verb == hyper_peer::VERB
-    {
-        return hyper_peer::serve(port);
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [hyper_peer::ECHO_VERB] => return hyper_peer::echo(),
+        [verb @ (hyper_peer::VERB | hyper_peer::HOP_VERB), port] => {
+            return hyper_peer::serve(port, verb == hyper_peer::HOP_VERB);
+        }
+        _ => {}
     }
     let (setting, suites) = parse(arguments)?;
     for folder in [&setting.folder, &setting.cache] {

@@ -9,6 +9,7 @@ use super::peer::Peer;
 use super::platform::Platform;
 use super::starts::{PACES, Pace};
 use super::{Setting, hyper_peer, load, on_core_0, pinned, progress};
+use std::fmt::Write as _;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -160,44 +161,51 @@ fn throughput(setting: &Setting, peer: &Peer) -> Result<Vec<Row>, String> {
     let mut rows = Vec::new();
     if setting.wants("throughput of Node") {
         let ours = platform.deploy(&node(setting)?.folder, "throughput-node", &[]);
-        let sides = ours.map(|ours| (ours, peer.proxied.clone()));
+        let sides = ours.map(|ours| (ours, peer.proxied.clone(), None));
         let promise = format!("throughput of Node, 64 connections, no-op handler, against {}", peer.name);
         rows.push(windows(setting, promise, Bound::AtLeast(2.0), sides));
     }
     if setting.wants("throughput of wasm") {
-        let (_server, bare) = hyper_peer::start(setting)?;
+        let (_server, bare) = hyper_peer::start(setting, hyper_peer::VERB)?;
+        let (_hop, floor) = hyper_peer::start(setting, hyper_peer::HOP_VERB)?;
         let ours = setting.wasm_hello().and_then(|component| {
             let path = wasm_variant(&setting.folder, &component, "throughput")?;
             platform.deploy(&path, "throughput-wasm", &[])
         });
         let promise = "throughput of wasm, 64 connections, no-op handler, against a bare hyper server";
-        let sides = ours.map(|ours| (ours, bare));
+        let sides = ours.map(|ours| (ours, bare, Some(floor)));
         rows.push(windows(setting, promise.to_owned(), Bound::AtLeast(0.5), sides));
     }
     Ok(rows)
 }
 
-fn windows(setting: &Setting, promise: String, bound: Bound, sides: Result<(String, String), String>) -> Row {
+/// The product, the peer, and what no product with a process between could be faster than.
+type Urls = (String, String, Option<String>);
+
+fn windows(setting: &Setting, promise: String, bound: Bound, sides: Result<Urls, String>) -> Row {
     progress::say(&promise);
-    let measured = sides.and_then(|(ours, peer)| {
+    let measured = sides.and_then(|(ours, peer, floor)| {
         let count = setting.count(WINDOWS, QUICK_WINDOWS);
-        let (mut rates, mut peer_rates) = (Vec::new(), Vec::new());
+        let urls: Vec<String> = [ours, peer].into_iter().chain(floor).collect();
+        let mut rates = vec![Vec::new(); urls.len()];
         for window in 0..=count {
-            let rate = load::closed(&ours, CONNECTIONS, WINDOW)?;
-            let peer_rate = load::closed(&peer, CONNECTIONS, WINDOW)?;
-            if window > 0 {
-                rates.push(rate);
-                peer_rates.push(peer_rate);
+            for (url, rates) in urls.iter().zip(&mut rates) {
+                let rate = load::closed(url, CONNECTIONS, WINDOW)?;
+                if window > 0 {
+                    rates.push(rate);
+                }
             }
         }
-        Ok((median(rates), median(peer_rates), count))
+        Ok((rates.into_iter().map(median).collect::<Vec<_>>(), count))
     });
-    match measured {
-        Ok((rate, peer_rate, count)) => {
-            let words =
-                format!("{rate:.0} against {peer_rate:.0} answers a second; {count} windows of 2 s each");
-            Row::new(promise, bound, rate / peer_rate, words)
-        }
-        Err(why) => Row::unmeasured(promise, bound, &why),
+    let (rates, count) = match measured {
+        Ok(measured) => measured,
+        Err(why) => return Row::unmeasured(promise, bound, &why),
+    };
+    let mut words =
+        format!("{:.0} against {:.0} answers a second; {count} windows of 2 s each", rates[0], rates[1]);
+    if let Some(floor) = rates.get(2) {
+        let _ = write!(words, "; hyper before one hop to another process: {floor:.0}");
     }
+    Row::new(promise, bound, rates[0] / rates[1], words)
 }
