@@ -30,6 +30,40 @@ ROLE = "arn:aws:iam::000000000000:role/tests"
 DEADLINE_S = 60
 
 
+# Code for functions that ask the platform with their own key: `ask(method, path, service, body, headers)`.
+SIGNED_ASK = """
+import datetime, hashlib, hmac, json, os, urllib.error, urllib.request
+
+def sign(key, text):
+    return hmac.new(key, text.encode(), hashlib.sha256).digest()
+
+def ask(method, path, service, body, headers):
+    endpoint = os.environ['AWS_ENDPOINT_URL']
+    host = endpoint.split('//')[1]
+    now = datetime.datetime.now(datetime.timezone.utc)
+    stamp, day = now.strftime('%Y%m%dT%H%M%SZ'), now.strftime('%Y%m%d')
+    region = os.environ['AWS_REGION']
+    all_headers = {'host': host, 'x-amz-date': stamp, 'x-amz-security-token': os.environ['AWS_SESSION_TOKEN'], **headers}
+    names = ';'.join(sorted(all_headers))
+    canonical = '\\n'.join([method, path, '', *[n + ':' + all_headers[n] for n in sorted(all_headers)], '', names,
+                           hashlib.sha256(body).hexdigest()])
+    scope = '/'.join([day, region, service, 'aws4_request'])
+    text = '\\n'.join(['AWS4-HMAC-SHA256', stamp, scope, hashlib.sha256(canonical.encode()).hexdigest()])
+    key = ('AWS4' + os.environ['AWS_SECRET_ACCESS_KEY']).encode()
+    for part in (day, region, service, 'aws4_request'):
+        key = sign(key, part)
+    signature = hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
+    all_headers['authorization'] = ('AWS4-HMAC-SHA256 Credential=' + os.environ['AWS_ACCESS_KEY_ID'] + '/' + scope
+                                    + ', SignedHeaders=' + names + ', Signature=' + signature)
+    request = urllib.request.Request(endpoint + path, data=body or None, headers=all_headers, method=method)
+    try:
+        with urllib.request.urlopen(request) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+"""
+
+
 class Platform:
     """One `dayfly up` on a data directory of its own."""
 

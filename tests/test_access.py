@@ -13,6 +13,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
+from conftest import SIGNED_ASK
 from test_lambda_api import refused
 
 LIST = "/2015-03-31/functions"
@@ -160,39 +161,7 @@ def test_nothing_is_anonymous(platform):
 
 
 def test_a_function_has_its_own_identity_and_no_rights(functions, platform):
-    code = """
-import json, os, sys
-sys.path.insert(0, '/var/task/vendor')
-import datetime, hashlib, hmac, urllib.request, urllib.error
-
-def sign(key, text):
-    return hmac.new(key, text.encode(), hashlib.sha256).digest()
-
-def ask(method, path, service, body, headers):
-    endpoint = os.environ['AWS_ENDPOINT_URL']
-    host = endpoint.split('//')[1]
-    now = datetime.datetime.now(datetime.timezone.utc)
-    stamp, day = now.strftime('%Y%m%dT%H%M%SZ'), now.strftime('%Y%m%d')
-    region = os.environ['AWS_REGION']
-    all_headers = {'host': host, 'x-amz-date': stamp, 'x-amz-security-token': os.environ['AWS_SESSION_TOKEN'], **headers}
-    names = ';'.join(sorted(all_headers))
-    canonical = '\\n'.join([method, path, '', *[n + ':' + all_headers[n] for n in sorted(all_headers)], '', names,
-                           hashlib.sha256(body).hexdigest()])
-    scope = '/'.join([day, region, service, 'aws4_request'])
-    text = '\\n'.join(['AWS4-HMAC-SHA256', stamp, scope, hashlib.sha256(canonical.encode()).hexdigest()])
-    key = ('AWS4' + os.environ['AWS_SECRET_ACCESS_KEY']).encode()
-    for part in (day, region, service, 'aws4_request'):
-        key = sign(key, part)
-    signature = hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
-    all_headers['authorization'] = ('AWS4-HMAC-SHA256 Credential=' + os.environ['AWS_ACCESS_KEY_ID'] + '/' + scope
-                                    + ', SignedHeaders=' + names + ', Signature=' + signature)
-    request = urllib.request.Request(endpoint + path, data=body or None, headers=all_headers, method=method)
-    try:
-        with urllib.request.urlopen(request) as answer:
-            return answer.status, answer.read().decode()
-    except urllib.error.HTTPError as error:
-        return error.code, error.read().decode()
-
+    code = SIGNED_ASK + """
 def handler(event, context):
     form = {'content-type': 'application/x-www-form-urlencoded; charset=utf-8'}
     return {

@@ -10,7 +10,7 @@ import urllib.parse
 import botocore.exceptions
 import pytest
 
-from conftest import ROLE, Functions, newest, until, zipped_files
+from conftest import ROLE, SIGNED_ASK, Functions, newest, until, zipped_files
 
 ECHO = "def handler(event, context):\n    return event\n"
 SLEEPER = "import time\ndef handler(event, context):\n    time.sleep(event['s'])\n    return 'awake'\n"
@@ -243,13 +243,14 @@ def test_one_instance_serves_several_calls_if_asked(functions, platform):
 
 
 @pytest.mark.parametrize("runtime, config, says", [
-    ("python", sharing(2), "one call at a time"),
+    ("java21", sharing(2), "one call at a time"),
     ("node", sharing(2, PROVIDER.replace("dayfly", "fleet")), "the only one is this machine"),
 ])
 def test_sharing_that_cannot_be_is_refused(functions, platform, runtime, config, says):
     with pytest.raises(botocore.exceptions.ClientError) as refused:
         functions.client.create_function(
-            FunctionName="never-shared", Runtime=newest(platform, runtime), Handler="app.handler", Role=ROLE,
+            FunctionName="never-shared", Runtime=newest(platform, runtime) if runtime == "node" else runtime,
+            Handler="app.handler", Role=ROLE,
             Code={"ZipFile": zipped_files({"app.py": ECHO})}, CapacityProviderConfig=config,
         )
     error = refused.value.response["Error"]
@@ -275,3 +276,46 @@ def test_a_weight_is_a_tag(functions):
     assert functions.call(name, 1) == 1
     with pytest.raises(botocore.exceptions.ClientError, match="whole number from 1 to 1000"):
         functions.client.tag_resource(Resource=arn, Tags={"dayfly:weight": "heavy"})
+
+
+LOOP = SIGNED_ASK + """
+def handler(event, context):
+    event = json.loads(event["body"]) if "body" in event else event
+    event["depth"] += 1
+    body = json.dumps(event).encode()
+    if event["by"] == "url":
+        try:
+            request = urllib.request.Request(event["url"], body, {"content-type": "application/json"})
+            return json.loads(urllib.request.urlopen(request).read())
+        except urllib.error.HTTPError as error:
+            return {"depth": event["depth"], "status": error.code, "says": error.read().decode()}
+    # Nothing but the signature is sent: no trace id, no client's own headers.
+    path = "/2015-03-31/functions/" + event["next"][event["depth"] % len(event["next"])] + "/invocations"
+    status, answer = ask("POST", path, "lambda", body, {})
+    return json.loads(answer) if status == 200 else {"depth": event["depth"], "status": status, "says": answer}
+"""
+
+
+def looping(functions):
+    """A function that may call itself, and does so until it cannot."""
+    name = functions.create(LOOP, Timeout=60)
+    functions.client.add_permission(
+        FunctionName=name, StatementId="itself", Action="lambda:InvokeFunction", Principal=ROLE
+    )
+    return name
+
+
+@pytest.mark.parametrize("circle", [1, 2])
+def test_check_137_functions_that_call_themselves_are_stopped(functions, circle):
+    names = [looping(functions) for _ in range(circle)]
+    for _ in range(2):
+        answer = functions.call(names[0], {"depth": 0, "by": "api", "next": names})
+        assert (answer["depth"], answer["status"]) == (16 * circle, 400), answer
+        assert "recursive loop" in answer["says"] and "limit recursion" in answer["says"], answer
+
+
+def test_check_137_over_its_own_url_without_a_key(functions):
+    name = looping(functions)
+    url = functions.public_url(name)
+    answer = functions.call(name, {"depth": 0, "by": "url", "url": url})
+    assert (answer["depth"], answer["status"]) == (16, 508) and "recursive loop" in answer["says"], answer

@@ -110,6 +110,7 @@ impl Access {
                     arn: self.place.root_arn(),
                     account: self.place.account.clone(),
                     user_id: self.place.account.clone(),
+                    instance: String::new(),
                     access_key: root.access_key.clone(),
                 };
                 Ok((caller, root.secret_key.clone()))

@@ -94,6 +94,7 @@ pub(crate) fn caller(claims: &FunctionClaims, access_key: &str) -> Caller {
         arn: format!("arn:aws:sts::{account}:assumed-role/{role}/{function}"),
         account,
         user_id: format!("AROA{role_id}:{function}"),
+        instance: claims.instance.clone(),
         access_key: access_key.into(),
     }
 }

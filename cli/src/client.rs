@@ -249,7 +249,7 @@ impl Refusal {
 impl CallError {
     /// Whether the platform says that there is no such thing.
     pub fn is_not_found(&self) -> bool {
-        matches!(self, Self::Refused(refusal) if refusal.code == "ResourceNotFoundException")
+        matches!(self, Self::Refused(refusal) if refusal.code.ends_with("NotFoundException"))
     }
 
     /// Whether the platform says that it exists already, or is being changed.

@@ -32,6 +32,10 @@ pub struct Settings {
     pub tmp: Option<u32>,
     /// Calls that one instance may serve at the same time.
     pub instance_concurrency: Option<u32>,
+    /// Calls at once that are reserved for it; not said: leave it as it is.
+    pub reserved_concurrency: Option<u32>,
+    /// Instances that are kept ready; not said: leave it as it is.
+    pub provisioned: Option<u32>,
     /// Whether instances are forked from a process that has loaded the code; not said: leave it as it is.
     pub snapstart: Option<bool>,
     /// Whether a public URL shall exist; not said: leave it as it is.
@@ -56,7 +60,9 @@ pub const KEYS: &[(&str, &str, &str)] = &[
     ("memory", "integer", "megabytes, 128 to 10240"),
     ("timeout", "integer", "seconds, 1 to 900"),
     ("tmp", "integer", "megabytes of /tmp, 512 to 10240"),
-    ("instance-concurrency", "integer", "calls at once in one instance, 1 to 1600; not for Python"),
+    ("instance-concurrency", "integer", "calls at once in one instance, 1 to 1600, of Python 128"),
+    ("reserved-concurrency", "integer", "calls at once that are reserved for it, and the most that it gets"),
+    ("provisioned", "integer", "instances that are kept ready, however long nobody calls"),
     ("snapstart", "boolean", "whether instances start as copies of a process that has loaded the code"),
     ("public", "boolean", "whether anybody may call the function by URL"),
     ("egress", "string", "how far out it may connect: \"none\", \"platform\", \"public\" or \"all\""),
@@ -106,6 +112,8 @@ impl Settings {
             "timeout" => self.timeout = Some(field.integer()?),
             "tmp" => self.tmp = Some(field.integer()?),
             "instance-concurrency" => self.instance_concurrency = Some(field.integer()?),
+            "reserved-concurrency" => self.reserved_concurrency = Some(field.integer()?),
+            "provisioned" => self.provisioned = Some(field.integer()?),
             "snapstart" => self.snapstart = Some(field.boolean()?),
             "public" => self.public = Some(field.boolean()?),
             "egress" => self.egress = Some(field.egress()?),

@@ -1,5 +1,6 @@
 //! The rows of every function, in memory.
 
+use crate::capacity::Promised;
 use crate::rows::{FunctionRow, PolicyRow, UrlRow};
 use access::policy::Document;
 use model::{FunctionName, Version};
@@ -100,6 +101,19 @@ impl Catalog {
     pub(crate) fn totals(&self) -> (usize, u64) {
         let tables = self.read();
         (tables.functions.len(), tables.package_bytes)
+    }
+
+    /// What functions but `except` have been promised, all together.
+    pub(crate) fn promised(&self, except: Option<&FunctionName>) -> Promised {
+        let tables = self.read();
+        let others = tables.functions.iter().filter(|(name, _)| Some(*name) != except);
+        others.fold(Promised::default(), |sum, (_, entry)| sum.with(&entry.row))
+    }
+
+    /// The functions for which instances are kept ready.
+    pub(crate) fn provisioned(&self) -> Vec<Arc<Entry>> {
+        let tables = self.read();
+        tables.functions.values().filter(|entry| entry.row.kept_ready() > 0).cloned().collect()
     }
 
     /// Whether a function uses the package.

@@ -57,6 +57,7 @@ impl Functions {
             });
             match self.store().commit(checks, writes.collect()).await {
                 Ok(_) => {
+                    self.hand_over(name).await?;
                     self.refresh(name).await?;
                     return Ok(answer);
                 }

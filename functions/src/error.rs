@@ -38,6 +38,9 @@ pub enum FunctionsError {
     /// The disk has no room: free some.
     #[error("{0}")]
     Full(String),
+    /// The function has no provisioned concurrency: give it some.
+    #[error("No Provisioned Concurrency Config found for this function")]
+    NotProvisioned,
     /// The platform is at fault; the text is for its log, not for the client.
     #[error("{0}")]
     Internal(String),
@@ -112,6 +115,9 @@ impl From<FunctionsError> for Error {
                 Self::modeled(&lambda::POLICY_LENGTH_EXCEEDED_EXCEPTION, text)
             }
             FunctionsError::Full(_) => Self::modeled(&lambda::CODE_STORAGE_EXCEEDED_EXCEPTION, text),
+            FunctionsError::NotProvisioned => {
+                Self::modeled(&lambda::PROVISIONED_CONCURRENCY_CONFIG_NOT_FOUND_EXCEPTION, text)
+            }
             FunctionsError::Internal(why) => {
                 tracing::error!(why, "a function operation failed");
                 Self::modeled(

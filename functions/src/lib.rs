@@ -4,6 +4,7 @@
 //! it is read again from the store after each commit, before the commit is acknowledged.
 
 mod api;
+mod capacity;
 mod catalog;
 mod change;
 mod error;

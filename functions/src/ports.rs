@@ -1,10 +1,11 @@
 //! What this service needs of the floors below, narrow enough to stand in for them in tests.
 
-use invoke::{Answer, Done, Engine, Refused};
+use invoke::{Answer, Done, Engine, Provision, Refused};
 use model::{Call, FunctionName, Version};
 use sandbox::{Launcher, UnpackError, UnpackLimits, Unpacked};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use wasm::{CompileError, Compiler};
 use wire::BoxFuture;
 
@@ -19,6 +20,22 @@ pub trait Runner: Send + Sync {
     /// Ends the instances of a function but those of one revision. Calls that run are let finish. `None`: the function
     /// is gone.
     fn retire(&self, function: &FunctionName, keep_revision: Option<&str>);
+
+    /// So many calls are reserved for functions of this version's account, in all.
+    fn reserve(&self, _version: &Version, _calls: u32) {}
+
+    /// So many instances of a version are kept ready from now on.
+    fn promise(&self, _version: &Arc<Version>, _instances: u32) {}
+
+    /// How that is kept.
+    fn provision(&self, _function: &FunctionName) -> Option<Provision> {
+        None
+    }
+
+    /// Waits, no longer than `patience`, until the promised instances are there or cannot be.
+    fn provisioned<'a>(&'a self, _function: &'a FunctionName, _patience: Duration) -> BoxFuture<'a, ()> {
+        Box::pin(std::future::ready(()))
+    }
 
     /// A version may be called from now on.
     fn prepare(&self, _version: &Arc<Version>) {}
@@ -38,6 +55,22 @@ impl Runner for Engine {
             Some(_) => Engine::retire(self, function, keep_revision),
             None => Engine::forget(self, function),
         }
+    }
+
+    fn reserve(&self, version: &Version, calls: u32) {
+        Engine::reserve(self, version, calls);
+    }
+
+    fn promise(&self, version: &Arc<Version>, instances: u32) {
+        Engine::promise(self, version, instances);
+    }
+
+    fn provision(&self, function: &FunctionName) -> Option<Provision> {
+        Engine::provision(self, function)
+    }
+
+    fn provisioned<'a>(&'a self, function: &'a FunctionName, patience: Duration) -> BoxFuture<'a, ()> {
+        Box::pin(Engine::provisioned(self, function, patience))
     }
 
     fn prepare(&self, version: &Arc<Version>) {

@@ -22,9 +22,27 @@ pub(crate) struct FunctionRow {
     pub revision: String,
     /// When code or configuration changed last, in microseconds since 1970 UTC.
     pub modified_us: u64,
+    /// Calls at once that are reserved for it, and the most that it gets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reserved: Option<u32>,
+    /// Instances that are kept ready for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provisioned: Option<Provisioned>,
+}
+
+/// Provisioned concurrency.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Provisioned {
+    pub instances: u32,
+    pub modified_us: u64,
 }
 
 impl FunctionRow {
+    /// Instances that are kept ready for it.
+    pub(crate) fn kept_ready(&self) -> u32 {
+        self.provisioned.map_or(0, |provisioned| provisioned.instances)
+    }
+
     /// How far out it asks to connect.
     pub(crate) fn egress(&self) -> Egress {
         self.tags.get(Egress::TAG).and_then(|value| Egress::parse(value)).unwrap_or_default()

@@ -45,8 +45,10 @@ pub struct Parts {
 pub struct Settings {
     /// What stands after `http://<id>.` in function URLs, such as `lambda-url.localhost:4566`.
     pub url_authority: String,
-    /// Instances of all functions at once.
+    /// Calls of all functions at once.
     pub concurrency: u32,
+    /// Mebibytes that all instances may be promised together.
+    pub memory_mb: u64,
 }
 
 /// The function service. Cheap to clone.
@@ -57,6 +59,8 @@ struct Inner {
     store: Store,
     packages: Packages,
     catalog: Catalog,
+    /// One at a time decides what more is promised.
+    promising: tokio::sync::Mutex<()>,
     /// One reader of changed rows at a time, so that the memory ends at what the store ends at.
     refreshing: tokio::sync::Mutex<()>,
     runner: Arc<dyn Runner>,
@@ -95,6 +99,7 @@ impl Functions {
             store,
             packages,
             catalog: Catalog::default(),
+            promising: tokio::sync::Mutex::default(),
             refreshing: tokio::sync::Mutex::default(),
             runner,
             components,
@@ -107,6 +112,7 @@ impl Functions {
         functions.load().await?;
         functions.packages().sweep(functions.catalog()).await?;
         functions.sweep_components();
+        functions.keep_promises();
         Ok(functions)
     }
 
@@ -202,6 +208,7 @@ impl Functions {
         };
         let now = entry.as_ref().map(|entry| Arc::clone(&entry.version));
         let before = self.catalog().set(name, entry).map(|entry| Arc::clone(&entry.version));
+        self.reserve(before.as_deref(), now.as_deref());
         if let Some(now) =
             now.as_ref().filter(|now| before.as_ref().is_none_or(|before| !Arc::ptr_eq(now, before)))
         {
@@ -289,7 +296,7 @@ impl Functions {
         }
     }
 
-    fn version(&self, name: &FunctionName, row: &FunctionRow) -> Result<Version, FunctionsError> {
+    pub(crate) fn version(&self, name: &FunctionName, row: &FunctionRow) -> Result<Version, FunctionsError> {
         let FunctionRow { config, code, revision, tags, .. } = row;
         let runtime =
             Runtime::parse(&config.runtime).map_err(|error| FunctionsError::Internal(error.to_string()))?;
@@ -309,7 +316,7 @@ impl Functions {
             role: config.role.clone(),
             log_group: config.log_group(name),
             snapstart: config.snapstart,
-            concurrency: None,
+            concurrency: row.reserved,
             instance_concurrency: config.sharing.as_ref().map_or(unasked, |sharing| sharing.concurrency),
             weight: sharing::weight(tags)?,
         })
@@ -325,6 +332,11 @@ impl Functions {
 
     pub(crate) fn catalog(&self) -> &Catalog {
         &self.0.catalog
+    }
+
+    /// Held by whoever decides what more is promised.
+    pub(crate) async fn promising(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.0.promising.lock().await
     }
 
     pub(crate) fn runner(&self) -> &dyn Runner {

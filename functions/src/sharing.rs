@@ -65,6 +65,7 @@ fn usual(runtime: &str) -> u32 {
         Some(Language::Wasm) => COMPONENTS,
         Some(Language::Node) => 64,
         Some(Language::Provided) => 32,
+        Some(Language::Python) => 16,
         _ => 1,
     }
 }
@@ -73,16 +74,23 @@ fn language(runtime: &str) -> Option<Language> {
     Runtime::parse(runtime).ok().map(|runtime| runtime.language)
 }
 
-/// Refuses sharing where the language's handlers run one call at a time.
+/// Refuses sharing where the language's handlers run one call at a time, and more than it has processes for.
 pub(crate) fn check(config: &Config) -> Result<(), FunctionsError> {
-    if config.sharing.is_none() || language(&config.runtime) != Some(Language::Python) {
-        return Ok(());
-    }
-    Err(FunctionsError::Invalid(format!(
-        "PerExecutionEnvironmentMaxConcurrency above 1 is served for nodejs and provided runtimes. Handlers of {} run \
-         one call at a time: leave it out, or set it to 1.",
-        config.runtime
-    )))
+    const PROCESSES: u64 = limit("instance-workers");
+    let Some(sharing) = &config.sharing else { return Ok(()) };
+    let why = match language(&config.runtime) {
+        Some(Language::Java) => {
+            "is served for python, nodejs and provided runtimes. Handlers of Java run one call at a time: leave it \
+             out, or set it to 1."
+                .to_owned()
+        }
+        Some(Language::Python) if u64::from(sharing.concurrency) > PROCESSES => format!(
+            "can be at most {PROCESSES} for {}, where each call has a process of its own (limit instance-workers).",
+            config.runtime
+        ),
+        _ => return Ok(()),
+    };
+    Err(FunctionsError::Invalid(format!("PerExecutionEnvironmentMaxConcurrency above 1 {why}")))
 }
 
 /// As the API shows it.
@@ -136,7 +144,7 @@ mod tests {
             (Some(1600), "provided.al2023", Some(1600)),
             (None, "nodejs22.x", Some(64)),
             (None, "provided.al2023", Some(32)),
-            (None, "python3.12", None),
+            (None, "python3.12", Some(16)),
             (None, "wasm", None),
             (Some(1), "wasm", Some(1)),
             (Some(64), "wasm", Some(64)),

@@ -36,8 +36,15 @@ pub struct InsideGuard {
 pub(crate) enum Side {
     /// The platform's own listener.
     Outside,
-    /// A sandbox of this function.
-    Inside(Arc<FunctionName>),
+    /// A sandbox.
+    Inside(Arc<Inside>),
+}
+
+/// Whose sandbox it is.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Inside {
+    pub(crate) function: FunctionName,
+    pub(crate) instance: String,
 }
 
 impl Gateway {
@@ -81,12 +88,13 @@ impl Gateway {
         self: &Arc<Self>,
         listener: std::net::TcpListener,
         function: FunctionName,
+        instance: String,
     ) -> std::io::Result<InsideGuard> {
         listener.set_nonblocking(true)?;
         let listener = TcpListener::from_std(listener)?;
         let (ender, end) = Ender::new();
         let slots = usize::try_from(model::limit("instance-connections")).expect("a hundred fits");
-        let side = Side::Inside(Arc::new(function));
+        let side = Side::Inside(Arc::new(Inside { function, instance }));
         tokio::spawn(Arc::clone(self).accept(listener, side, end, Arc::new(Semaphore::new(slots))));
         Ok(InsideGuard { _ender: ender })
     }
@@ -104,11 +112,11 @@ impl Gateway {
         _slot: OwnedSemaphorePermit,
     ) {
         let _ = stream.set_nodelay(true);
-        if let Side::Inside(function) = &side
+        if let Side::Inside(inside) = &side
             && self.is_for_elsewhere(&stream).await
         {
             return tokio::select! {
-                () = self.lead_out(stream, function) => {}
+                () = self.lead_out(stream, &inside.function) => {}
                 () = end.wait() => {}
             };
         }

@@ -272,6 +272,7 @@ mod tests {
             arn: "arn:aws:iam::000000000000:root".into(),
             account: "000000000000".into(),
             user_id: "000000000000".into(),
+            instance: String::new(),
             access_key: "AKIA".into(),
         };
         let event = made(http::Request::get("http://h/").body(&b""[..]).unwrap(), Some(&caller));

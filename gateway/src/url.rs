@@ -3,6 +3,7 @@
 //! The same six steps as [`crate::flow`], for callers who may hold no key at all.
 
 use crate::body::BodyError;
+use crate::connections::Side;
 use crate::event::{self, Facts};
 use crate::ports::{UrlAuth, UrlTarget};
 use crate::{Gateway, answer, body, cors, exchange};
@@ -145,7 +146,16 @@ fn call(gateway: &Gateway, target: &UrlTarget, request: &Request<'_>, permit: &P
         client_context: None,
         trace: Some(trace),
         caller: permit.caller().arn.clone(),
+        from: from(request.parts, permit),
         tail: false,
+    }
+}
+
+/// The instance whose door the request came through, or whose credentials it is signed with.
+fn from(parts: &Parts, permit: &Permit) -> String {
+    match parts.extensions.get::<Side>() {
+        Some(Side::Inside(inside)) => inside.instance.clone(),
+        _ => permit.caller().instance.clone(),
     }
 }
 
@@ -170,11 +180,14 @@ fn answered_response(answer: Answer, exchange: bool, request_id: &str) -> Respon
 
 fn engine_refused(why: &Refused) -> Response<Bytes> {
     match why {
-        Refused::Throttled { retry_after_s, .. } => {
+        Refused::Throttled { retry_after_s, reason, .. } => {
             let mut response = refused(StatusCode::TOO_MANY_REQUESTS, "Rate Exceeded.");
+            let text = serde_json::json!({ "Message": "Rate Exceeded.", "Reason": reason }).to_string();
+            *response.body_mut() = Bytes::from(text);
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(*retry_after_s));
             response
         }
+        Refused::Looped => refused(StatusCode::LOOP_DETECTED, &why.to_string()),
         Refused::ShuttingDown => refused(StatusCode::SERVICE_UNAVAILABLE, "Dayfly is stopping."),
         other => {
             tracing::warn!(%other, "an invocation could not start");

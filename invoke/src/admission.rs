@@ -56,7 +56,7 @@ impl Default for Bounds {
 pub(crate) struct Load {
     /// Calls of the same function, waiting and running.
     pub(crate) function: u32,
-    /// Calls of all functions of the same tenant, waiting and running.
+    /// Calls of all functions of the same tenant, waiting and running, and those that are reserved for some.
     pub(crate) account: u32,
     /// Calls waiting for the same revision.
     pub(crate) waiting: usize,
@@ -76,12 +76,15 @@ pub(crate) const WAITED: Refused = throttled(ACCOUNT, "machine-memory", "dayfly 
 /// Lets a call in, or says which limit it meets.
 pub(crate) fn admit(bounds: &Bounds, load: Load, version: &Version) -> Result<(), Refused> {
     let Version { concurrency, memory_mb, weight, .. } = *version;
-    if concurrency.is_some_and(|limit| load.function >= limit) {
-        return Err(throttled(RESERVED, "reserved concurrency", "PutFunctionConcurrency"));
-    }
     let free = bounds.account_concurrency.saturating_sub(load.account);
-    if !may_call(load.function.into(), free.into(), weight, load.alone) {
-        return Err(throttled(ACCOUNT, "account-concurrency", "dayfly up --concurrency"));
+    match concurrency {
+        Some(reserved) if load.function >= reserved => {
+            return Err(throttled(RESERVED, "reserved concurrency", "PutFunctionConcurrency"));
+        }
+        None if !may_call(load.function.into(), free.into(), weight, load.alone) => {
+            return Err(throttled(ACCOUNT, "account-concurrency", "dayfly up --concurrency"));
+        }
+        Some(_) | None => {}
     }
     if u64::from(memory_mb) > bounds.memory_mb {
         return Err(WAITED);
@@ -171,6 +174,7 @@ mod tests {
         assert_eq!(check(0, 0, 0, Some(0), 128), "reserved");
         assert_eq!(check(2, 2, 0, Some(3), 128), "ok");
         assert_eq!(check(3, 3, 0, Some(3), 128), "reserved");
+        assert_eq!(check(2, 10, 0, Some(3), 128), "ok", "what is reserved is not taken by others");
         assert_eq!(check(7, 9, 4, None, 128), "ok");
         assert_eq!(check(8, 9, 4, None, 128), "account-concurrency", "the last one is for others");
         assert_eq!(check_as(true, 9, 9, 4, None, 128), "ok", "who is alone takes the last one too");

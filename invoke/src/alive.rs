@@ -129,6 +129,16 @@ impl Alive {
         }
     }
 
+    /// Asks for the end of one of its calls. Returns whether it will be answered.
+    pub(crate) async fn cancel(&mut self, id: &str, patience: Duration) -> bool {
+        let world = self.log.world().clone();
+        tokio::select! {
+            biased;
+            asked = self.voice.cancel(id) => asked.is_ok(),
+            () = world.sleep(patience) => false,
+        }
+    }
+
     /// The next thing that matters. Cancel-safe; output and log records are dealt with on the way.
     pub(crate) async fn hear(&mut self) -> Heard {
         loop {

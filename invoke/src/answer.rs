@@ -38,6 +38,12 @@ pub enum Refused {
         /// Seconds after which a retry makes sense.
         retry_after_s: u32,
     },
+    /// The function has come round too often among the calls that led to this one.
+    #[error(
+        "Lambda has detected your function being invoked in a recursive loop with other Amazon Web Services resources \
+         and stopped your function's invocation. (limit recursion)"
+    )]
+    Looped,
     /// The machine has no interpreter for the function; says what was found and how to get it.
     #[error("{0}")]
     MissingRuntime(String),

@@ -18,10 +18,14 @@ impl Fleet {
         let pool = self.pools.get_mut(&id).expect("calls are placed in existing pools");
         if let Some(instance) = pool.roomy.iter().max_by_key(|i| self.members[*i].calls.len()).copied() {
             self.assign(instance, call, Source::Shared, now, actions);
-        } else if let Some(instance) = pool.idle.pop_back() {
-            self.ledger.idle -= pool.memory_mb();
-            let spare = self.members[&instance].served == 0;
-            self.assign(instance, call, if spare { Source::Spare } else { Source::Idle }, now, actions);
+        } else if let Some(instance) = pool.idle.back().copied() {
+            self.unidle(id, instance);
+            let source = match &self.members[&instance] {
+                Member { provisioned: true, .. } => Source::Provisioned,
+                Member { served: 0, .. } => Source::Spare,
+                _ => Source::Idle,
+            };
+            self.assign(instance, call, source, now, actions);
         } else {
             let place = pool.waiting.partition_point(|earlier| earlier.request < call.request);
             pool.waiting.insert(place, call);
@@ -62,8 +66,15 @@ impl Fleet {
                 self.ending(instance, REPLACED, now);
                 actions.push(Action::Retire { instance });
             } else {
-                pool.idle.push_back(instance);
-                self.ledger.idle += pool.memory_mb();
+                let kept = self.members[&instance].provisioned;
+                let ordinary = |idle: &InstanceId| !self.members[idle].provisioned;
+                let behind = if kept {
+                    pool.idle.len()
+                } else {
+                    pool.idle.iter().filter(|idle| ordinary(idle)).count()
+                };
+                pool.idle.insert(behind, instance);
+                self.ledger.idle += if kept { 0 } else { pool.memory_mb() };
                 self.enter(instance, InstanceState::Idle, now);
             }
         }
@@ -128,6 +139,7 @@ impl Fleet {
 
     /// A busy instance serves what it has and gets no more.
     pub(crate) fn close_member(&mut self, instance: InstanceId, end: &'static str) {
+        self.release_promised(instance);
         let member = self.members.get_mut(&instance).expect("instances are closed while they exist");
         let pool = self.pools.get_mut(&member.pool).expect("pools outlive their instances");
         if member.closing.replace(end).is_none() {
@@ -150,13 +162,17 @@ impl Fleet {
 
     pub(crate) fn unidle(&mut self, id: PoolId, instance: InstanceId) {
         let pool = self.pools.get_mut(&id).expect("pools outlive their instances");
-        pool.idle.retain(|idle| *idle != instance);
-        self.ledger.idle -= pool.memory_mb();
+        match pool.idle.back() {
+            Some(back) if *back == instance => drop(pool.idle.pop_back()),
+            _ => pool.idle.retain(|idle| *idle != instance),
+        }
+        self.ledger.idle -= if self.members[&instance].provisioned { 0 } else { pool.memory_mb() };
     }
 
     /// Marks an instance that serves nothing as on its way down, and remembers why.
     pub(crate) fn ending(&mut self, instance: InstanceId, end: &'static str, now: Moment) {
         let id = self.enter(instance, InstanceState::Ending, now).pool;
+        self.release_promised(instance);
         let pool = self.pools.get_mut(&id).expect("pools outlive their instances");
         pool.ending += 1;
         let memory_mb = pool.memory_mb();
@@ -179,7 +195,7 @@ impl Fleet {
         let name = &self.pools[&id].version.function;
         let function = self.functions.get_mut(name).expect("functions in use are kept");
         function.in_flight -= 1;
-        self.tenants.get_mut(function.tenant).in_flight -= 1;
+        self.tenants.get_mut(function.tenant).in_flight -= u32::from(!function.reserved);
     }
 
     pub(crate) fn note_hunger(&mut self, id: PoolId) {

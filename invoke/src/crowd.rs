@@ -1,7 +1,8 @@
 //! Several calls at once in one instance, for functions that ask for it.
 //!
 //! * What one call raises is its own. One that runs past its timeout is answered, the instance gets no more calls, and
-//!   it is ended once the others are done: nothing else stops a handler that does not stop.
+//!   it is ended once the others are done: nothing else stops a handler that does not stop. Where each call has a process
+//!   of its own (Python), only that process ends, and the instance goes on.
 //! * The end of the process ends all its calls.
 //! * What is there at the same moment is dealt with together: calls that wait are handed over in one write, and answers
 //!   that have come are given to their callers before anything is written about them.
@@ -14,7 +15,7 @@ use crate::failure::{Failure, Stage};
 use crate::fleet::Source;
 use crate::instance::{Owner, QUIET, TRIES, let_others_run, micros, spent};
 use crate::job::{Ending, Facts, Job, Reply, conclude};
-use model::{Call, Phases, Usage};
+use model::{Call, Language, Phases, Usage};
 use runtimes::Event;
 use std::time::Duration;
 use world::{Moment, Stamp};
@@ -55,9 +56,14 @@ struct Crowd {
     ended: Vec<Ended>,
     /// Calls that were answered as timed out, and may still be answered by the instance.
     given_up: Vec<String>,
+    /// Calls that were answered as timed out, whose processes the instance was asked to end, and until when it may take.
+    ending: Vec<(String, Moment)>,
     /// It gets no more calls.
     closing: bool,
 }
+
+/// What an instance gets to end the process of one call.
+const CANCEL_PATIENCE: Duration = Duration::from_secs(2);
 
 impl Crowd {
     /// Divides what was used since the last time among those who were there.
@@ -85,7 +91,8 @@ impl Crowd {
     }
 
     fn deadline(&self) -> Option<Moment> {
-        self.running.iter().map(|running| running.deadline).min()
+        let ending = self.ending.iter().map(|(_, patience)| *patience);
+        self.running.iter().map(|running| running.deadline).chain(ending).min()
     }
 
     fn take(&mut self, id: &str) -> Option<Running> {
@@ -102,7 +109,7 @@ impl Owner {
         let (mut crowd, mut jobs) = (Crowd::default(), Vec::new());
         let mut retired = false;
         loop {
-            let idle = crowd.running.is_empty();
+            let idle = crowd.running.is_empty() && crowd.ending.is_empty();
             if idle && (retired || crowd.closing && self.jobs.is_empty()) {
                 return;
             }
@@ -188,6 +195,11 @@ impl Owner {
         let Heard::Said(Event::Response { id, .. } | Event::Error { id, .. }) = &heard else {
             return Err(heard);
         };
+        if let Some(ended) = crowd.ending.iter().position(|(ending, _)| ending == id) {
+            crowd.ending.swap_remove(ended);
+            self.engine.freed(self.id, true);
+            return Ok(());
+        }
         if let Some(late) = crowd.given_up.iter().position(|given_up| given_up == id) {
             crowd.given_up.swap_remove(late);
             return Ok(());
@@ -205,9 +217,27 @@ impl Owner {
         let over = crowd.running.iter().filter(|running| running.deadline <= now);
         let over: Vec<_> = over.map(|running| running.job.call.request_id.clone()).collect();
         for id in over {
-            self.give_up(&id, Failure::TimedOut(self.version.timeout_s), crowd);
+            self.time_out(&id, now, crowd, alive).await;
+        }
+        for (id, _) in crowd.ending.extract_if(.., |(_, patience)| *patience <= now) {
+            crowd.closing = true;
+            crowd.given_up.push(id);
+            self.engine.freed(self.id, false);
         }
         self.tell(crowd, alive).await;
+    }
+
+    /// Answers one whose time is over, and ends it alone where that can be.
+    async fn time_out(&self, id: &str, now: Moment, crowd: &mut Crowd, alive: &mut Alive) {
+        let failure = Failure::TimedOut(self.version.timeout_s);
+        let has_process = self.version.runtime.language == Language::Python;
+        if !has_process || !alive.cancel(id, CANCEL_PATIENCE).await {
+            return self.give_up(id, failure, crowd);
+        }
+        if let Some(running) = crowd.take(id) {
+            crowd.ending.push((id.to_owned(), now + CANCEL_PATIENCE));
+            self.close(running, Ending::Failed(failure, Stage::Handler), crowd);
+        }
     }
 
     /// Answers a call in the instance's place, which gets no other.
@@ -229,15 +259,21 @@ impl Owner {
             self.end(running, Ending::Failed(failure.clone(), Stage::Handler), false, crowd);
         }
         self.tell(crowd, alive).await;
+        std::mem::take(&mut crowd.ending).iter().for_each(|_| self.engine.freed(self.id, false));
         self.engine.lost(self.id, None, &mut self.jobs);
     }
 
-    /// Tells the caller how a call ended. What else is to be told of it comes with [`Owner::tell`].
+    /// A call has left the instance.
     fn end(&self, running: Running, ending: Ending, reusable: bool, crowd: &mut Crowd) {
+        self.engine.freed(self.id, reusable);
+        self.close(running, ending, crowd);
+    }
+
+    /// Tells the caller how a call ended. What else is to be told of it comes with [`Owner::tell`].
+    fn close(&self, running: Running, ending: Ending, crowd: &mut Crowd) {
         let Running { job, source, start, handed, usage, others, .. } = running;
         let Job { call, arrived, started, reply, .. } = job;
         let handler_us = micros(self.engine.world().moment() - handed);
-        self.engine.freed(self.id, reusable);
         let waiting = reply.answered(|| ending.answer(&call.request_id));
         let queue_us = micros(handed - arrived).saturating_sub(start.sandbox_us + start.init_us);
         let phases = Phases { queue_us, handler_us, ..start };

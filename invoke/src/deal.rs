@@ -17,14 +17,15 @@ impl Fleet {
     /// Starts instances for waiting calls, the poorest first (see `fair`), as far as memory and the processor go. A
     /// call that finds no memory may be overtaken until its patience ends; then memory is kept for it.
     pub(crate) fn settle(&mut self, now: Moment, actions: &mut Vec<Action>) {
+        let grown = self.young.iter().take_while(|(_, since)| now - *since >= YOUTH).count();
+        self.young.drain(..grown);
+        self.keep_promises(now, actions);
         let pools = &self.pools;
         self.hungry.retain(|id| pools.get(id).is_some_and(|pool| !pool.waiting.is_empty()));
         self.alarm = None;
         if self.hungry.is_empty() {
             return;
         }
-        let grown = self.young.iter().take_while(|(_, since)| now - *since >= YOUTH).count();
-        self.young.drain(..grown);
         // Where many wait, most of what happens leaves no room for a start: no look at their claims then.
         let room = self.young.len() < self.bounds.starts_in_all;
         let mut claims = if room { self.claims(now) } else { Vec::new() };
@@ -37,7 +38,7 @@ impl Fleet {
             let patient = now - claim.call.since < self.bounds.patience;
             match self.ledger.room(self.bounds.memory_mb, self.pools[&id].memory_mb()) {
                 Room::Free => {
-                    self.start(id, now, actions);
+                    self.start(id, None, now, actions);
                     if let Some(next) = self.claim(id, now) {
                         let place = claims.partition_point(|(_, other)| other.order(&next).is_gt());
                         claims.insert(place, (id, next));
@@ -114,23 +115,32 @@ impl Fleet {
         self.alarm = alarm;
     }
 
-    fn start(&mut self, id: PoolId, now: Moment, actions: &mut Vec<Action>) {
+    /// `promised`: it is one of those that were promised, for this reason.
+    pub(crate) fn start(
+        &mut self,
+        id: PoolId,
+        promised: Option<&'static str>,
+        now: Moment,
+        actions: &mut Vec<Action>,
+    ) {
         let instance = self.draw_instance();
-        let why = self.why_start(id);
+        let (why, provisioned) = (promised.unwrap_or_else(|| self.why_start(id)), promised.is_some());
         let pool = self.pools.get_mut(&id).expect("candidates exist");
         pool.starting += 1;
+        pool.provisioned += usize::from(provisioned);
         let memory_mb = pool.memory_mb();
         self.ledger.live += memory_mb;
         let version = pool.version.clone();
         let (state, calls) = (InstanceState::Starting, VecDeque::new());
-        let member = Member { pool: id, state, since: now, born: now, served: 0, why, calls, closing: None };
+        let (since, born, served, closing) = (now, now, 0, None);
+        let member = Member { pool: id, state, since, born, served, why, calls, provisioned, closing };
         self.members.insert(instance, member);
         self.young.push_back((instance, now));
         let function = self.functions.get_mut(&version.function).expect("functions with pools are kept");
         function.held_mb += memory_mb;
         self.tenants.get_mut(function.tenant).held_mb += memory_mb;
         function.last_revision = Some(version.revision.clone());
-        actions.push(Action::Start { instance, version });
+        actions.push(Action::Start { instance, version, provisioned });
     }
 
     fn why_start(&self, id: PoolId) -> &'static str {
@@ -164,6 +174,7 @@ impl Fleet {
                 now - *since < self.bounds.patience && owner.poverty(&claim) == Ordering::Less
             };
             let fronts = self.pools.values().filter_map(|pool| pool.idle.front());
+            let fronts = fronts.filter(|instance| !self.members[*instance].provisioned);
             let longest = fronts.filter(|instance| !spared(instance));
             let longest = longest.copied().min_by_key(|instance| (self.members[instance].since, *instance));
             let Some(instance) = longest else { break };

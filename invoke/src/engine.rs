@@ -5,7 +5,9 @@ use crate::answer::{Answer, Done, InstanceSummary, Refused};
 use crate::fleet::{Action, Fleet, Source};
 use crate::instance::Owner;
 use crate::job::{Job, Reply};
+use crate::lineage::Lineage;
 use crate::pool::{InstanceId, RequestId, Waiting};
+use crate::promise::{Provision, ProvisionState};
 use crate::start::{InstanceTag, Journal, Origin, Start};
 use model::{Call, FunctionName, Rung, Version};
 use std::collections::HashMap;
@@ -45,12 +47,16 @@ struct State {
     /// The mailboxes of the instances that exist and may serve.
     owners: HashMap<InstanceId, mpsc::Sender<(Job, Source)>>,
     tags: HashMap<InstanceId, InstanceTag>,
+    lineage: Lineage,
     /// When the fleet is looked at next, if it asked for that.
     armed: Option<Moment>,
 }
 
 /// How often time is looked at: idle instances, calls that have waited too long.
 const TICK: Duration = Duration::from_secs(1);
+
+/// How often somebody who waits for promised instances looks.
+const PROVISION_POLL: Duration = Duration::from_millis(5);
 
 /// After the drain's deadline, the time that killed sandboxes get to vanish.
 const LAST_GRACE: Duration = Duration::from_secs(10);
@@ -64,6 +70,7 @@ impl Engine {
             jobs: HashMap::new(),
             owners: HashMap::new(),
             tags: HashMap::new(),
+            lineage: Lineage::default(),
             armed: None,
         };
         let engine = Arc::new_cyclic(|me| Self {
@@ -111,9 +118,12 @@ impl Engine {
         let request = {
             let now = self.parts.world.moment();
             let mut state = self.lock();
+            let line = state.lineage.of(&call.from, &version.function).inspect_err(|_| {
+                tracing::warn!(function = %version.function, from = call.from, "a loop of calls is stopped");
+            })?;
             let (request, actions) = state.fleet.request(version, now)?;
             let started = self.parts.world.now();
-            state.jobs.insert(request, Job { request, call, arrived: now, started, tries: 0, reply });
+            state.jobs.insert(request, Job { request, call, arrived: now, started, tries: 0, reply, line });
             self.apply(&mut state, actions);
             request
         };
@@ -140,8 +150,41 @@ impl Engine {
         self.parts.start.want(version, rung).await;
     }
 
+    /// So many calls are reserved for functions of this version's tenant, in all.
+    pub fn reserve(&self, version: &Version, calls: u32) {
+        self.lock().fleet.reserve(version, calls);
+    }
+
+    /// From now on, `instances` of this version are kept ready; with 0, none of the function are.
+    pub fn promise(&self, version: &Arc<Version>, instances: u32) {
+        let count = usize::try_from(instances).unwrap_or(usize::MAX);
+        self.parts.start.promise(version, instances);
+        self.change(|fleet, now| fleet.promise(version, count, now));
+    }
+
+    /// How the promise to a function is kept; `None`: it has none.
+    pub fn provision(&self, function: &FunctionName) -> Option<Provision> {
+        let now = self.parts.world.moment();
+        self.lock().fleet.provision(function, now)
+    }
+
+    /// Waits until the instances that a function was promised are there, or cannot be, or `patience` is over.
+    pub async fn provisioned(&self, function: &FunctionName, patience: Duration) {
+        let settled = async {
+            let in_progress = |kept: Provision| kept.state == ProvisionState::InProgress;
+            while self.provision(function).is_some_and(in_progress) {
+                self.parts.world.sleep(PROVISION_POLL).await;
+            }
+        };
+        tokio::select! {
+            () = settled => {}
+            () = self.parts.world.sleep(patience) => {}
+        }
+    }
+
     /// A function is gone: its instances end, and nothing is kept for it.
     pub fn forget(&self, function: &FunctionName) {
+        self.lock().fleet.promises.remove(function);
         self.retire(function, None);
         self.parts.start.forget(function);
     }
@@ -265,7 +308,9 @@ impl Engine {
         let now = self.parts.world.moment();
         let mut state = self.lock();
         state.owners.remove(&instance);
-        state.tags.remove(&instance);
+        if let Some(tag) = state.tags.remove(&instance) {
+            state.lineage.gone(&tag.instance_id);
+        }
         let actions = state.fleet.gone(instance, now);
         self.apply(&mut state, actions);
         if state.fleet.members.is_empty() {
@@ -310,9 +355,12 @@ impl Engine {
         let mut failed = Vec::new();
         for action in actions {
             match action {
-                Action::Start { instance, version } => self.begin(state, instance, version),
+                Action::Start { instance, version, provisioned } => {
+                    self.begin(state, instance, version, provisioned);
+                }
                 Action::Assign { instance, request, source } => {
                     let job = state.jobs.remove(&request).expect("assigned calls wait in the table");
+                    state.lineage.given(&state.tags[&instance].instance_id, &job.line);
                     let owner = state.owners.get(&instance).expect("instances with work have owners");
                     if let Err(error) = owner.try_send((job, source)) {
                         let (mpsc::error::TrySendError::Full((job, _))
@@ -338,13 +386,14 @@ impl Engine {
         failed
     }
 
-    fn begin(&self, state: &mut State, id: InstanceId, version: Arc<Version>) {
+    fn begin(&self, state: &mut State, id: InstanceId, version: Arc<Version>, provisioned: bool) {
         let engine = self.me.upgrade().expect("someone holds the engine to call it");
         let world = &self.parts.world;
         let tag = InstanceTag {
             instance_id: world.uuid(),
             arn: version.arn.clone(),
             log_stream: log_stream(world, &version),
+            provisioned,
         };
         let slots = usize::try_from(version.instance_concurrency.max(1)).unwrap_or(usize::MAX);
         let (owner, jobs) = mpsc::channel(slots);

@@ -4,9 +4,10 @@ use crate::admission::{Bounds, Ledger, Load, admit, broken};
 use crate::answer::{InstanceState, Refused};
 use crate::ladder;
 use crate::pool::{InstanceId, Pool, PoolId, RequestId, Waiting};
+use crate::promise::Promise;
 use crate::tenants::{Function, Tenants};
 use model::{FunctionName, Version};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use world::Moment;
@@ -20,7 +21,7 @@ pub(crate) const TOO_OLD: &str = "the last instance was too old";
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Action {
     /// Make an instance.
-    Start { instance: InstanceId, version: Arc<Version> },
+    Start { instance: InstanceId, version: Arc<Version>, provisioned: bool },
     /// Hand the call to the instance.
     Assign { instance: InstanceId, request: RequestId, source: Source },
     /// End the instance, which serves nothing and will not.
@@ -38,6 +39,8 @@ pub(crate) enum Source {
     Idle,
     /// It had come up while no call waited.
     Spare,
+    /// It is one of those that were promised.
+    Provisioned,
     /// The call waited and an instance became free.
     Freed,
     /// An instance that serves other calls took it beside them.
@@ -57,6 +60,8 @@ pub(crate) struct Member {
     pub(crate) why: &'static str,
     /// When it was given the calls that it serves. Which of them ends first is taken to be the oldest.
     pub(crate) calls: VecDeque<Moment>,
+    /// It is kept, because it was promised.
+    pub(crate) provisioned: bool,
     /// It serves what it has and gets no more, for this reason.
     pub(crate) closing: Option<&'static str>,
 }
@@ -70,6 +75,7 @@ pub(crate) struct Fleet {
     pub(crate) members: HashMap<InstanceId, Member>,
     pub(crate) ledger: Ledger,
     pub(crate) tenants: Tenants,
+    pub(crate) promises: BTreeMap<FunctionName, Promise>,
     /// Starts in progress that are no older than a second: those that take processor time.
     pub(crate) young: VecDeque<(InstanceId, Moment)>,
     /// When to look again at calls that wait, although nothing may happen until then.
@@ -93,6 +99,7 @@ impl Fleet {
             members: HashMap::new(),
             ledger: Ledger::default(),
             tenants: Tenants::default(),
+            promises: BTreeMap::new(),
             young: VecDeque::new(),
             alarm: None,
             hungry: Vec::new(),
@@ -111,6 +118,7 @@ impl Fleet {
         if self.closing {
             return Err(Refused::ShuttingDown);
         }
+        self.note_reservation(version);
         let known = self.functions.get(&version.function);
         let open = known.and_then(|function| function.pool_of(&self.pools, &version.revision));
         let tenant = known.map_or_else(|| self.tenants.of(version), |function| function.tenant);
@@ -118,7 +126,7 @@ impl Fleet {
         let alone = self.tenants.get_mut(tenant).ask(&version.function, held, now);
         let load = Load {
             function: held,
-            account: self.tenants.get(tenant).in_flight,
+            account: self.tenants.get(tenant).taken(),
             waiting: open.map_or(0, |id| self.pools[&id].waiting.len()),
             alone,
         };
@@ -130,16 +138,37 @@ impl Fleet {
             return Err(broken(until, now));
         }
         let known = self.functions.entry(version.function.clone());
-        let function = known.or_insert_with(|| Function::new(tenant, version.weight));
+        let function = known.or_insert_with(|| Function::new(tenant, version));
         function.weight = version.weight;
         function.in_flight += 1;
         function.last_use = Some(now);
-        self.tenants.get_mut(tenant).in_flight += 1;
+        self.tenants.get_mut(tenant).in_flight += u32::from(!function.reserved);
         let pool = open.unwrap_or_else(|| self.open_pool(version));
         let call = Waiting { request: RequestId(self.draw_id()), since: now };
         let mut actions = Vec::with_capacity(1);
         self.place(pool, call, now, &mut actions);
         Ok((call.request, actions))
+    }
+
+    /// So many calls are reserved for functions of this version's tenant, in all.
+    pub(crate) fn reserve(&mut self, version: &Version, calls: u32) {
+        let tenant = self.tenants.of(version);
+        self.tenants.get_mut(tenant).reserved = calls;
+    }
+
+    /// Counts the calls of a function as reserved or as the account's, whichever its owner last chose.
+    fn note_reservation(&mut self, version: &Version) {
+        let reserved = version.concurrency.is_some();
+        if let Some(function) = self.functions.get_mut(&version.function)
+            && function.reserved != reserved
+        {
+            function.reserved = reserved;
+            let tenant = self.tenants.get_mut(function.tenant);
+            match reserved {
+                true => tenant.in_flight -= function.in_flight,
+                false => tenant.in_flight += function.in_flight,
+            }
+        }
     }
 
     /// The caller left before the call had an instance. A call that has one runs on.
@@ -184,6 +213,7 @@ impl Fleet {
         }
         let bearers = pool.bearers(now);
         let failed: Vec<_> = pool.waiting.drain(..bearers).collect();
+        self.note_broken(instance, now);
         self.ending(instance, "the last start failed", now);
         let mut actions: Vec<_> = failed.iter().map(|w| Action::Fail { request: w.request }).collect();
         failed.iter().for_each(|_| self.leave(id));
@@ -237,6 +267,7 @@ impl Fleet {
             }),
             InstanceState::Starting | InstanceState::Ending => return actions,
         }
+        self.note_broken(instance, now);
         self.ending(instance, "the last instance ended by itself", now);
         for call in untaken {
             self.place(id, *call, now, &mut actions);
@@ -279,11 +310,13 @@ impl Fleet {
         let mut actions = Vec::new();
         let Bounds { idle_timeout, queue_wait, .. } = self.bounds;
         let idle = self.members.iter().filter(|(_, member)| member.state == InstanceState::Idle);
+        let idle = idle.filter(|(_, member)| !member.provisioned);
         let keep = |member: &Member| ladder::idle_for(self.pools[&member.pool].pace.start(), idle_timeout);
         let unused = idle.filter(|(_, member)| now - member.since >= keep(member)).map(|(id, _)| *id);
         for instance in unused.collect::<Vec<_>>() {
             self.retire_idle(instance, "unused for the idle timeout", now, &mut actions);
         }
+        self.renew_promised(now, &mut actions);
         for id in self.hungry.clone() {
             let before =
                 Moment(now.0.saturating_sub(u64::try_from(queue_wait.as_micros()).unwrap_or(u64::MAX)));
@@ -327,6 +360,7 @@ impl Fleet {
     /// No new calls from now on; instances end when nothing waits for them.
     pub(crate) fn close(&mut self, now: Moment) -> Vec<Action> {
         self.closing = true;
+        self.promises.clear();
         let mut actions = Vec::new();
         for id in self.pools.keys().copied().collect::<Vec<_>>() {
             self.close_pool(id, now, &mut actions);
@@ -357,7 +391,7 @@ impl Fleet {
         InstanceId(self.draw_id())
     }
 
-    fn open_pool(&mut self, version: &Arc<Version>) -> PoolId {
+    pub(crate) fn open_pool(&mut self, version: &Arc<Version>) -> PoolId {
         let id = PoolId(self.draw_id());
         self.pools.insert(id, Pool::new(version.clone()));
         self.functions.get_mut(&version.function).expect("request made it").open.push(id);

@@ -58,6 +58,7 @@ enum Op {
     Gone(usize),
     Tick(u64),
     Retire { function: u8, keep: Option<u8> },
+    Promise(u8, u8, usize),
 }
 
 /// Four functions; the second is large, the third has a concurrency of two, instances of the fourth serve three calls.
@@ -98,10 +99,15 @@ impl Simulation {
         }
     }
 
+    fn act(&mut self, event: impl FnOnce(&mut Fleet, Moment) -> Vec<Action>) {
+        let actions = event(&mut self.fleet, self.now);
+        self.obey(actions);
+    }
+
     fn obey(&mut self, actions: Vec<Action>) {
         for action in actions {
             match action {
-                Action::Start { instance, version } => {
+                Action::Start { instance, version, .. } => {
                     assert!(self.instances.insert(instance, (version, Life::Starting)).is_none());
                 }
                 Action::Assign { instance, request, source } => {
@@ -113,7 +119,9 @@ impl Simulation {
                     let slots = version.instance_concurrency as usize;
                     let right = match (source, &mut *life) {
                         (Source::New(_), Life::Starting) => true,
-                        (Source::Idle | Source::Spare | Source::Freed, Life::Idle) => true,
+                        (Source::Idle | Source::Spare | Source::Freed | Source::Provisioned, Life::Idle) => {
+                            true
+                        }
                         (Source::Shared | Source::Freed, Life::Serving(calls)) => calls.len() < slots,
                         _ => false,
                     };
@@ -177,15 +185,13 @@ impl Simulation {
             Op::StartFailed(index) => {
                 let Some(id) = self.pick(index, |life| *life == Life::Starting) else { return };
                 self.set(id, Life::Ending);
-                let actions = self.fleet.start_failed(id, true, now);
-                self.obey(actions);
+                self.act(|fleet, now| fleet.start_failed(id, true, now));
             }
             Op::Freed(index, reusable) => {
                 let Some(id) = self.pick(index, |life| matches!(life, Life::Serving(_))) else { return };
                 self.ended += 1;
                 self.finish(id, reusable);
-                let actions = self.fleet.freed(id, reusable, now);
-                self.obey(actions);
+                self.act(|fleet, now| fleet.freed(id, reusable, now));
             }
             Op::Lost(index) => {
                 let Some(id) = self.pick(index, |life| matches!(life, Life::Idle | Life::Serving(_))) else {
@@ -199,8 +205,7 @@ impl Simulation {
                     }
                 }
                 self.set(id, Life::Ending);
-                let actions = self.fleet.lost(id, &untaken, now);
-                self.obey(actions);
+                self.act(|fleet, now| fleet.lost(id, &untaken, now));
             }
             Op::HandedBack(index) => {
                 let Some(id) = self.pick(index, |life| matches!(life, Life::Serving(_))) else { return };
@@ -208,14 +213,12 @@ impl Simulation {
                 let request = self.finish(id, false);
                 self.waiting.insert(request, version);
                 let call = Waiting { request, since: self.arrived[&request] };
-                let actions = self.fleet.handed_back(id, call, now);
-                self.obey(actions);
+                self.act(|fleet, now| fleet.handed_back(id, call, now));
             }
             Op::Gone(index) => {
                 let Some(id) = self.pick(index, |life| *life == Life::Ending) else { return };
                 self.instances.remove(&id);
-                let actions = self.fleet.gone(id, now);
-                self.obey(actions);
+                self.act(|fleet, now| fleet.gone(id, now));
             }
             _ => {}
         }
@@ -235,18 +238,18 @@ impl Simulation {
                 };
                 self.waiting.remove(&request);
                 self.ended += 1;
-                let actions = self.fleet.withdraw(request, now);
-                self.obey(actions);
+                self.act(|fleet, now| fleet.withdraw(request, now));
             }
             Op::Tick(ms) => {
                 self.now = now + Duration::from_millis(ms);
-                let actions = self.fleet.tick(self.now);
-                self.obey(actions);
+                self.act(Fleet::tick);
             }
             Op::Retire { function, keep } => {
                 let keep = keep.map(|keep| keep.to_string());
-                let actions = self.fleet.retire(&shape(function, 0).function, keep.as_deref(), now);
-                self.obey(actions);
+                self.act(|fleet, now| fleet.retire(&shape(function, 0).function, keep.as_deref(), now));
+            }
+            Op::Promise(function, revision, count) => {
+                self.act(|fleet, now| fleet.promise(&shape(function, revision), count, now));
             }
             _ => self.live(op),
         }
@@ -261,7 +264,8 @@ impl Simulation {
         assert_eq!(self.fleet.ledger.live, live);
         assert!(live <= BOUNDS.memory_mb, "{live} MB");
         assert!(self.fleet.tenants.in_flight() <= BOUNDS.account_concurrency);
-        assert_eq!(self.fleet.tenants.in_flight() as usize, running + self.waiting.len());
+        let reserved = self.fleet.functions.get(&shape(2, 0).function).map_or(0, |few| few.in_flight);
+        assert_eq!((self.fleet.tenants.in_flight() + reserved) as usize, running + self.waiting.len());
         for (id, (_, life)) in &self.instances {
             let state = self.fleet.members[id].state;
             let same = match life {
@@ -282,8 +286,11 @@ impl Simulation {
             let sorted = pool.waiting.iter().is_sorted_by_key(|w| (w.since, w.request));
             assert!(sorted, "first come, first served");
         }
-        let idle: u64 = self.fleet.pools.values().map(|p| p.idle.len() as u64 * p.memory_mb()).sum();
-        assert_eq!(self.fleet.ledger.idle, idle);
+        let members = self.fleet.members.values().map(|member| (member, &self.fleet.pools[&member.pool]));
+        let free = members.clone().filter(|(m, _)| m.state == InstanceState::Idle && !m.provisioned);
+        assert_eq!(self.fleet.ledger.idle, free.map(|(_, pool)| pool.memory_mb()).sum::<u64>());
+        let kept = members.filter(|(member, _)| member.provisioned).count();
+        assert_eq!(kept, self.fleet.pools.values().map(|pool| pool.provisioned).sum::<usize>());
     }
 
     /// Lets everything that is under way come to its end, fairly, and time pass.
@@ -308,6 +315,7 @@ fn op() -> impl Strategy<Value = Op> {
         4 => any::<usize>().prop_map(Op::Gone),
         2 => (0..40_000u64).prop_map(Op::Tick),
         1 => (0..4u8, prop::option::of(0..2u8)).prop_map(|(function, keep)| Op::Retire { function, keep }),
+        1 => (0..4u8, 0..2u8, 0..3usize).prop_map(|(f, revision, count)| Op::Promise(f, revision, count)),
     ]
 }
 
@@ -320,6 +328,7 @@ proptest! {
         for op in &ops {
             simulation.step(op);
         }
+        (0..4).for_each(|function| simulation.step(&Op::Promise(function, 0, 0)));
         simulation.settle(200);
         prop_assert!(simulation.waiting.is_empty(), "{:?} starve", simulation.waiting.keys());
         prop_assert_eq!(simulation.accepted, simulation.ended);

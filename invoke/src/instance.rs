@@ -273,7 +273,7 @@ impl Owner {
             Err(heard) => (Ending::Failed(alive.failure(heard), Stage::Handler), Next::Retire),
         };
         let handler_us = micros(world.moment() - handed);
-        let Job { call, arrived, started, reply, .. } = job;
+        let Job { call, arrived, started, reply, line: _line, .. } = job;
         // The instance counts as free from here on; a call that it is given meanwhile waits in the mailbox.
         self.engine.freed(self.id, matches!(next, Next::Reuse));
         let waiting = reply.answered(|| ending.answer(&call.request_id));

@@ -3,11 +3,13 @@
 use crate::answer::{Answer, Done, Refused};
 use crate::failure::{Failure, Stage};
 use crate::fleet::Source;
+use crate::lineage::Line;
 use crate::logs::Log;
 use crate::pool::RequestId;
 use crate::start::{InstanceTag, Origin};
 use bytes::Bytes;
 use model::{Call, InvocationRecord, Outcome, Phases, Rung, Usage, Version};
+use std::sync::Arc;
 use tokio::sync::oneshot;
 use world::{Moment, Stamp};
 
@@ -20,6 +22,8 @@ pub(crate) struct Job {
     /// Instances that ended before they took it.
     pub(crate) tries: u8,
     pub(crate) reply: Reply,
+    /// What led to it; held for as long as it is served.
+    pub(crate) line: Arc<Line>,
 }
 
 /// Who waits for a call's end, and for what of it.
@@ -149,6 +153,7 @@ fn record(call: &Call, started: Stamp, ending: &Ending, facts: &Facts<'_>) -> In
     let (rung, reason) = match source {
         Source::Idle => (Rung::Idle, "idle instance".into()),
         Source::Spare => (Rung::Idle, "spare instance".into()),
+        Source::Provisioned => (Rung::Idle, "provisioned instance".into()),
         Source::Freed => (Rung::Idle, "freed instance".into()),
         Source::Shared => (Rung::Idle, "shared instance".into()),
         Source::New(why) if origin.note.is_empty() => (origin.rung, (*why).into()),

@@ -23,12 +23,16 @@ mod housing;
 mod instance;
 mod job;
 mod ladder;
+mod lineage;
 #[cfg(test)]
 mod load_test;
 mod logs;
 mod output;
 mod pace;
 mod pool;
+mod promise;
+#[cfg(test)]
+mod promise_test;
 mod recipes;
 mod rehearsal;
 mod sandboxes;
@@ -41,6 +45,7 @@ pub use admission::Bounds;
 pub use answer::{Answer, Done, InstanceState, InstanceSummary, Refused};
 pub use engine::{Engine, Parts};
 pub use output::{Output, Pipe};
+pub use promise::{Provision, ProvisionState};
 pub use rehearsal::{Rehearsed, Visit, rehearse};
 pub use sandboxes::{Attach, Budget, Draw, Endpoint, Guard, Sandboxes, SandboxesParts};
 pub use start::{Cell, InstanceTag, Journal, Origin, Start, StartError, Started, Voice};

@@ -109,7 +109,7 @@ impl Scene {
     fn obey(&mut self, actions: Vec<Action>) {
         for action in actions {
             match action {
-                Action::Start { instance, version } => {
+                Action::Start { instance, version, .. } => {
                     let name = version.function.to_string();
                     let manner = self.manners[&name];
                     *self.starts.entry(name).or_default() += 1;

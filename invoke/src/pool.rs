@@ -31,7 +31,7 @@ pub(crate) struct Pool {
     pub(crate) version: Arc<Version>,
     /// Oldest first. Never filled while an instance has room.
     pub(crate) waiting: VecDeque<Waiting>,
-    /// Longest idle first; the back one, whose caches are warmest, serves next.
+    /// Longest idle first; the back one, whose caches are warmest, serves next. Provisioned ones stand behind all others.
     pub(crate) idle: VecDeque<InstanceId>,
     /// Instances that serve calls and can take one more. Empty where one call at a time is the rule.
     pub(crate) roomy: Vec<InstanceId>,
@@ -41,6 +41,8 @@ pub(crate) struct Pool {
     pub(crate) busy: usize,
     /// Those of them that get no more.
     pub(crate) closing: usize,
+    /// Instances that are kept because they were promised, and not closing or on their way down.
+    pub(crate) provisioned: usize,
     /// Calls that they serve.
     pub(crate) running: usize,
     /// The sum of the moments at which those were given to them, in microseconds.
@@ -65,6 +67,7 @@ impl Pool {
             starting: 0,
             busy: 0,
             closing: 0,
+            provisioned: 0,
             running: 0,
             given_us: 0,
             ending: 0,

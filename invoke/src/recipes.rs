@@ -114,6 +114,7 @@ impl Sandboxes {
             instance_id: "template".into(),
             arn: version.arn.clone(),
             log_stream: crate::engine::log_stream(&self.parts.world, version),
+            provisioned: false,
         };
         let plan = self.parts.runtimes.function_template(version, &self.facts(version, &tag));
         let spare = spec(version, "spare", plan.clone());
@@ -165,6 +166,7 @@ impl Sandboxes {
             credentials: (self.parts.credentials)(version, tag),
             place: self.parts.place.clone(),
             component: None,
+            provisioned: tag.provisioned,
         }
     }
 }

@@ -20,7 +20,7 @@ use world::World;
 pub type Guard = Box<dyn Send>;
 
 /// Serves the platform's endpoint inside an instance.
-pub type Attach = Box<dyn Fn(TcpListener, &Version) -> Guard + Send + Sync>;
+pub type Attach = Box<dyn Fn(TcpListener, &Version, &InstanceTag) -> Guard + Send + Sync>;
 
 /// Draws the session credentials of one instance of a function version.
 pub type Draw = Box<dyn Fn(&Version, &InstanceTag) -> Credentials + Send + Sync>;
@@ -89,6 +89,12 @@ impl Start for Sandboxes {
         }
     }
 
+    fn promise(&self, version: &Arc<Version>, instances: u32) {
+        let best = self.keys(version).into_iter().flatten().find(|_| instances > 0);
+        let from = best.map(|key| (key.clone(), self.recipe(&key, version)));
+        self.templates.promise(&version.function, from);
+    }
+
     fn want<'a>(&'a self, version: &'a Arc<Version>, rung: Rung) -> BoxFuture<'a, ()> {
         self.templates.want(&version.function, rung);
         Box::pin(async move {
@@ -144,7 +150,7 @@ impl Sandboxes {
         let listeners = &mut housing.sandbox.listeners;
         let guard = match (self.endpoint(version), listeners.len()) {
             (Some((endpoint, _)), 1..) => {
-                listeners.pop().map(|listener| (endpoint.attach)(listener, version))
+                listeners.pop().map(|listener| (endpoint.attach)(listener, version, tag))
             }
             _ => None,
         };

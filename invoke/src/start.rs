@@ -21,6 +21,9 @@ pub trait Start: Send + Sync + 'static {
     /// A function version is about to be used: what its starts can share may be made ahead.
     fn prepare(&self, _version: &Arc<Version>) {}
 
+    /// So many instances of a version are kept from now on: what replaces them may be kept too.
+    fn promise(&self, _version: &Arc<Version>, _instances: u32) {}
+
     /// The next start of a function takes this rung, or a lower one where it cannot. Returns when it can.
     fn want<'a>(&'a self, _version: &'a Arc<Version>, _rung: Rung) -> BoxFuture<'a, ()> {
         Box::pin(std::future::ready(()))
@@ -42,6 +45,8 @@ pub struct InstanceTag {
     pub arn: String,
     /// Where its lines go, such as `2026/01/31/[$LATEST]0123…`.
     pub log_stream: String,
+    /// Whether it is one of those that are kept because they were promised.
+    pub provisioned: bool,
 }
 
 /// From which rung of the ladder of warmth an instance comes.
@@ -76,6 +81,11 @@ pub trait Voice: Send {
     /// Hands over calls, in this order, each with its deadline in milliseconds since 1970 UTC. Cancelling it spoils the
     /// instance. The error says how many of them it may have taken.
     fn send<'a>(&'a mut self, calls: &'a [(&'a Call, u64)]) -> BoxFuture<'a, Result<(), SendError>>;
+    /// Asks for the end of one of several calls, which it then answers with an error. Only where each call has a process
+    /// of its own. Cancelling it spoils the instance.
+    fn cancel<'a>(&'a mut self, _id: &'a str) -> BoxFuture<'a, Result<(), ChannelError>> {
+        Box::pin(std::future::ready(Err(ChannelError::Closed)))
+    }
     /// What it says next. Cancel-safe.
     fn next(&mut self) -> BoxFuture<'_, Event>;
     /// What it has said by now and nobody has heard yet, as far as that is known without asking.
@@ -128,6 +138,10 @@ pub trait Journal: Send + Sync + 'static {
 impl Voice for Channel {
     fn send<'a>(&'a mut self, calls: &'a [(&'a Call, u64)]) -> BoxFuture<'a, Result<(), SendError>> {
         Box::pin(Self::send_all(self, calls))
+    }
+
+    fn cancel<'a>(&'a mut self, id: &'a str) -> BoxFuture<'a, Result<(), ChannelError>> {
+        Box::pin(Self::cancel(self, id))
     }
 
     fn next(&mut self) -> BoxFuture<'_, Event> {

@@ -76,6 +76,8 @@ struct Line {
     arrivals: Arrivals,
     kept: Kept,
     refilling: bool,
+    /// Functions whose promised instances are started from it.
+    promised: HashSet<FunctionName>,
 }
 
 enum Stage {
@@ -239,6 +241,17 @@ impl Templates {
         can
     }
 
+    /// Instances of a function are promised, which are started from this. From nothing: none are any more.
+    pub(crate) fn promise(&self, function: &FunctionName, from: Option<(Key, Recipe)>) {
+        let mut state = self.lock();
+        for line in state.lines.values_mut() {
+            line.promised.remove(function);
+        }
+        if let Some((key, recipe)) = from {
+            state.line(&key, function, || recipe).promised.insert(function.clone());
+        }
+    }
+
     /// The next start of a function takes this rung.
     pub(crate) fn want(&self, function: &FunctionName, rung: Rung) {
         self.lock().wanted.insert(function.clone(), rung);
@@ -261,6 +274,9 @@ impl Templates {
     pub(crate) fn forget(&self, function: &FunctionName) {
         let mut state = self.lock();
         state.wanted.remove(function);
+        for line in state.lines.values_mut() {
+            line.promised.remove(function);
+        }
         state.lines.retain(|key, line| match key {
             Key::Function(name, _) => name != function,
             Key::Waiting(..) => !(line.users.remove(function) && line.users.is_empty()),
@@ -414,7 +430,9 @@ impl State {
             |key| self.lines.get(key).is_some_and(|line| matches!(line.stage, Stage::Refused { .. }));
         let sleeps = line.recipe.instead_of.as_ref().is_some_and(|key| !refused(key));
         let rate = if sleeps { 0.0 } else { line.arrivals.rate(now) };
-        Offer { rate, costs: line.recipe.costs, promised: 0 }
+        // The one that takes the place of the next promised instance that ends.
+        let promised = usize::from(!line.promised.is_empty());
+        Offer { rate, costs: line.recipe.costs, promised }
     }
 }
 
@@ -429,6 +447,7 @@ impl Line {
             arrivals: Arrivals::default(),
             kept: Kept::default(),
             refilling: false,
+            promised: HashSet::new(),
         }
     }
 

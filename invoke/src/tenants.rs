@@ -17,8 +17,10 @@ pub(crate) struct TenantId(usize);
 #[derive(Debug, Default)]
 pub(crate) struct Tenant {
     account: String,
-    /// Calls waiting and running.
+    /// Calls waiting and running, of functions that have none reserved.
     pub(crate) in_flight: u32,
+    /// Calls that are reserved for functions, whether they are made or not.
+    pub(crate) reserved: u32,
     /// Mebibytes of its instances, but for those being ended.
     pub(crate) held_mb: u64,
     /// The function that asked last, let in or not, and when.
@@ -44,6 +46,13 @@ impl Tenant {
 /// All tenants that ever called. An account is a few words, and who makes accounts is the owner of the machine.
 #[derive(Debug, Default)]
 pub(crate) struct Tenants(Vec<Tenant>);
+
+impl Tenant {
+    /// Calls that functions without reservation cannot make any more.
+    pub(crate) fn taken(&self) -> u32 {
+        self.in_flight.saturating_add(self.reserved)
+    }
+}
 
 impl Tenants {
     /// The tenant whose function it is.
@@ -79,6 +88,8 @@ pub(crate) struct Function {
     pub(crate) weight: u32,
     /// Calls waiting and running.
     pub(crate) in_flight: u32,
+    /// Whether its calls count as those that are reserved for it.
+    pub(crate) reserved: bool,
     /// Mebibytes of its instances, but for those being ended.
     pub(crate) held_mb: u64,
     /// Pools that take calls.
@@ -90,11 +101,12 @@ pub(crate) struct Function {
 }
 
 impl Function {
-    pub(crate) fn new(tenant: TenantId, weight: u32) -> Self {
+    pub(crate) fn new(tenant: TenantId, version: &Version) -> Self {
         Self {
             tenant,
-            weight,
+            weight: version.weight,
             in_flight: 0,
+            reserved: version.concurrency.is_some(),
             held_mb: 0,
             open: Vec::new(),
             last_end: None,

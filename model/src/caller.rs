@@ -11,6 +11,8 @@ pub struct Caller {
     pub account: String,
     /// The unique id that STS reports as `UserId`.
     pub user_id: String,
+    /// The instance that it runs in; empty for those who are no function.
+    pub instance: String,
     /// The access key id that signed the request; empty for anonymous callers.
     pub access_key: String,
 }
@@ -34,6 +36,7 @@ impl Caller {
             arn: "*".into(),
             account: String::new(),
             user_id: String::new(),
+            instance: String::new(),
             access_key: String::new(),
         }
     }

@@ -19,6 +19,8 @@ pub struct Call {
     pub trace: Option<String>,
     /// Who asked: a principal's ARN, or `*` for a public URL.
     pub caller: String,
+    /// The instance that it comes from; empty: from outside.
+    pub from: String,
     /// Whether the caller wants the last 4 KiB of the log back.
     pub tail: bool,
 }

@@ -27,6 +27,7 @@ const REHEARSAL_FILES: [(&str, &[u8]); 2] = [
 const FILES: &[(&str, &[u8])] = &[
     ("bootstrap.py", PYTHON.as_bytes()),
     ("_dayfly_compile.py", include_bytes!("python/_dayfly_compile.py")),
+    ("_dayfly_crowd.py", include_bytes!("python/_dayfly_crowd.py")),
     ("_dayfly_logging.py", include_bytes!("python/_dayfly_logging.py")),
     ("_dayfly_rehearsal.py", include_bytes!("python/_dayfly_rehearsal.py")),
     ("_dayfly_template.py", include_bytes!("python/_dayfly_template.py")),

@@ -202,9 +202,9 @@ impl Ground {
                 open(&door).map_or(Egress::None, |gateway| gateway.egress(&version.function))
             }
         };
-        let attach = move |listener: TcpListener, version: &Version| -> invoke::Guard {
-            let function = version.function.clone();
-            match open(&door).map(|gateway| gateway.serve_inside(listener, function)) {
+        let attach = move |listener: TcpListener, version: &Version, tag: &InstanceTag| -> invoke::Guard {
+            let (function, instance) = (version.function.clone(), tag.instance_id.clone());
+            match open(&door).map(|gateway| gateway.serve_inside(listener, function, instance)) {
                 Some(Ok(guard)) => Box::new(guard),
                 Some(Err(error)) => {
                     tracing::warn!(%error, "an instance cannot reach the platform's endpoint");
@@ -257,6 +257,7 @@ impl Ground {
             settings: functions::Settings {
                 url_authority: format!("lambda-url.{}:{port}", self.options.base_domain),
                 concurrency: self.options.concurrency,
+                memory_mb: self.bounds().memory_mb,
             },
         };
         Functions::open(parts).await.map_err(|why| ServerError::State(why.to_string()))

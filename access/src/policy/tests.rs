@@ -90,6 +90,7 @@ fn decide(statements: Vec<Statement>) -> Decision {
         arn: "arn:aws:sts::000000000000:assumed-role/r/f".into(),
         account: "000000000000".into(),
         user_id: "AROA:f".into(),
+        instance: String::new(),
         access_key: "ASIA".into(),
     };
     let context = Context::default().with("aws:SourceAccount", "1").with("aws:SourceArn", "arn:aws:s3:::b");

@@ -4,7 +4,7 @@ use super::{encode, query};
 use crate::client::{Answer, CallError, Client, Request};
 use bytes::Bytes;
 use http::Method;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -124,6 +124,31 @@ pub struct Logging {
     pub log_group: String,
 }
 
+/// `ReservedConcurrentExecutions`, where there are any.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct Reserved {
+    reserved_concurrent_executions: Option<u32>,
+}
+
+/// How many instances are kept ready.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default)]
+pub struct Provisioned {
+    /// How many shall be.
+    #[serde(rename(deserialize = "RequestedProvisionedConcurrentExecutions"))]
+    pub requested: u32,
+    /// How many are.
+    #[serde(rename(deserialize = "AvailableProvisionedConcurrentExecutions"))]
+    pub available: u32,
+    /// `IN_PROGRESS`, `READY` or `FAILED`.
+    #[serde(rename(deserialize = "Status"))]
+    pub status: String,
+    /// Why it failed.
+    #[serde(rename(deserialize = "StatusReason"))]
+    pub reason: Option<String>,
+}
+
 /// A function URL's configuration.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
@@ -240,6 +265,49 @@ pub async fn invoke(client: &Client, name: &str, payload: Bytes) -> Result<Invok
         log: header("x-amz-log-result"),
         request_id: header("x-amzn-requestid").unwrap_or_default(),
     })
+}
+
+/// GetFunctionConcurrency; `None` where nothing is reserved.
+pub async fn reserved(client: &Client, name: &str) -> Result<Option<u32>, CallError> {
+    let request = function("GetFunctionConcurrency", Method::GET, "2019-09-30", name, "/concurrency");
+    let found: Reserved = client.call(request).await?;
+    Ok(found.reserved_concurrent_executions)
+}
+
+/// PutFunctionConcurrency.
+pub async fn reserve(client: &Client, name: &str, calls: u32) -> Result<(), CallError> {
+    let request = function("PutFunctionConcurrency", Method::PUT, "2017-10-31", name, "/concurrency");
+    client.send(request.json(&json!({ "ReservedConcurrentExecutions": calls }))).await.map(drop)
+}
+
+/// DeleteFunctionConcurrency.
+pub async fn release(client: &Client, name: &str) -> Result<(), CallError> {
+    let request = function("DeleteFunctionConcurrency", Method::DELETE, "2017-10-31", name, "/concurrency");
+    client.send(request).await.map(drop)
+}
+
+fn of_latest(operation: &'static str, method: Method, name: &str) -> Request {
+    function(operation, method, "2019-09-30", name, "/provisioned-concurrency?Qualifier=%24LATEST")
+}
+
+/// GetProvisionedConcurrencyConfig; `None` where none are.
+pub async fn provisioned(client: &Client, name: &str) -> Result<Option<Provisioned>, CallError> {
+    match client.call(of_latest("GetProvisionedConcurrencyConfig", Method::GET, name)).await {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// PutProvisionedConcurrencyConfig.
+pub async fn provision(client: &Client, name: &str, instances: u32) -> Result<Provisioned, CallError> {
+    let request = of_latest("PutProvisionedConcurrencyConfig", Method::PUT, name);
+    client.call(request.json(&json!({ "ProvisionedConcurrentExecutions": instances }))).await
+}
+
+/// DeleteProvisionedConcurrencyConfig.
+pub async fn deprovision(client: &Client, name: &str) -> Result<(), CallError> {
+    client.send(of_latest("DeleteProvisionedConcurrencyConfig", Method::DELETE, name)).await.map(drop)
 }
 
 /// ListTags.

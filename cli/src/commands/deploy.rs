@@ -4,6 +4,7 @@ mod apply;
 mod choose;
 mod order;
 mod plan;
+mod promised;
 mod public;
 mod way_out;
 
@@ -51,9 +52,18 @@ pub struct Args {
     /// Megabytes of /tmp, 512 to 10240 [default: 512].
     #[arg(long, value_name = "MB")]
     tmp: Option<u32>,
-    /// Calls that one instance may serve at the same time, 1 to 1600; Node and compiled programs [default: 1].
+    /// Calls that one instance may serve at the same time, 1 to 1600, of Python 128 [default: 1].
     #[arg(long, value_name = "CALLS")]
     instance_concurrency: Option<u32>,
+    /// Calls at once that are reserved for it, and the most that it gets; 0 stops it.
+    #[arg(long, value_name = "CALLS", conflicts_with = "no_reserved_concurrency")]
+    reserved_concurrency: Option<u32>,
+    /// Share the account's concurrency with all others.
+    #[arg(long, action = ArgAction::SetTrue)]
+    no_reserved_concurrency: bool,
+    /// Instances that are kept ready, however long nobody calls; 0: none.
+    #[arg(long, value_name = "INSTANCES")]
+    provisioned: Option<u32>,
     /// What to call, such as app.handler.
     #[arg(long)]
     handler: Option<String>,
@@ -122,7 +132,9 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let outcome = apply::apply(&site, present.as_ref(), &desired, &zip).await?;
     let public = public::settle(&client, &order.name, order.public).await?;
     let way_out = way_out::settle(&client, outcome.configuration(), order.egress).await?;
-    Done { name: &order.name, recipe: &recipe, desired: &desired, outcome, public, way_out }.show(context);
+    let promised = promised::settle(&client, &order).await?;
+    let also = way_out.into_iter().chain(promised).collect();
+    Done { name: &order.name, recipe: &recipe, desired: &desired, outcome, public, also }.show(context);
     Ok(Exit::Done)
 }
 
@@ -133,7 +145,8 @@ struct Done<'a> {
     desired: &'a Desired,
     outcome: Outcome,
     public: Public,
-    way_out: Option<String>,
+    /// What changed besides.
+    also: Vec<String>,
 }
 
 fn language(recipe: &Recipe) -> &'static str {
@@ -201,7 +214,7 @@ impl Done<'_> {
     fn changes(&self) -> Vec<String> {
         let mut changes = self.outcome.changes();
         changes.extend(self.public.change());
-        changes.extend(self.way_out.clone());
+        changes.extend(self.also.iter().cloned());
         changes
     }
 

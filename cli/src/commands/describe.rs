@@ -1,6 +1,6 @@
 //! `dayfly describe`.
 
-use crate::api::lambda::{self, Configuration, UrlConfig};
+use crate::api::lambda::{self, Configuration, Provisioned, UrlConfig};
 use crate::api::platform::{self, Invocation};
 use crate::context::{Context, explain};
 use crate::failure::{Exit, Failure};
@@ -26,6 +26,8 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         Err(error) => return Err(explain(&client, &args.name, error).await),
     };
     let url = lambda::url(&client, &args.name).await?;
+    let reserved = lambda::reserved(&client, &args.name).await?;
+    let provisioned = lambda::provisioned(&client, &args.name).await?;
     let records = platform::invocations(&client, &args.name, usize::from(args.last)).await?;
     let endpoint = client.target().endpoint.url();
     let screen = context.screen;
@@ -47,6 +49,8 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
             "state_reason": function.state_reason,
             "last_modified": function.last_modified,
             "log_group": log_group(&function),
+            "reserved_concurrency": reserved,
+            "provisioned": provisioned,
             "url": url.as_ref().map(|url| &url.function_url),
             "url_by_path": url.as_ref().and_then(|url| url.path_form(&endpoint)),
             "url_auth": url.as_ref().map(|url| &url.auth_type),
@@ -55,6 +59,9 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         return Ok(Exit::Done);
     }
     for (name, value) in facts(&function, url.as_ref(), &endpoint) {
+        screen.line(format!("{name:<12} {value}"));
+    }
+    for (name, value) in promises(reserved, provisioned.as_ref()) {
         screen.line(format!("{name:<12} {value}"));
     }
     screen.line("");
@@ -109,6 +116,17 @@ fn facts(function: &Configuration, url: Option<&UrlConfig>, endpoint: &str) -> V
         None => facts.push(("url", "none (dayfly deploy --public makes one)".into())),
     }
     facts
+}
+
+fn promises(reserved: Option<u32>, provisioned: Option<&Provisioned>) -> Vec<(&'static str, String)> {
+    let reserved = reserved.map(|calls| ("reserved", format!("{calls} calls at once, and no more")));
+    let provisioned = provisioned.map(|kept| {
+        let reason = kept.reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+        let words =
+            format!("{} of {} instances ready, {}{reason}", kept.available, kept.requested, kept.status);
+        ("provisioned", words)
+    });
+    reserved.into_iter().chain(provisioned).collect()
 }
 
 fn invocations(records: &[Invocation], now_us: u64) -> Table {

@@ -15,7 +15,7 @@ pub(super) fn settings(functions: &Functions) -> GetAccountSettingsResponse {
             code_size_unzipped: whole(limit("unzipped-bytes")),
             code_size_zipped: whole(limit("zip-bytes")),
             concurrent_executions: concurrency,
-            unreserved_concurrent_executions: concurrency,
+            unreserved_concurrent_executions: i32::try_from(functions.unreserved(None)).ok(),
         }),
         account_usage: Some(AccountUsage {
             total_code_size: whole(code_bytes),

@@ -35,6 +35,8 @@ pub(super) async fn create(
         tags,
         revision: functions.world().uuid(),
         modified_us: functions.world().now().0,
+        reserved: None,
+        provisioned: None,
     };
     let written = functions
         .change(name, |rows| match rows.function {

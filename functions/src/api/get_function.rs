@@ -1,5 +1,6 @@
 //! GetFunction and GetFunctionConfiguration.
 
+use super::reserved;
 use crate::{Functions, FunctionsError};
 use access::{Credentials, Permit, Scope, presign};
 use model::FunctionName;
@@ -26,6 +27,7 @@ pub(super) fn get(
             ..FunctionCodeLocation::default()
         }),
         tags: (!tags.is_empty()).then(|| tags.clone()),
+        concurrency: entry.row.reserved.and_then(reserved::shown),
         ..GetFunctionResponse::default()
     })
 }

@@ -43,6 +43,7 @@ pub(super) async fn invoke(
         client_context,
         trace: None,
         caller: cx.caller().arn.clone(),
+        from: cx.caller().instance.clone(),
         tail: input.log_type == Some(LogType::Tail),
     };
     let runner = functions.runner();
@@ -138,6 +139,7 @@ fn refusal(refused: Refused) -> Error {
                 .with("Reason", Value::Str(reason.into()))
                 .retry_after(retry_after_s)
         }
+        Refused::Looped => Error::modeled(&lambda::RECURSIVE_INVOCATION_EXCEPTION, text),
         Refused::MissingRuntime(why) => Error::modeled(&lambda::INVALID_RUNTIME_EXCEPTION, why),
         Refused::Sandbox(why) => {
             tracing::error!(why, "no sandbox could be made");

@@ -7,6 +7,8 @@ mod get_function;
 mod invoke;
 mod list_functions;
 mod permissions;
+mod provisioned;
+mod reserved;
 mod tags;
 mod update_code;
 mod update_configuration;
@@ -52,6 +54,22 @@ impl Lambda for Functions {
         Ok(delete_function::delete(self, input).await?)
     }
 
+    async fn delete_function_concurrency(
+        &self,
+        _cx: &Permit,
+        input: DeleteFunctionConcurrencyRequest,
+    ) -> Result<(), Error> {
+        Ok(reserved::delete(self, input).await?)
+    }
+
+    async fn delete_provisioned_concurrency_config(
+        &self,
+        _cx: &Permit,
+        input: DeleteProvisionedConcurrencyConfigRequest,
+    ) -> Result<(), Error> {
+        Ok(provisioned::delete(self, input).await?)
+    }
+
     async fn delete_function_url_config(
         &self,
         _cx: &Permit,
@@ -84,6 +102,14 @@ impl Lambda for Functions {
         Ok(get_function::configuration(self, input)?)
     }
 
+    async fn get_function_concurrency(
+        &self,
+        _cx: &Permit,
+        input: GetFunctionConcurrencyRequest,
+    ) -> Result<GetFunctionConcurrencyResponse, Error> {
+        Ok(reserved::get(self, input)?)
+    }
+
     async fn get_function_url_config(
         &self,
         _cx: &Permit,
@@ -94,6 +120,14 @@ impl Lambda for Functions {
 
     async fn get_policy(&self, _cx: &Permit, input: GetPolicyRequest) -> Result<GetPolicyResponse, Error> {
         Ok(permissions::get(self, input)?)
+    }
+
+    async fn get_provisioned_concurrency_config(
+        &self,
+        _cx: &Permit,
+        input: GetProvisionedConcurrencyConfigRequest,
+    ) -> Result<GetProvisionedConcurrencyConfigResponse, Error> {
+        Ok(provisioned::get(self, input)?)
     }
 
     async fn invoke(&self, cx: &Permit, input: InvocationRequest) -> Result<InvocationResponse, Error> {
@@ -118,6 +152,30 @@ impl Lambda for Functions {
 
     async fn list_tags(&self, _cx: &Permit, input: ListTagsRequest) -> Result<ListTagsResponse, Error> {
         Ok(tags::list(self, input)?)
+    }
+
+    async fn list_provisioned_concurrency_configs(
+        &self,
+        _cx: &Permit,
+        input: ListProvisionedConcurrencyConfigsRequest,
+    ) -> Result<ListProvisionedConcurrencyConfigsResponse, Error> {
+        Ok(provisioned::list(self, input)?)
+    }
+
+    async fn put_function_concurrency(
+        &self,
+        _cx: &Permit,
+        input: PutFunctionConcurrencyRequest,
+    ) -> Result<Concurrency, Error> {
+        Ok(reserved::put(self, input).await?)
+    }
+
+    async fn put_provisioned_concurrency_config(
+        &self,
+        _cx: &Permit,
+        input: PutProvisionedConcurrencyConfigRequest,
+    ) -> Result<PutProvisionedConcurrencyConfigResponse, Error> {
+        Ok(provisioned::put(self, input).await?)
     }
 
     async fn remove_permission(&self, _cx: &Permit, input: RemovePermissionRequest) -> Result<(), Error> {

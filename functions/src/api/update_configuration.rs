@@ -12,15 +12,20 @@ pub(super) async fn update(
     let (address, _) = functions.find(&input.function_name, None)?;
     let name = &address.name;
     let (revision, modified_us) = (functions.world().uuid(), functions.world().now().0);
+    let promising = functions.promising().await;
     functions
         .change(name, |rows| {
             let row = rows.existing(functions, name)?;
             rules::revision(&row.revision, input.revision_id.as_deref())?;
             let config = rules::updated(&row.config, &input)?;
+            if config.memory_mb > row.config.memory_mb {
+                functions.check_memory(name, row.kept_ready(), config.memory_mb)?;
+            }
             let row = FunctionRow { config, revision: revision.clone(), modified_us, ..row.clone() };
             Ok((Change::default().put(Kind::Function, name.as_str(), &row), ()))
         })
         .await?;
+    drop(promising);
     functions.sweep().await;
     let (address, entry) = functions.find(&input.function_name, None)?;
     Ok(functions.shown(&entry, &address))

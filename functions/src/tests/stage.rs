@@ -182,7 +182,11 @@ async fn open(
         access: Arc::clone(access),
         place: Place::default(),
         world: world.clone(),
-        settings: Settings { url_authority: "lambda-url.localhost:4566".into(), concurrency: 1000 },
+        settings: Settings {
+            url_authority: "lambda-url.localhost:4566".into(),
+            concurrency: 1000,
+            memory_mb: 10_000,
+        },
     })
     .await
     .expect("opens")

@@ -105,6 +105,7 @@ impl Ground {
             payload: event.into(),
             invoked_arn: version.arn.clone(),
             caller: "*".into(),
+            from: String::new(),
             tail: true,
             ..Call::default()
         };

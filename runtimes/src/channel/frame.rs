@@ -3,6 +3,7 @@
 //! | kind | direction | payload |
 //! |---|---|---|
 //! | 1 Invoke | to the instance | `[u32 LE header length][header JSON][event]` |
+//! | 3 Cancel | to one whose calls end one by one (Python) | the id of a call that is given up: the instance ends it and answers with Error, unless it has answered |
 //! | 2 Load | to one that waits to know its function | `{"env": {name: value}}` |
 //! | 16 Ready | from it | nothing |
 //! | 17 InitError | from it | error JSON; the process ends after it |
@@ -22,6 +23,7 @@ const HEAD_BYTES: usize = 5;
 const COPIED_BYTES: usize = 1024;
 const INVOKE: u8 = 1;
 const LOAD: u8 = 2;
+const CANCEL: u8 = 3;
 
 /// One frame from an instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,6 +70,12 @@ pub(crate) fn invoke_head(call: &Call, deadline_ms: u64) -> Vec<u8> {
     head[4] = INVOKE;
     head[5..9].copy_from_slice(&header_bytes.to_le_bytes());
     head
+}
+
+/// A whole Cancel frame.
+pub(crate) fn cancel(id: &str) -> Vec<u8> {
+    let length = u32::try_from(id.len()).unwrap_or(u32::MAX);
+    [&length.to_le_bytes()[..], &[CANCEL], id.as_bytes()].concat()
 }
 
 /// A whole Load frame.

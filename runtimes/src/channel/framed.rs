@@ -93,6 +93,17 @@ impl Framed {
         Ok(())
     }
 
+    /// Asks the instance to end a call and to answer it with an error, so that it has room for another.
+    pub(super) async fn cancel(&mut self, id: &str) -> Result<(), ChannelError> {
+        if self.phase != Phase::Open || self.hung_up {
+            return Err(ChannelError::Closed);
+        }
+        self.phase = Phase::Over;
+        self.write(&frame::cancel(id), &[]).await?;
+        self.phase = Phase::Open;
+        Ok(())
+    }
+
     /// An instance on the same processor has often run by now: what it has said is seen without waiting to be told.
     /// It is taken out of the socket later, since that wakes the instance for nothing, which would keep the answer.
     fn look_at_once(&mut self) {

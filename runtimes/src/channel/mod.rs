@@ -125,6 +125,18 @@ impl Channel {
         }
     }
 
+    /// Asks an instance whose calls end one by one to end this one; it answers the call with an error, if it has not
+    /// answered. A `cancel` that is dropped before it returns leaves the channel unusable.
+    ///
+    /// # Errors
+    /// It cannot: over the Runtime API, or because the instance has hung up.
+    pub async fn cancel(&mut self, id: &str) -> Result<(), ChannelError> {
+        match self {
+            Self::Framed(framed) => framed.cancel(id).await,
+            Self::RuntimeApi(_) => Err(ChannelError::Closed),
+        }
+    }
+
     /// The next event. Cancel-safe: a `next` that is dropped loses nothing.
     pub async fn next(&mut self) -> Event {
         match self {

@@ -74,6 +74,7 @@ fn reserved(
     let memory_mb = version.memory_mb.to_string();
     let region = facts.place.region.as_str();
     let path = search_path(interpreter);
+    let initialization = if facts.provisioned { "provisioned-concurrency" } else { "on-demand" };
     let mut env: Vec<(&str, &str)> = vec![
         ("AWS_LAMBDA_FUNCTION_NAME", version.function.as_str()),
         ("AWS_LAMBDA_FUNCTION_VERSION", &version.version),
@@ -81,7 +82,7 @@ fn reserved(
         ("AWS_LAMBDA_LOG_GROUP_NAME", &version.log_group),
         ("AWS_LAMBDA_LOG_STREAM_NAME", &facts.log_stream),
         ("AWS_LAMBDA_LOG_FORMAT", "Text"),
-        ("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand"),
+        ("AWS_LAMBDA_INITIALIZATION_TYPE", initialization),
         ("AWS_REGION", region),
         ("AWS_DEFAULT_REGION", region),
         ("AWS_ACCESS_KEY_ID", &facts.credentials.access_key_id),

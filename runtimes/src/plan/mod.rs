@@ -32,6 +32,8 @@ pub struct InstanceFacts {
     pub place: Place,
     /// What runs it, where it is a WebAssembly component.
     pub component: Option<Component>,
+    /// Whether it is started before anybody calls, because it was promised.
+    pub provisioned: bool,
 }
 
 /// A compiled WebAssembly component and the program that runs it.

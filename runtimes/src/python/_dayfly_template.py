@@ -86,11 +86,16 @@ def refuse(why):
     os._exit(1)
 
 
-def restore():
+def reseed():
     """What must differ between copies of initialised code. `random`, `secrets`, `uuid` and OpenSSL see to themselves."""
     numpy = sys.modules.get("numpy.random")
     if numpy is not None:
         numpy.seed()
+
+
+def restore():
+    """Makes a copy of a loaded function one of its own."""
+    reseed()
     hooks = sys.modules.get("snapshot_restore_py")
     for function, args, kwargs in hooks.get_after_restore() if hooks else ():
         function(*args, **kwargs)

@@ -11,7 +11,8 @@ The first argument says how the process begins:
 * none: it serves the handler that the environment names;
 * `wait`: it is told its environment first, by a frame of kind Load;
 * `template`: it is forked, and each copy waits as above;
-* `function`: it loads the handler, then is forked; each copy is told what of its environment differs, and serves.
+* `function`: it loads the handler, then is forked; each copy is told what of its environment differs, and serves;
+* `worker`: it serves one call after another beside others of its kind, on behalf of an instance (`_dayfly_crowd`).
 """
 
 import _thread
@@ -62,6 +63,15 @@ class Channel:
             os.set_inheritable(SOCKET_FD, False)
         os.register_at_fork(after_in_child=self.abandon)
 
+    def adopt(self, fd):
+        """Takes another socket in place of the one that a fork has closed."""
+        try:
+            self.fd = os.dup2(fd, CHANNEL_FD, inheritable=False)
+            os.close(fd)
+        except OSError:
+            self.fd = fd
+        self.rest = b""
+
     def abandon(self):
         """Closes our end: the process ends, or is a forked child and the conversation is its parent's."""
         if self.fd >= 0:
@@ -75,7 +85,14 @@ class Channel:
         return str(data[9:split], "utf-8"), data[split:end]
 
     def frame(self, kind):
-        """The next frame, which must be of this kind, and where it ends. Ends the process when the platform hangs up."""
+        """The next frame, which must be of this kind, and where it ends."""
+        data, end = self.any_frame()
+        if data[4] != kind:
+            raise RuntimeError("unknown frame kind %d" % data[4])
+        return data, end
+
+    def any_frame(self):
+        """The next frame, and where it ends. Ends the process when the platform hangs up."""
         data = self.rest or self.read(READ_BYTES)
         while len(data) < 5:
             data += self.read(READ_BYTES)
@@ -83,8 +100,6 @@ class Channel:
         if len(data) < end:
             data = self.fill(data, end)
         self.rest = data[end:] if len(data) > end else b""
-        if data[4] != kind:
-            raise RuntimeError("unknown frame kind %d" % data[4])
         return data, end
 
     def read(self, size):
@@ -127,7 +142,10 @@ class Channel:
         if len(body) > READ_BYTES or self.fd < 0:
             self.send(kind, bytes((len(name),)), name, body)
             return
-        frame = b"%b%c%c%b%b" % ((1 + len(name) + len(body)).to_bytes(4, "little"), kind, len(name), name, body)
+        self.write(b"%b%c%c%b%b" % ((1 + len(name) + len(body)).to_bytes(4, "little"), kind, len(name), name, body))
+
+    def write(self, frame):
+        """Writes a frame that is one piece of memory."""
         try:
             with self.lock:
                 done = os.write(self.fd, frame)
@@ -405,6 +423,9 @@ class Runtime:
         self.request_id = ""
         self.tenant_id = None
         self.json_logs = False
+        # Calls at once: above one, this process only hands them to others.
+        self.at_once = 1
+        self.finish = flush
         self.decode = make_decoder()
         # AWS's client writes other characters than ASCII as they are from Python 3.12 on.
         self.encode = make_encoder(ascii_only=sys.version_info < (3, 12))
@@ -415,6 +436,7 @@ class Runtime:
             Compiled.take()
         environ = os.environ
         self.json_logs = environ.get("AWS_LAMBDA_LOG_FORMAT", "").upper() == "JSON"
+        self.at_once = int(environ.get("AWS_LAMBDA_MAX_CONCURRENCY", "1"))
         LambdaContext.SAME = [environ.get("AWS_LAMBDA_" + name) for name in (
             "LOG_GROUP_NAME", "LOG_STREAM_NAME", "FUNCTION_NAME", "FUNCTION_MEMORY_SIZE", "FUNCTION_VERSION")]
 
@@ -514,7 +536,7 @@ class Runtime:
             kind, body = ERROR, self.report(fault.kind, fault.message, fault.trace)
         except Exception as error:
             kind, body = ERROR, self.report(*describe(error))
-        flush()
+        self.finish()
         self.channel.answer(kind, header["id"].encode(), body)
 
     def find(self):
@@ -533,7 +555,12 @@ class Runtime:
             handler, error = self.find()
         flush()
         if error is None:
-            self.channel.send(READY)
+            if self.at_once > 1:
+                from _dayfly_crowd import serve
+
+                serve(self, handler)
+            else:
+                self.channel.send(READY)
             while True:
                 self.serve_one(handler)
         self.channel.send(INIT_ERROR, error)
@@ -580,10 +607,15 @@ def main():
 
             handler = fork(RUNTIME, mode)
         RUNTIME.channel.open()
-        if mode:
+        if mode and mode != "worker":
             RUNTIME.wait()
         else:
             RUNTIME.settle()
+        if mode == "worker":
+            from _dayfly_crowd import name_output
+
+            RUNTIME.at_once = 1
+            name_output(RUNTIME)
         if mode == "function":
             from _dayfly_template import restore
 

@@ -185,12 +185,26 @@ static OPERATIONS: &[Operation] = &[
         "/2020-06-30/functions/{FunctionName}/code-signing-config",
         "lambda:DeleteFunctionCodeSigningConfig",
     ),
-    Operation::unserved(
-        "DeleteFunctionConcurrency",
-        "DELETE",
-        "/2017-10-31/functions/{FunctionName}/concurrency",
-        "lambda:DeleteFunctionConcurrency",
-    ),
+    Operation {
+        name: "DeleteFunctionConcurrency",
+        method: "DELETE",
+        path: "/2017-10-31/functions/{FunctionName}/concurrency",
+        status: 204,
+        input: Some(DeleteFunctionConcurrencyRequest::SHAPE),
+        output: None,
+        result_wrapper: None,
+        errors: &[
+            &INVALID_PARAMETER_VALUE_EXCEPTION,
+            &RESOURCE_CONFLICT_EXCEPTION,
+            &SERVICE_EXCEPTION,
+            &TOO_MANY_REQUESTS_EXCEPTION,
+            &RESOURCE_NOT_FOUND_EXCEPTION,
+        ],
+        action: "lambda:DeleteFunctionConcurrency",
+        resource: Resource::Function { member: "FunctionName" },
+        served: true,
+        unsigned: false,
+    },
     Operation::unserved(
         "DeleteFunctionEventInvokeConfig",
         "DELETE",
@@ -223,12 +237,26 @@ static OPERATIONS: &[Operation] = &[
         "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}",
         "lambda:DeleteLayerVersion",
     ),
-    Operation::unserved(
-        "DeleteProvisionedConcurrencyConfig",
-        "DELETE",
-        "/2019-09-30/functions/{FunctionName}/provisioned-concurrency",
-        "lambda:DeleteProvisionedConcurrencyConfig",
-    ),
+    Operation {
+        name: "DeleteProvisionedConcurrencyConfig",
+        method: "DELETE",
+        path: "/2019-09-30/functions/{FunctionName}/provisioned-concurrency",
+        status: 204,
+        input: Some(DeleteProvisionedConcurrencyConfigRequest::SHAPE),
+        output: None,
+        result_wrapper: None,
+        errors: &[
+            &INVALID_PARAMETER_VALUE_EXCEPTION,
+            &RESOURCE_CONFLICT_EXCEPTION,
+            &SERVICE_EXCEPTION,
+            &TOO_MANY_REQUESTS_EXCEPTION,
+            &RESOURCE_NOT_FOUND_EXCEPTION,
+        ],
+        action: "lambda:DeleteProvisionedConcurrencyConfig",
+        resource: Resource::Function { member: "FunctionName" },
+        served: true,
+        unsigned: false,
+    },
     Operation::unserved(
         "DeleteResourcePolicy",
         "DELETE",
@@ -316,12 +344,25 @@ static OPERATIONS: &[Operation] = &[
         "/2020-06-30/functions/{FunctionName}/code-signing-config",
         "lambda:GetFunctionCodeSigningConfig",
     ),
-    Operation::unserved(
-        "GetFunctionConcurrency",
-        "GET",
-        "/2019-09-30/functions/{FunctionName}/concurrency",
-        "lambda:GetFunctionConcurrency",
-    ),
+    Operation {
+        name: "GetFunctionConcurrency",
+        method: "GET",
+        path: "/2019-09-30/functions/{FunctionName}/concurrency",
+        status: 200,
+        input: Some(GetFunctionConcurrencyRequest::SHAPE),
+        output: Some(GetFunctionConcurrencyResponse::SHAPE),
+        result_wrapper: None,
+        errors: &[
+            &INVALID_PARAMETER_VALUE_EXCEPTION,
+            &SERVICE_EXCEPTION,
+            &TOO_MANY_REQUESTS_EXCEPTION,
+            &RESOURCE_NOT_FOUND_EXCEPTION,
+        ],
+        action: "lambda:GetFunctionConcurrency",
+        resource: Resource::Function { member: "FunctionName" },
+        served: true,
+        unsigned: false,
+    },
     Operation {
         name: "GetFunctionConfiguration",
         method: "GET",
@@ -415,12 +456,26 @@ static OPERATIONS: &[Operation] = &[
         served: true,
         unsigned: false,
     },
-    Operation::unserved(
-        "GetProvisionedConcurrencyConfig",
-        "GET",
-        "/2019-09-30/functions/{FunctionName}/provisioned-concurrency",
-        "lambda:GetProvisionedConcurrencyConfig",
-    ),
+    Operation {
+        name: "GetProvisionedConcurrencyConfig",
+        method: "GET",
+        path: "/2019-09-30/functions/{FunctionName}/provisioned-concurrency",
+        status: 200,
+        input: Some(GetProvisionedConcurrencyConfigRequest::SHAPE),
+        output: Some(GetProvisionedConcurrencyConfigResponse::SHAPE),
+        result_wrapper: None,
+        errors: &[
+            &INVALID_PARAMETER_VALUE_EXCEPTION,
+            &PROVISIONED_CONCURRENCY_CONFIG_NOT_FOUND_EXCEPTION,
+            &SERVICE_EXCEPTION,
+            &TOO_MANY_REQUESTS_EXCEPTION,
+            &RESOURCE_NOT_FOUND_EXCEPTION,
+        ],
+        action: "lambda:GetProvisionedConcurrencyConfig",
+        resource: Resource::Function { member: "FunctionName" },
+        served: true,
+        unsigned: false,
+    },
     Operation::unserved(
         "GetResourcePolicy",
         "GET",
@@ -593,12 +648,25 @@ static OPERATIONS: &[Operation] = &[
         "lambda:ListLayerVersions",
     ),
     Operation::unserved("ListLayers", "GET", "/2018-10-31/layers", "lambda:ListLayers"),
-    Operation::unserved(
-        "ListProvisionedConcurrencyConfigs",
-        "GET",
-        "/2019-09-30/functions/{FunctionName}/provisioned-concurrency?List=ALL",
-        "lambda:ListProvisionedConcurrencyConfigs",
-    ),
+    Operation {
+        name: "ListProvisionedConcurrencyConfigs",
+        method: "GET",
+        path: "/2019-09-30/functions/{FunctionName}/provisioned-concurrency?List=ALL",
+        status: 200,
+        input: Some(ListProvisionedConcurrencyConfigsRequest::SHAPE),
+        output: Some(ListProvisionedConcurrencyConfigsResponse::SHAPE),
+        result_wrapper: None,
+        errors: &[
+            &INVALID_PARAMETER_VALUE_EXCEPTION,
+            &SERVICE_EXCEPTION,
+            &TOO_MANY_REQUESTS_EXCEPTION,
+            &RESOURCE_NOT_FOUND_EXCEPTION,
+        ],
+        action: "lambda:ListProvisionedConcurrencyConfigs",
+        resource: Resource::Function { member: "FunctionName" },
+        served: true,
+        unsigned: false,
+    },
     Operation {
         name: "ListTags",
         method: "GET",
@@ -648,12 +716,26 @@ static OPERATIONS: &[Operation] = &[
         "/2020-06-30/functions/{FunctionName}/code-signing-config",
         "lambda:PutFunctionCodeSigningConfig",
     ),
-    Operation::unserved(
-        "PutFunctionConcurrency",
-        "PUT",
-        "/2017-10-31/functions/{FunctionName}/concurrency",
-        "lambda:PutFunctionConcurrency",
-    ),
+    Operation {
+        name: "PutFunctionConcurrency",
+        method: "PUT",
+        path: "/2017-10-31/functions/{FunctionName}/concurrency",
+        status: 200,
+        input: Some(PutFunctionConcurrencyRequest::SHAPE),
+        output: Some(Concurrency::SHAPE),
+        result_wrapper: None,
+        errors: &[
+            &INVALID_PARAMETER_VALUE_EXCEPTION,
+            &RESOURCE_CONFLICT_EXCEPTION,
+            &SERVICE_EXCEPTION,
+            &TOO_MANY_REQUESTS_EXCEPTION,
+            &RESOURCE_NOT_FOUND_EXCEPTION,
+        ],
+        action: "lambda:PutFunctionConcurrency",
+        resource: Resource::Function { member: "FunctionName" },
+        served: true,
+        unsigned: false,
+    },
     Operation::unserved(
         "PutFunctionEventInvokeConfig",
         "PUT",
@@ -672,12 +754,26 @@ static OPERATIONS: &[Operation] = &[
         "/2025-11-30/functions/{FunctionName}/function-scaling-config",
         "lambda:PutFunctionScalingConfig",
     ),
-    Operation::unserved(
-        "PutProvisionedConcurrencyConfig",
-        "PUT",
-        "/2019-09-30/functions/{FunctionName}/provisioned-concurrency",
-        "lambda:PutProvisionedConcurrencyConfig",
-    ),
+    Operation {
+        name: "PutProvisionedConcurrencyConfig",
+        method: "PUT",
+        path: "/2019-09-30/functions/{FunctionName}/provisioned-concurrency",
+        status: 202,
+        input: Some(PutProvisionedConcurrencyConfigRequest::SHAPE),
+        output: Some(PutProvisionedConcurrencyConfigResponse::SHAPE),
+        result_wrapper: None,
+        errors: &[
+            &INVALID_PARAMETER_VALUE_EXCEPTION,
+            &RESOURCE_CONFLICT_EXCEPTION,
+            &SERVICE_EXCEPTION,
+            &TOO_MANY_REQUESTS_EXCEPTION,
+            &RESOURCE_NOT_FOUND_EXCEPTION,
+        ],
+        action: "lambda:PutProvisionedConcurrencyConfig",
+        resource: Resource::Function { member: "FunctionName" },
+        served: true,
+        unsigned: false,
+    },
     Operation::unserved(
         "PutResourcePolicy",
         "PUT",
@@ -911,10 +1007,20 @@ pub trait Lambda: Send + Sync {
         cx: &Self::Cx,
         input: DeleteFunctionRequest,
     ) -> impl Future<Output = Result<DeleteFunctionResponse, Error>> + Send;
+    fn delete_function_concurrency(
+        &self,
+        cx: &Self::Cx,
+        input: DeleteFunctionConcurrencyRequest,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
     fn delete_function_url_config(
         &self,
         cx: &Self::Cx,
         input: DeleteFunctionUrlConfigRequest,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
+    fn delete_provisioned_concurrency_config(
+        &self,
+        cx: &Self::Cx,
+        input: DeleteProvisionedConcurrencyConfigRequest,
     ) -> impl Future<Output = Result<(), Error>> + Send;
     fn get_account_settings(
         &self,
@@ -926,6 +1032,11 @@ pub trait Lambda: Send + Sync {
         cx: &Self::Cx,
         input: GetFunctionRequest,
     ) -> impl Future<Output = Result<GetFunctionResponse, Error>> + Send;
+    fn get_function_concurrency(
+        &self,
+        cx: &Self::Cx,
+        input: GetFunctionConcurrencyRequest,
+    ) -> impl Future<Output = Result<GetFunctionConcurrencyResponse, Error>> + Send;
     fn get_function_configuration(
         &self,
         cx: &Self::Cx,
@@ -941,6 +1052,11 @@ pub trait Lambda: Send + Sync {
         cx: &Self::Cx,
         input: GetPolicyRequest,
     ) -> impl Future<Output = Result<GetPolicyResponse, Error>> + Send;
+    fn get_provisioned_concurrency_config(
+        &self,
+        cx: &Self::Cx,
+        input: GetProvisionedConcurrencyConfigRequest,
+    ) -> impl Future<Output = Result<GetProvisionedConcurrencyConfigResponse, Error>> + Send;
     fn invoke(
         &self,
         cx: &Self::Cx,
@@ -956,11 +1072,26 @@ pub trait Lambda: Send + Sync {
         cx: &Self::Cx,
         input: ListFunctionsRequest,
     ) -> impl Future<Output = Result<ListFunctionsResponse, Error>> + Send;
+    fn list_provisioned_concurrency_configs(
+        &self,
+        cx: &Self::Cx,
+        input: ListProvisionedConcurrencyConfigsRequest,
+    ) -> impl Future<Output = Result<ListProvisionedConcurrencyConfigsResponse, Error>> + Send;
     fn list_tags(
         &self,
         cx: &Self::Cx,
         input: ListTagsRequest,
     ) -> impl Future<Output = Result<ListTagsResponse, Error>> + Send;
+    fn put_function_concurrency(
+        &self,
+        cx: &Self::Cx,
+        input: PutFunctionConcurrencyRequest,
+    ) -> impl Future<Output = Result<Concurrency, Error>> + Send;
+    fn put_provisioned_concurrency_config(
+        &self,
+        cx: &Self::Cx,
+        input: PutProvisionedConcurrencyConfigRequest,
+    ) -> impl Future<Output = Result<PutProvisionedConcurrencyConfigResponse, Error>> + Send;
     fn remove_permission(
         &self,
         cx: &Self::Cx,
@@ -998,16 +1129,23 @@ serve!(Lambda {
 "CreateFunction" => create_function(CreateFunctionRequest),
 "CreateFunctionUrlConfig" => create_function_url_config(CreateFunctionUrlConfigRequest),
 "DeleteFunction" => delete_function(DeleteFunctionRequest),
+"DeleteFunctionConcurrency" => delete_function_concurrency(DeleteFunctionConcurrencyRequest),
 "DeleteFunctionUrlConfig" => delete_function_url_config(DeleteFunctionUrlConfigRequest),
+"DeleteProvisionedConcurrencyConfig" => delete_provisioned_concurrency_config(DeleteProvisionedConcurrencyConfigRequest),
 "GetAccountSettings" => get_account_settings(GetAccountSettingsRequest),
 "GetFunction" => get_function(GetFunctionRequest),
+"GetFunctionConcurrency" => get_function_concurrency(GetFunctionConcurrencyRequest),
 "GetFunctionConfiguration" => get_function_configuration(GetFunctionConfigurationRequest),
 "GetFunctionUrlConfig" => get_function_url_config(GetFunctionUrlConfigRequest),
 "GetPolicy" => get_policy(GetPolicyRequest),
+"GetProvisionedConcurrencyConfig" => get_provisioned_concurrency_config(GetProvisionedConcurrencyConfigRequest),
 "Invoke" => invoke(InvocationRequest),
 "ListFunctionUrlConfigs" => list_function_url_configs(ListFunctionUrlConfigsRequest),
 "ListFunctions" => list_functions(ListFunctionsRequest),
+"ListProvisionedConcurrencyConfigs" => list_provisioned_concurrency_configs(ListProvisionedConcurrencyConfigsRequest),
 "ListTags" => list_tags(ListTagsRequest),
+"PutFunctionConcurrency" => put_function_concurrency(PutFunctionConcurrencyRequest),
+"PutProvisionedConcurrencyConfig" => put_provisioned_concurrency_config(PutProvisionedConcurrencyConfigRequest),
 "RemovePermission" => remove_permission(RemovePermissionRequest),
 "TagResource" => tag_resource(TagResourceRequest),
 "UntagResource" => untag_resource(UntagResourceRequest),
@@ -1367,6 +1505,16 @@ pub static DEAD_LETTER_CONFIG: Shape =
     Shape::structure("DeadLetterConfig", &[Field::new("TargetArn", &RESOURCE_ARN)]);
 
 #[derive(Debug, Clone, PartialEq, Default)]
+pub struct DeleteFunctionConcurrencyRequest {
+    pub function_name: String,
+}
+shaped!(DeleteFunctionConcurrencyRequest, DELETE_FUNCTION_CONCURRENCY_REQUEST, [function_name]);
+pub static DELETE_FUNCTION_CONCURRENCY_REQUEST: Shape = Shape::structure(
+    "DeleteFunctionConcurrencyRequest",
+    &[Field::new("FunctionName", &FUNCTION_NAME).at(Location::Label).required()],
+);
+
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct DeleteFunctionRequest {
     pub function_name: String,
     pub qualifier: Option<String>,
@@ -1401,6 +1549,24 @@ pub static DELETE_FUNCTION_URL_CONFIG_REQUEST: Shape = Shape::structure(
     &[
         Field::new("FunctionName", &FUNCTION_URL_FUNCTION_NAME).at(Location::Label).required(),
         Field::new("Qualifier", &FUNCTION_URL_QUALIFIER).at(Location::Query),
+    ],
+);
+
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct DeleteProvisionedConcurrencyConfigRequest {
+    pub function_name: String,
+    pub qualifier: String,
+}
+shaped!(
+    DeleteProvisionedConcurrencyConfigRequest,
+    DELETE_PROVISIONED_CONCURRENCY_CONFIG_REQUEST,
+    [function_name, qualifier]
+);
+pub static DELETE_PROVISIONED_CONCURRENCY_CONFIG_REQUEST: Shape = Shape::structure(
+    "DeleteProvisionedConcurrencyConfigRequest",
+    &[
+        Field::new("FunctionName", &FUNCTION_NAME).at(Location::Label).required(),
+        Field::new("Qualifier", &QUALIFIER).at(Location::Query).required(),
     ],
 );
 
@@ -1828,6 +1994,26 @@ pub static GET_ACCOUNT_SETTINGS_RESPONSE: Shape = Shape::structure(
 );
 
 #[derive(Debug, Clone, PartialEq, Default)]
+pub struct GetFunctionConcurrencyRequest {
+    pub function_name: String,
+}
+shaped!(GetFunctionConcurrencyRequest, GET_FUNCTION_CONCURRENCY_REQUEST, [function_name]);
+pub static GET_FUNCTION_CONCURRENCY_REQUEST: Shape = Shape::structure(
+    "GetFunctionConcurrencyRequest",
+    &[Field::new("FunctionName", &FUNCTION_NAME).at(Location::Label).required()],
+);
+
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct GetFunctionConcurrencyResponse {
+    pub reserved_concurrent_executions: Option<i32>,
+}
+shaped!(GetFunctionConcurrencyResponse, GET_FUNCTION_CONCURRENCY_RESPONSE, [reserved_concurrent_executions]);
+pub static GET_FUNCTION_CONCURRENCY_RESPONSE: Shape = Shape::structure(
+    "GetFunctionConcurrencyResponse",
+    &[Field::new("ReservedConcurrentExecutions", &RESERVED_CONCURRENT_EXECUTIONS)],
+);
+
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct GetFunctionConfigurationRequest {
     pub function_name: String,
     pub qualifier: Option<String>,
@@ -1940,6 +2126,57 @@ shaped!(GetPolicyResponse, GET_POLICY_RESPONSE, [policy, revision_id]);
 pub static GET_POLICY_RESPONSE: Shape = Shape::structure(
     "GetPolicyResponse",
     &[Field::new("Policy", &Shape::STRING), Field::new("RevisionId", &Shape::STRING)],
+);
+
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct GetProvisionedConcurrencyConfigRequest {
+    pub function_name: String,
+    pub qualifier: String,
+}
+shaped!(
+    GetProvisionedConcurrencyConfigRequest,
+    GET_PROVISIONED_CONCURRENCY_CONFIG_REQUEST,
+    [function_name, qualifier]
+);
+pub static GET_PROVISIONED_CONCURRENCY_CONFIG_REQUEST: Shape = Shape::structure(
+    "GetProvisionedConcurrencyConfigRequest",
+    &[
+        Field::new("FunctionName", &FUNCTION_NAME).at(Location::Label).required(),
+        Field::new("Qualifier", &QUALIFIER).at(Location::Query).required(),
+    ],
+);
+
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct GetProvisionedConcurrencyConfigResponse {
+    pub requested_provisioned_concurrent_executions: Option<i32>,
+    pub available_provisioned_concurrent_executions: Option<i32>,
+    pub allocated_provisioned_concurrent_executions: Option<i32>,
+    pub status: Option<ProvisionedConcurrencyStatusEnum>,
+    pub status_reason: Option<String>,
+    pub last_modified: Option<String>,
+}
+shaped!(
+    GetProvisionedConcurrencyConfigResponse,
+    GET_PROVISIONED_CONCURRENCY_CONFIG_RESPONSE,
+    [
+        requested_provisioned_concurrent_executions,
+        available_provisioned_concurrent_executions,
+        allocated_provisioned_concurrent_executions,
+        status,
+        status_reason,
+        last_modified
+    ]
+);
+pub static GET_PROVISIONED_CONCURRENCY_CONFIG_RESPONSE: Shape = Shape::structure(
+    "GetProvisionedConcurrencyConfigResponse",
+    &[
+        Field::new("RequestedProvisionedConcurrentExecutions", &POSITIVE_INTEGER),
+        Field::new("AvailableProvisionedConcurrentExecutions", &NON_NEGATIVE_INTEGER),
+        Field::new("AllocatedProvisionedConcurrentExecutions", &NON_NEGATIVE_INTEGER),
+        Field::new("Status", &PROVISIONED_CONCURRENCY_STATUS_ENUM),
+        Field::new("StatusReason", &Shape::STRING),
+        Field::new("LastModified", &TIMESTAMP),
+    ],
 );
 
 pub static HANDLER: Shape = Shape::new("Handler", Kind::String).min(0.0).max(128.0).pattern("[^\\s]+");
@@ -2235,6 +2472,44 @@ pub static LIST_FUNCTIONS_RESPONSE: Shape = Shape::structure(
 );
 
 #[derive(Debug, Clone, PartialEq, Default)]
+pub struct ListProvisionedConcurrencyConfigsRequest {
+    pub function_name: String,
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+}
+shaped!(
+    ListProvisionedConcurrencyConfigsRequest,
+    LIST_PROVISIONED_CONCURRENCY_CONFIGS_REQUEST,
+    [function_name, marker, max_items]
+);
+pub static LIST_PROVISIONED_CONCURRENCY_CONFIGS_REQUEST: Shape = Shape::structure(
+    "ListProvisionedConcurrencyConfigsRequest",
+    &[
+        Field::new("FunctionName", &FUNCTION_NAME).at(Location::Label).required(),
+        Field::new("Marker", &Shape::STRING).at(Location::Query),
+        Field::new("MaxItems", &MAX_PROVISIONED_CONCURRENCY_CONFIG_LIST_ITEMS).at(Location::Query),
+    ],
+);
+
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ListProvisionedConcurrencyConfigsResponse {
+    pub provisioned_concurrency_configs: Option<Vec<ProvisionedConcurrencyConfigListItem>>,
+    pub next_marker: Option<String>,
+}
+shaped!(
+    ListProvisionedConcurrencyConfigsResponse,
+    LIST_PROVISIONED_CONCURRENCY_CONFIGS_RESPONSE,
+    [provisioned_concurrency_configs, next_marker]
+);
+pub static LIST_PROVISIONED_CONCURRENCY_CONFIGS_RESPONSE: Shape = Shape::structure(
+    "ListProvisionedConcurrencyConfigsResponse",
+    &[
+        Field::new("ProvisionedConcurrencyConfigs", &PROVISIONED_CONCURRENCY_CONFIG_LIST),
+        Field::new("NextMarker", &Shape::STRING),
+    ],
+);
+
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct ListTagsRequest {
     pub resource: String,
 }
@@ -2292,6 +2567,9 @@ pub static MAX_ITEMS: Shape = Shape::new("MaxItems", Kind::Integer).min(1.0).max
 
 pub static MAX_LIST_ITEMS: Shape = Shape::new("MaxListItems", Kind::Integer).min(1.0).max(10000.0);
 
+pub static MAX_PROVISIONED_CONCURRENCY_CONFIG_LIST_ITEMS: Shape =
+    Shape::new("MaxProvisionedConcurrencyConfigListItems", Kind::Integer).min(1.0).max(50.0);
+
 pub static MEMORY_SIZE: Shape = Shape::new("MemorySize", Kind::Integer).min(128.0).max(32768.0);
 
 pub static METHOD: Shape = Shape::new("Method", Kind::String).min(0.0).max(6.0).pattern(".*");
@@ -2315,6 +2593,8 @@ pub static NO_PUBLISHED_VERSION_EXCEPTION: Shape = Shape::error(
     Fault::sender(400),
 );
 
+pub static NON_NEGATIVE_INTEGER: Shape = Shape::new("NonNegativeInteger", Kind::Integer).min(0.0);
+
 pub static NUMERIC_LATEST_PUBLISHED_OR_ALIAS_QUALIFIER: Shape =
     Shape::new("NumericLatestPublishedOrAliasQualifier", Kind::String)
         .min(1.0)
@@ -2335,6 +2615,8 @@ pub static POLICY_LENGTH_EXCEEDED_EXCEPTION: Shape = Shape::error(
     Fault::sender(400),
 );
 
+pub static POSITIVE_INTEGER: Shape = Shape::new("PositiveInteger", Kind::Integer).min(1.0);
+
 pub static PRECONDITION_FAILED_EXCEPTION: Shape = Shape::error(
     "PreconditionFailedException",
     &[Field::new("Type", &Shape::STRING), Field::new("message", &Shape::STRING)],
@@ -2346,11 +2628,135 @@ pub static PRINCIPAL: Shape = Shape::new("Principal", Kind::String).min(0.0).max
 pub static PRINCIPAL_ORG_ID: Shape =
     Shape::new("PrincipalOrgID", Kind::String).min(12.0).max(34.0).pattern("o-[a-z0-9]{10,32}");
 
+pub static PROVISIONED_CONCURRENCY_CONFIG_LIST: Shape =
+    Shape::list("ProvisionedConcurrencyConfigList", &PROVISIONED_CONCURRENCY_CONFIG_LIST_ITEM);
+
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ProvisionedConcurrencyConfigListItem {
+    pub function_arn: Option<String>,
+    pub requested_provisioned_concurrent_executions: Option<i32>,
+    pub available_provisioned_concurrent_executions: Option<i32>,
+    pub allocated_provisioned_concurrent_executions: Option<i32>,
+    pub status: Option<ProvisionedConcurrencyStatusEnum>,
+    pub status_reason: Option<String>,
+    pub last_modified: Option<String>,
+}
+shaped!(
+    ProvisionedConcurrencyConfigListItem,
+    PROVISIONED_CONCURRENCY_CONFIG_LIST_ITEM,
+    [
+        function_arn,
+        requested_provisioned_concurrent_executions,
+        available_provisioned_concurrent_executions,
+        allocated_provisioned_concurrent_executions,
+        status,
+        status_reason,
+        last_modified
+    ]
+);
+pub static PROVISIONED_CONCURRENCY_CONFIG_LIST_ITEM: Shape = Shape::structure(
+    "ProvisionedConcurrencyConfigListItem",
+    &[
+        Field::new("FunctionArn", &FUNCTION_ARN),
+        Field::new("RequestedProvisionedConcurrentExecutions", &POSITIVE_INTEGER),
+        Field::new("AvailableProvisionedConcurrentExecutions", &NON_NEGATIVE_INTEGER),
+        Field::new("AllocatedProvisionedConcurrentExecutions", &NON_NEGATIVE_INTEGER),
+        Field::new("Status", &PROVISIONED_CONCURRENCY_STATUS_ENUM),
+        Field::new("StatusReason", &Shape::STRING),
+        Field::new("LastModified", &TIMESTAMP),
+    ],
+);
+
+pub static PROVISIONED_CONCURRENCY_CONFIG_NOT_FOUND_EXCEPTION: Shape = Shape::error(
+    "ProvisionedConcurrencyConfigNotFoundException",
+    &[Field::new("Type", &Shape::STRING), Field::new("message", &Shape::STRING)],
+    Fault::sender(404),
+);
+
+choice!(ProvisionedConcurrencyStatusEnum { InProgress = "IN_PROGRESS", Ready = "READY", Failed = "FAILED",  });
+pub static PROVISIONED_CONCURRENCY_STATUS_ENUM: Shape =
+    Shape::new("ProvisionedConcurrencyStatusEnum", Kind::String)
+        .choices(ProvisionedConcurrencyStatusEnum::TEXTS);
+
 pub static PUBLIC_POLICY_EXCEPTION: Shape = Shape::error(
     "PublicPolicyException",
     &[Field::new("Type", &Shape::STRING), Field::new("Message", &Shape::STRING)],
     Fault::sender(400),
 );
+
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct PutFunctionConcurrencyRequest {
+    pub function_name: String,
+    pub reserved_concurrent_executions: i32,
+}
+shaped!(
+    PutFunctionConcurrencyRequest,
+    PUT_FUNCTION_CONCURRENCY_REQUEST,
+    [function_name, reserved_concurrent_executions]
+);
+pub static PUT_FUNCTION_CONCURRENCY_REQUEST: Shape = Shape::structure(
+    "PutFunctionConcurrencyRequest",
+    &[
+        Field::new("FunctionName", &FUNCTION_NAME).at(Location::Label).required(),
+        Field::new("ReservedConcurrentExecutions", &RESERVED_CONCURRENT_EXECUTIONS).required(),
+    ],
+);
+
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct PutProvisionedConcurrencyConfigRequest {
+    pub function_name: String,
+    pub qualifier: String,
+    pub provisioned_concurrent_executions: i32,
+}
+shaped!(
+    PutProvisionedConcurrencyConfigRequest,
+    PUT_PROVISIONED_CONCURRENCY_CONFIG_REQUEST,
+    [function_name, qualifier, provisioned_concurrent_executions]
+);
+pub static PUT_PROVISIONED_CONCURRENCY_CONFIG_REQUEST: Shape = Shape::structure(
+    "PutProvisionedConcurrencyConfigRequest",
+    &[
+        Field::new("FunctionName", &FUNCTION_NAME).at(Location::Label).required(),
+        Field::new("Qualifier", &QUALIFIER).at(Location::Query).required(),
+        Field::new("ProvisionedConcurrentExecutions", &POSITIVE_INTEGER).required(),
+    ],
+);
+
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct PutProvisionedConcurrencyConfigResponse {
+    pub requested_provisioned_concurrent_executions: Option<i32>,
+    pub allocated_provisioned_concurrent_executions: Option<i32>,
+    pub available_provisioned_concurrent_executions: Option<i32>,
+    pub status: Option<ProvisionedConcurrencyStatusEnum>,
+    pub status_reason: Option<String>,
+    pub last_modified: Option<String>,
+}
+shaped!(
+    PutProvisionedConcurrencyConfigResponse,
+    PUT_PROVISIONED_CONCURRENCY_CONFIG_RESPONSE,
+    [
+        requested_provisioned_concurrent_executions,
+        allocated_provisioned_concurrent_executions,
+        available_provisioned_concurrent_executions,
+        status,
+        status_reason,
+        last_modified
+    ]
+);
+pub static PUT_PROVISIONED_CONCURRENCY_CONFIG_RESPONSE: Shape = Shape::structure(
+    "PutProvisionedConcurrencyConfigResponse",
+    &[
+        Field::new("RequestedProvisionedConcurrentExecutions", &POSITIVE_INTEGER),
+        Field::new("AllocatedProvisionedConcurrentExecutions", &NON_NEGATIVE_INTEGER),
+        Field::new("AvailableProvisionedConcurrentExecutions", &NON_NEGATIVE_INTEGER),
+        Field::new("Status", &PROVISIONED_CONCURRENCY_STATUS_ENUM),
+        Field::new("StatusReason", &Shape::STRING),
+        Field::new("LastModified", &TIMESTAMP),
+    ],
+);
+
+pub static QUALIFIER: Shape =
+    Shape::new("Qualifier", Kind::String).min(1.0).max(128.0).pattern("(|[a-zA-Z0-9$_-]+)");
 
 pub static RECURSIVE_INVOCATION_EXCEPTION: Shape = Shape::error(
     "RecursiveInvocationException",

@@ -25,6 +25,8 @@ pub struct Order {
     pub unset: Vec<String>,
     /// Whether a public URL shall exist; not said: as it is.
     pub public: Option<bool>,
+    /// Whether its reservation is given back.
+    pub unreserved: bool,
     /// How far out it may connect; not said: as it is.
     pub egress: Option<Egress>,
 }
@@ -63,6 +65,10 @@ impl Order {
             timeout: args.timeout.or(file.timeout),
             tmp: args.tmp.or(file.tmp),
             instance_concurrency: args.instance_concurrency.or(file.instance_concurrency),
+            reserved_concurrency: args
+                .reserved_concurrency
+                .or(file.reserved_concurrency.filter(|_| !args.no_reserved_concurrency)),
+            provisioned: args.provisioned.or(file.provisioned),
             snapstart: args
                 .snapstart
                 .then_some(true)
@@ -93,8 +99,17 @@ impl Order {
             runtime: settings.runtime.as_deref().map(RuntimeWish::parse).transpose()?,
             handler: settings.handler.clone(),
         };
-        let (public, egress) = (settings.public, settings.egress);
-        Ok(Self { path: args.path, name, wishes, settings, set: args.env, unset: args.unset, public, egress })
+        Ok(Self {
+            path: args.path,
+            name,
+            wishes,
+            public: settings.public,
+            egress: settings.egress,
+            unreserved: args.no_reserved_concurrency,
+            settings,
+            set: args.env,
+            unset: args.unset,
+        })
     }
 
     /// All variables that the function shall have; `None`: those that it has.
