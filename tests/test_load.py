@@ -3,14 +3,23 @@
 import concurrent.futures
 import http.client
 import json
+import os
+import pathlib
+import random
+import re
+import shutil
+import signal
 import socket
+import subprocess
 import threading
+import time
 import urllib.parse
+import uuid
 
 import botocore.exceptions
 import pytest
 
-from conftest import ROLE, SIGNED_ASK, Functions, newest, until, zipped_files
+from conftest import ROLE, SIGNED_ASK, Functions, Platform, newest, until, zipped_files
 
 ECHO = "def handler(event, context):\n    return event\n"
 SLEEPER = "import time\ndef handler(event, context):\n    time.sleep(event['s'])\n    return 'awake'\n"
@@ -319,3 +328,170 @@ def test_check_137_over_its_own_url_without_a_key(functions):
     url = functions.public_url(name)
     answer = functions.call(name, {"depth": 0, "by": "url", "url": url})
     assert (answer["depth"], answer["status"]) == (16, 508) and "recursive loop" in answer["says"], answer
+
+
+def test_check_127_nothing_is_acknowledged_before_it_is_on_disk(own, tmp_path):
+    """The server's system calls, in order: the answer to a change is written after the sync of its bytes returned."""
+    if not shutil.which("strace"):
+        pytest.skip("no strace on this machine")
+    platform = own()
+    trace = tmp_path / "trace"
+    watch = subprocess.Popen(
+        ["strace", "-f", "-q", "-y", "-s", "400", "-o", trace, "-p", str(platform.process.pid),
+         "-e", "trace=fsync,fdatasync,write,writev,pwrite64,sendto,sendmsg"],
+        stderr=subprocess.PIPE, text=True,
+    )
+    try:
+        until(lambda: trace.exists(), "strace watches")
+        made = Functions(platform)
+        names = [f"durable-{n}-{uuid.uuid4().hex[:8]}" for n in range(5)]
+        for name in names:
+            made.create(ECHO, name=name)
+            made.client.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=1)
+            made.client.delete_function(FunctionName=name)
+    finally:
+        watch.send_signal(signal.SIGINT)
+        watch.wait(30)
+    lines = trace.read_text(errors="replace").splitlines()
+    if not any("sync(" in line for line in lines):
+        pytest.skip(f"strace may not look into the server: {watch.stderr.read()[:200]}")
+    # The client asks one thing at a time: each answer follows a sync of its own, and no write after that.
+    answers, synced, dirty, unsynced, syncing = 0, False, False, [], {}
+    for line in lines:
+        thread, call = line.split(None, 1)
+        into_store = ".jnl" in call
+        if re.match(r"(write|writev|pwrite64)\(", call) and into_store:
+            dirty = True
+        elif re.match(r"f(data)?sync\(", call):
+            if "<unfinished" in call:
+                syncing[thread] = into_store
+            elif into_store:
+                dirty, synced = False, True
+        elif re.match(r"<... f(data)?sync resumed>", call) and syncing.pop(thread, False):
+            dirty, synced = False, True
+        elif "HTTP/1.1 2" in call and re.match(r"(write|writev|sendto|sendmsg)\(", call):
+            answers += 1
+            if dirty or not synced:
+                unsynced.append(call[:200])
+            synced = False
+    assert answers >= 3 * len(names), f"{answers} answers were seen"
+    assert not unsynced, unsynced
+
+
+def test_check_140_a_server_short_of_memory_sheds_and_lives(own, tmp_path):
+    """The whole platform in 256 MiB, and 120 clients with 5 MB each: what does not fit is refused, nothing is killed."""
+    group = pathlib.Path(f"/sys/fs/cgroup/memory/dayfly-test-{uuid.uuid4().hex[:8]}")
+    try:
+        group.mkdir()
+        (group / "memory.limit_in_bytes").write_text(str(256 * 1024 * 1024))
+    except OSError as error:
+        pytest.skip(f"no memory control groups of version 1 here: {error}")
+
+    class Confined(Platform):
+        prefix = ("sh", "-c", f'echo $$ > {group}/cgroup.procs; exec "$@"', "sh")
+
+    platform = Confined(tmp_path / "data").start()
+    try:
+        functions = Functions(platform)
+        name = functions.create("import time\ndef handler(event, context):\n    time.sleep(0.5)\n    return len(event['body'])\n")
+        url, body = urllib.parse.urlsplit(functions.public_url(name)), b"y" * 5_000_000
+        stop, got = threading.Event(), []
+
+        def hammer(_):
+            while not stop.is_set():
+                try:
+                    connection = http.client.HTTPConnection(url.hostname, url.port, timeout=60)
+                    connection.request("POST", url.path, body, {"content-type": "text/plain"})
+                    answer = connection.getresponse()
+                    answer.read()
+                    got.append((answer.status, answer.headers["Retry-After"]))
+                except (ConnectionResetError, BrokenPipeError):
+                    got.append(("refused while it was sending", None))
+                time.sleep(0.1)
+
+        with concurrent.futures.ThreadPoolExecutor(120) as pool:
+            hammers = [pool.submit(hammer, n) for n in range(120)]
+            try:
+                for _ in range(30):
+                    platform.api("status")
+                    time.sleep(0.3)
+            finally:
+                stop.set()
+            [one.result() for one in hammers]
+        assert platform.process.poll() is None, "it lives"
+        statuses = {status for status, _ in got}
+        assert 200 in statuses and statuses & {429, 503, "refused while it was sending"}, statuses
+        assert all(retry for status, retry in got if status in (429, 503))
+        assert functions.call(name, {"body": "fine"}) == 4, "normal again"
+    finally:
+        platform.stop()
+        until(lambda: not subprocess.run(["find", group, "-depth", "-type", "d", "-exec", "rmdir", "{}", ";"],
+                                         stderr=subprocess.DEVNULL).returncode and not group.exists(), "nothing is left")
+
+
+FAULTS = """
+import os, time
+def handler(event, context):
+    deed = event.get("deed")
+    if deed == "raise":
+        raise ValueError("as asked")
+    if deed == "exit":
+        os._exit(1)
+    if deed == "hang":
+        time.sleep(60)
+    if deed == "eat":
+        return len("x" * 400_000_000)
+    return event
+"""
+
+
+def test_check_126_a_soak_with_faults(own):
+    """Calls and faults at random, the server killed in between: every call ends as it must, and nothing grows."""
+    seconds = float(os.environ.get("DAYFLY_SOAK_S", "20"))
+    platform = own("--concurrency", "200")
+    functions = Functions(platform)
+    names = [functions.create(FAULTS, Timeout=3) for _ in range(3)]
+    shared = functions.create(FAULTS, Timeout=3, MemorySize=256, CapacityProviderConfig=sharing(8))
+    deeds = ["fine"] * 20 + ["raise", "exit", "hang", "eat", "leave", "deploy"]
+    expected = {"fine": None, "raise": "ValueError", "exit": "Runtime.ExitError", "hang": "Sandbox.Timedout",
+                "eat": "Runtime.ExitError"}
+    wrong, sizes = [], []
+
+    def work(n, until_s, client):
+        mine = random.Random(n)
+        while time.monotonic() < until_s:
+            name, deed = mine.choice([*names, shared]), mine.choice(deeds)
+            event = json.dumps({"deed": deed, "n": mine.random()}).encode()
+            try:
+                if deed == "deploy":
+                    client.update_function_configuration(FunctionName=name, Description=str(mine.random()))
+                elif deed == "leave":
+                    with socket.create_connection(urllib.parse.urlsplit(platform.endpoint).netloc.split(":")) as left:
+                        left.sendall(b"POST /2015-03-31/functions/x/invocations HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n")
+                else:
+                    answer = client.invoke(FunctionName=name, Payload=event)
+                    body = json.loads(answer["Payload"].read())
+                    kind = body.get("errorType")
+                    # In a shared instance, one that eats all memory ends the others too; eating may take too long.
+                    fits = kind == expected[deed] or name == shared and kind == "Runtime.ExitError"
+                    fits = fits or deed == "eat" and kind == "Sandbox.Timedout"
+                    if not fits or kind is None and body != json.loads(event):
+                        wrong.append((name == shared, deed, body))
+            except botocore.exceptions.ClientError as error:
+                if error.response["ResponseMetadata"]["HTTPStatusCode"] not in (409, 429):
+                    wrong.append((deed, error.response))
+
+    size = lambda: int(re.search(r"VmRSS:\s+(\d+)", open(f"/proc/{platform.process.pid}/status").read())[1])
+    for round in range(2):
+        for part in range(2):
+            until_s = time.monotonic() + seconds / 4
+            with concurrent.futures.ThreadPoolExecutor(6) as pool:
+                list(pool.map(lambda n: work(n, until_s, platform.client("lambda", config=patient())), range(6)))
+            sizes.append(size())
+        until(lambda: all(one["State"] == "idle" for one in platform.api("status")["Instances"]), "all calls have ended")
+        assert [functions.call(name, {"n": round}) for name in names] == [{"n": round}] * 3
+        if round == 0:
+            platform.restart(signal.SIGKILL)
+            functions = Functions(platform)
+    assert not wrong, wrong[:5]
+    assert all(after < 1.5 * before + 20_000 for before, after in (sizes[:2], sizes[2:])), sizes

@@ -13,7 +13,7 @@ use world::World;
 
 /// Memory for bodies is counted in these. A body shorter than one is not counted: there are no more of them than
 /// connections.
-const UNIT_BYTES: usize = 64 * 1024;
+const UNIT_BYTES: usize = 16 * 1024;
 
 /// What a client is told when there is no room for its body.
 pub(crate) const NO_ROOM: &str =
@@ -115,6 +115,10 @@ pub(crate) async fn read(
             if first.is_empty() && whole.is_empty() {
                 first = data;
             } else {
+                if whole.is_empty() {
+                    // All of it at once: memory that grows by doubling is held twice over.
+                    whole.reserve(announced.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(bytes));
+                }
                 whole.extend_from_slice(&std::mem::take(&mut first));
                 whole.extend_from_slice(&data);
             }

@@ -48,6 +48,8 @@ pub struct Parts {
     pub connections: usize,
     /// Counts the microseconds that were spent awake between requests.
     pub lookout_us: Arc<AtomicU64>,
+    /// Memory for the bodies of all requests, and as much again for those from functions.
+    pub bodies_bytes: u64,
 }
 
 /// Accepts connections and walks each request through `flow`.
@@ -82,8 +84,8 @@ impl Gateway {
             draining: AtomicBool::new(false),
             activity: lookout::Activity::default(),
             lookout_us: parts.lookout_us,
-            room: body::Room::new(model::limit("bodies-bytes")),
-            room_inside: body::Room::new(model::limit("bodies-bytes")),
+            room: body::Room::new(parts.bodies_bytes),
+            room_inside: body::Room::new(parts.bodies_bytes),
             door_out: egress::Door::new(),
         })
     }

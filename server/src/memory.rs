@@ -6,8 +6,13 @@ const MIB: u64 = 1024 * 1024;
 
 /// `percent` of the memory that this process could use, in mebibytes; at least 128.
 pub(crate) fn budget_mb(percent: u64) -> u64 {
-    let total = machine_bytes().min(group_bytes().unwrap_or(u64::MAX));
-    (total / MIB * percent.min(100) / 100).max(128)
+    (total_bytes() / MIB * percent.min(100) / 100).max(128)
+}
+
+/// What the bodies of requests may hold, in bytes: a share of the memory that this process could use. A body is held up
+/// to four times over on its way to an instance, and there are those from outside and those from functions.
+pub(crate) fn bodies_bytes() -> u64 {
+    model::limit("bodies-bytes").min(total_bytes() / 10)
 }
 
 /// What templates and spares may hold at this moment, in bytes: `percent` of the memory that this process could use,
@@ -16,6 +21,10 @@ pub(crate) fn spare_bytes(percent: u64) -> u64 {
     let most = budget_mb(percent) * MIB;
     let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
     bytes_of(&text, "MemAvailable:").map_or(most, |available| most.min(available / 4))
+}
+
+fn total_bytes() -> u64 {
+    machine_bytes().min(group_bytes().unwrap_or(u64::MAX))
 }
 
 fn machine_bytes() -> u64 {

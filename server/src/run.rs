@@ -134,6 +134,7 @@ impl Ground {
             place,
             world: world.clone(),
             connections: self.options.connections,
+            bodies_bytes: memory::bodies_bytes(),
             lookout_us,
         });
         door.set(Arc::downgrade(&gateway)).expect("the door is hung once");
