@@ -4,7 +4,6 @@ import concurrent.futures
 import http.client
 import json
 import os
-import pathlib
 import random
 import re
 import shutil
@@ -19,7 +18,7 @@ import uuid
 import botocore.exceptions
 import pytest
 
-from conftest import ROLE, SIGNED_ASK, Functions, Platform, newest, until, zipped_files
+from conftest import ROLE, SIGNED_ASK, Functions, newest, until, zipped_files
 
 ECHO = "def handler(event, context):\n    return event\n"
 SLEEPER = "import time\ndef handler(event, context):\n    time.sleep(event['s'])\n    return 'awake'\n"
@@ -376,57 +375,6 @@ def test_check_127_nothing_is_acknowledged_before_it_is_on_disk(own, tmp_path):
             synced = False
     assert answers >= 3 * len(names), f"{answers} answers were seen"
     assert not unsynced, unsynced
-
-
-def test_check_140_a_server_short_of_memory_sheds_and_lives(own, tmp_path):
-    """The whole platform in 256 MiB, and 120 clients with 5 MB each: what does not fit is refused, nothing is killed."""
-    group = pathlib.Path(f"/sys/fs/cgroup/memory/dayfly-test-{uuid.uuid4().hex[:8]}")
-    try:
-        group.mkdir()
-        (group / "memory.limit_in_bytes").write_text(str(256 * 1024 * 1024))
-    except OSError as error:
-        pytest.skip(f"no memory control groups of version 1 here: {error}")
-
-    class Confined(Platform):
-        prefix = ("sh", "-c", f'echo $$ > {group}/cgroup.procs; exec "$@"', "sh")
-
-    platform = Confined(tmp_path / "data").start()
-    try:
-        functions = Functions(platform)
-        name = functions.create("import time\ndef handler(event, context):\n    time.sleep(0.5)\n    return len(event['body'])\n")
-        url, body = urllib.parse.urlsplit(functions.public_url(name)), b"y" * 5_000_000
-        stop, got = threading.Event(), []
-
-        def hammer(_):
-            while not stop.is_set():
-                try:
-                    connection = http.client.HTTPConnection(url.hostname, url.port, timeout=60)
-                    connection.request("POST", url.path, body, {"content-type": "text/plain"})
-                    answer = connection.getresponse()
-                    answer.read()
-                    got.append((answer.status, answer.headers["Retry-After"]))
-                except (ConnectionResetError, BrokenPipeError):
-                    got.append(("refused while it was sending", None))
-                time.sleep(0.1)
-
-        with concurrent.futures.ThreadPoolExecutor(120) as pool:
-            hammers = [pool.submit(hammer, n) for n in range(120)]
-            try:
-                for _ in range(30):
-                    platform.api("status")
-                    time.sleep(0.3)
-            finally:
-                stop.set()
-            [one.result() for one in hammers]
-        assert platform.process.poll() is None, "it lives"
-        statuses = {status for status, _ in got}
-        assert 200 in statuses and statuses & {429, 503, "refused while it was sending"}, statuses
-        assert all(retry for status, retry in got if status in (429, 503))
-        assert functions.call(name, {"body": "fine"}) == 4, "normal again"
-    finally:
-        platform.stop()
-        until(lambda: not subprocess.run(["find", group, "-depth", "-type", "d", "-exec", "rmdir", "{}", ";"],
-                                         stderr=subprocess.DEVNULL).returncode and not group.exists(), "nothing is left")
 
 
 FAULTS = """
