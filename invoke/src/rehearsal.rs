@@ -131,7 +131,7 @@ impl<S: FnMut() -> Duration> Stage<'_, S> {
     fn obey(&mut self, actions: Vec<Action>, now: Moment) {
         for action in actions {
             match action {
-                Action::Start { instance, version } => {
+                Action::Start { instance, version, .. } => {
                     let function = self.numbers[&version.function];
                     self.instances.insert(instance, (function, now));
                     let ready = now + (self.start)();
