@@ -5,7 +5,7 @@
 use crate::output::Output;
 use futures_util::future::BoxFuture;
 use model::{Call, FunctionName, InvocationRecord, Rung, Usage, Version};
-use runtimes::{Channel, Event, SendError};
+use runtimes::{Channel, ChannelError, Event, SendError};
 use sandbox::Exit;
 use std::sync::Arc;
 

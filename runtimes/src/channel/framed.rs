@@ -99,7 +99,7 @@ impl Framed {
             return Err(ChannelError::Closed);
         }
         self.phase = Phase::Over;
-        self.write(&frame::cancel(id), &[]).await?;
+        self.write(&mut &mut [IoSlice::new(&frame::cancel(id))][..]).await?;
         self.phase = Phase::Open;
         Ok(())
     }
