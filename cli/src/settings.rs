@@ -229,8 +229,8 @@ mod tests {
     #[test]
     fn all_keys() {
         let text = "name = 'a'\nruntime = 'python'\nhandler = 'app.handler'\ndescription = 'd'\nrole = 'r'\n\
-                    memory = 256\ntimeout = 0x1e\ntmp = 512\ninstance-concurrency = 8\nsnapstart = true\npublic = true\n\
-                    egress = 'all'\n[env]\nA = '1'\n";
+                    memory = 256\ntimeout = 0x1e\ntmp = 512\ninstance-concurrency = 8\n\
+                    reserved-concurrency = 5\nprovisioned = 1\nsnapstart = true\npublic = true\negress = 'all'\n[env]\nA = '1'\n";
         let settings = Settings::parse(text, "dayfly.toml").expect("it is valid");
         assert_eq!(settings.name.as_deref(), Some("a"));
         assert_eq!((settings.memory, settings.timeout, settings.public), (Some(256), Some(30), Some(true)));
@@ -258,7 +258,7 @@ mod tests {
             "entrypoint = 'x'",
             "dayfly.toml:1:1: unknown key \"entrypoint\"",
             "the keys are name, runtime, handler, description, role, memory, timeout, tmp, \
-             instance-concurrency, snapstart, public, egress, env",
+             instance-concurrency, reserved-concurrency, provisioned, snapstart, public, egress, env",
             "dayfly deploy --help",
         );
         check(

@@ -147,7 +147,8 @@ mod tests {
             (None, "python3.12", Some(16)),
             (None, "wasm", None),
             (Some(1), "wasm", Some(1)),
-            (Some(64), "wasm", Some(64)),
+            (Some(16), "wasm", Some(16)),
+            (Some(64), "wasm", None),
         ] {
             assert_eq!(check_asked(arn, most, runtime), Ok(concurrency), "{most:?} {runtime}");
         }

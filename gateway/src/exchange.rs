@@ -124,7 +124,13 @@ mod tests {
 
     #[test]
     fn responses_pass_or_are_refused() {
-        let cases: [(&str, &[(&str, &str)], &str, Option<(u16, &str)>); 8] = [
+        type Case = (
+            &'static str,
+            &'static [(&'static str, &'static str)],
+            &'static str,
+            Option<(u16, &'static str)>,
+        );
+        let cases: [Case; 8] = [
             ("201", &[("Content-Type", "text/html"), ("set-cookie", "a=1")], "x", Some((201, "text/html"))),
             ("200", &[("content-length", "9"), ("connection", "close")], "", Some((200, "application/json"))),
             ("599", &[], "x", Some((599, "application/octet-stream"))),
