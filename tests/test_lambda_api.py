@@ -200,7 +200,7 @@ def test_bad_settings_change_nothing(functions, platform, settings, code, says):
     ("publish_version", {"FunctionName": "x"}),
     ("list_layers", {}),
     ("create_alias", {"FunctionName": "x", "Name": "a", "FunctionVersion": "1"}),
-    ("put_function_concurrency", {"FunctionName": "x", "ReservedConcurrentExecutions": 1}),
+    ("put_function_recursion_config", {"FunctionName": "x", "RecursiveLoop": "Allow"}),
     ("list_event_source_mappings", {}),
 ])
 def test_what_is_not_served_says_so(functions, operation, arguments):

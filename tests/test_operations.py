@@ -16,7 +16,9 @@ SERVED = {
         CreateFunction GetFunction GetFunctionConfiguration ListFunctions UpdateFunctionCode UpdateFunctionConfiguration
         DeleteFunction Invoke CreateFunctionUrlConfig GetFunctionUrlConfig UpdateFunctionUrlConfig
         DeleteFunctionUrlConfig ListFunctionUrlConfigs AddPermission GetPolicy RemovePermission GetAccountSettings
-        TagResource UntagResource ListTags
+        TagResource UntagResource ListTags PutFunctionConcurrency GetFunctionConcurrency DeleteFunctionConcurrency
+        PutProvisionedConcurrencyConfig GetProvisionedConcurrencyConfig ListProvisionedConcurrencyConfigs
+        DeleteProvisionedConcurrencyConfig
     """.split(),
     "sts": ["GetCallerIdentity"],
     "logs": ["DescribeLogGroups", "DescribeLogStreams", "GetLogEvents", "FilterLogEvents"],
@@ -99,7 +101,7 @@ FORMATS = {
     "CreationTime": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z",
     "RevisionId": r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}",
     "CodeSha256": r"[A-Za-z0-9+/]{43}=",
-    "FunctionArn": r"arn:aws:lambda:us-east-1:000000000000:function:shapes",
+    "FunctionArn": r"arn:aws:lambda:us-east-1:000000000000:function:shapes(:\$LATEST)?",
     "RuntimeVersionArn": r"arn:aws:lambda:us-east-1::runtime:.+",
     "FunctionUrl": r"http://[a-z0-9]{32}\.lambda-url\.localhost:\d+/",
 }
@@ -163,6 +165,16 @@ def test_answers_have_the_members_that_aws_always_gives(functions, platform):
     assert set(account["AccountLimit"]) == {
         "CodeSizeUnzipped", "CodeSizeZipped", "ConcurrentExecutions", "UnreservedConcurrentExecutions",
     }
+    for operation, settings in [("PutFunctionConcurrency", {"ReservedConcurrentExecutions": 1}), ("GetFunctionConcurrency", {})]:
+        answer = check("lambda", operation, ["ReservedConcurrentExecutions"], **name, **settings)
+        assert answer["ReservedConcurrentExecutions"] == 1
+    check("lambda", "DeleteFunctionConcurrency", [], **name)
+    counts = ["RequestedProvisionedConcurrentExecutions", "Status", "LastModified"]
+    latest = {**name, "Qualifier": "$LATEST"}
+    check("lambda", "PutProvisionedConcurrencyConfig", counts, **latest, ProvisionedConcurrentExecutions=1)
+    check("lambda", "GetProvisionedConcurrencyConfig", counts, **latest)
+    check("lambda", "ListProvisionedConcurrencyConfigs", ["ProvisionedConcurrencyConfigs"], **name)
+    check("lambda", "DeleteProvisionedConcurrencyConfig", [], **latest)
     check("sts", "GetCallerIdentity", ["UserId", "Account", "Arn"])
     group = {"logGroupName": "/aws/lambda/shapes"}
     groups = check("logs", "DescribeLogGroups", ["logGroups"], logGroupNamePrefix="/aws/lambda/shapes")["logGroups"]
