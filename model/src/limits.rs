@@ -218,6 +218,22 @@ pub const LIMITS: &[Limit] = &[
     row("wasm-compile-memory", 1536, Unit::Mebibytes, "compiling one component", "fixed"),
     row("wasm-compile-time", 60, Unit::Seconds, "compiling one component", "fixed"),
     row("wasm-code-bytes", 256 * 1024 * 1024, Unit::Bytes, "a component's machine code", "fixed"),
+    row(
+        "unasked-look",
+        1000,
+        Unit::Milliseconds,
+        "time between two looks at an instance without calls",
+        "fixed",
+    ),
+    row(
+        "unasked-cpu",
+        20_000,
+        Unit::Microseconds,
+        "processor time of an instance without calls between two looks, before it is frozen",
+        "fixed",
+    ),
+    row("root-image-files", 200_000, Unit::Count, "files and folders of a root image", "fixed"),
+    row("root-image-bytes", 4 * 1024 * 1024 * 1024, Unit::Bytes, "a root image", "fixed"),
     row("drain", 30, Unit::Seconds, "time for running calls at shutdown", "dayfly up --drain"),
 ];
 

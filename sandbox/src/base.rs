@@ -1,5 +1,5 @@
-//! The root file system that all sandboxes share: the host's programs and libraries, a synthetic `/etc`, five devices,
-//! and empty directories to mount on. Built once in the launcher's own mount namespace; every sandbox gets a private,
+//! The root file system that all sandboxes share: the host's programs and libraries or those of an image, a synthetic
+//! `/etc`, five devices, and empty directories to mount on. Built once in the launcher's own mount namespace; every sandbox gets a private,
 //! read-only copy of the mounts.
 
 use crate::Bind;
@@ -7,9 +7,9 @@ use crate::kernel::{self, ATTR_NODEV, ATTR_NOEXEC, ATTR_NOSUID, ATTR_RDONLY};
 use crate::veil::veiled;
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, mkdirat, openat, openat2, symlinkat};
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, FsPickFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create,
-    fsconfig_reconfigure, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, fspick, move_mount,
-    open_tree,
+    FsMountFlags, FsOpenFlags, FsPickFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags,
+    fsconfig_create, fsconfig_reconfigure, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, fspick,
+    move_mount, open_tree, unmount,
 };
 use std::fs;
 use std::io;
@@ -31,15 +31,20 @@ const DEVICES: [&str; 5] = ["null", "zero", "full", "random", "urandom"];
 
 const EMPTY: [&str; 8] = ["/proc", "/tmp", "/dev/shm", "/var/task", "/var/runtime", "/opt", "/run", "/home"];
 
-const LINKS: [(&str, &str); 7] = [
+const LINKS: [(&str, &str); 5] = [
     ("/dev/fd", "/proc/self/fd"),
     ("/dev/stdin", "/proc/self/fd/0"),
     ("/dev/stdout", "/proc/self/fd/1"),
     ("/dev/stderr", "/proc/self/fd/2"),
-    ("/etc/mtab", "/proc/self/mounts"),
-    ("/etc/localtime", "/usr/share/zoneinfo/UTC"),
     ("/var/tmp", "/tmp"),
 ];
+
+/// Links in `/etc`: where, and to what.
+pub const ETC_LINKS: [(&str, &str); 2] =
+    [("/etc/mtab", "/proc/self/mounts"), ("/etc/localtime", "/usr/share/zoneinfo/UTC")];
+
+/// Folders of every sandbox's root that are never those of an image.
+pub const OWN_FOLDERS: [&str; 6] = ["/dev", "/proc", "/run", "/sys", "/tmp", "/var"];
 
 /// Most mount points that may be added for binds; they are few and the same again and again.
 const MAX_ADDED: usize = 1024;
@@ -61,35 +66,46 @@ pub(crate) struct Base {
     added: usize,
     readable: Vec<PathBuf>,
     veils: bool,
+    image: bool,
 }
 
 impl Base {
-    /// Builds it. The process must be in a mount namespace of its own.
-    pub(crate) fn build() -> io::Result<Self> {
+    /// Builds it, of this root image or of what the host has. The process must be in a mount namespace of its own.
+    pub(crate) fn build(image: Option<&Path>) -> io::Result<Self> {
         let stand =
             STANDS.into_iter().find(|path| Path::new(path).is_dir()).ok_or(io::ErrorKind::NotFound)?;
         let tmpfs = new_filesystem("tmpfs", &[("mode", "0755"), ("size", "4m"), ("nr_inodes", "4096")], &[])?;
         let mount = fsmount(tmpfs, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::MOUNT_ATTR_NOSUID)?;
         move_mount(&mount, c"", CWD, stand, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?;
-        let mut base =
-            Self { root: mount, stand, added: 0, readable: vec![PathBuf::from("/etc")], veils: false };
+        let (readable, image_only) = (Vec::new(), image.is_some());
+        let mut base = Self { root: mount, stand, added: 0, readable, veils: false, image: image_only };
         for path in EMPTY {
             base.folder(Path::new(path))?;
         }
         for (path, target) in LINKS {
             base.link(path, target)?;
         }
-        for path in SYSTEM {
-            base.system(path)?;
+        base.veils = veiled(&Path::new(stand).join("opt"), base.root.as_fd()).is_ok();
+        match image {
+            Some(tree) => base.image(tree)?,
+            None => base.host()?,
         }
-        base.etc()?;
         for name in DEVICES {
             let path = format!("/dev/{name}");
             base.mount(&path, ATTR_RDONLY | ATTR_NOSUID | ATTR_NOEXEC)?;
         }
         base.seal(true)?;
-        base.veils = veiled(&Path::new(stand).join("opt"), base.root.as_fd()).is_ok();
         Ok(base)
+    }
+
+    /// Takes it off, for another one to stand there.
+    pub(crate) fn dismantle(&self) -> io::Result<()> {
+        Ok(unmount(self.stand, UnmountFlags::DETACH)?)
+    }
+
+    /// Whether nothing in it is the host's own.
+    pub(crate) fn is_image(&self) -> bool {
+        self.image
     }
 
     /// Where the launcher's namespace, and each copy of it, has the base.
@@ -188,6 +204,52 @@ impl Base {
         Ok(symlinkat(target, self.open(parent)?, name)?)
     }
 
+    /// The host's programs and libraries.
+    fn host(&mut self) -> io::Result<()> {
+        self.readable.push(PathBuf::from("/etc"));
+        for path in SYSTEM {
+            self.system(path)?;
+        }
+        for (path, text) in etc_files() {
+            self.file(Path::new(path), &text)?;
+        }
+        for (path, target) in ETC_LINKS {
+            self.link(path, target)?;
+        }
+        for path in ETC_FROM_HOST {
+            if Path::new(path).exists() {
+                self.mount(path, ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What stands in an image, folder by folder, read-only.
+    fn image(&mut self, tree: &Path) -> io::Result<()> {
+        for entry in fs::read_dir(tree)? {
+            let entry = entry?;
+            let guest = Path::new("/").join(entry.file_name());
+            if OWN_FOLDERS.iter().any(|own| guest == Path::new(own)) {
+                return Err(io::Error::other(format!("an image has no {}", guest.display())));
+            }
+            let (from, name) = (entry.path(), guest.to_str().ok_or(io::ErrorKind::InvalidFilename)?);
+            if entry.file_type()?.is_symlink() {
+                let target = fs::read_link(&from)?;
+                self.link(name, target.to_str().ok_or(io::ErrorKind::InvalidFilename)?)?;
+                continue;
+            }
+            let mount = if self.veils {
+                veiled(&from, self.root.as_fd())?
+            } else {
+                detached(&from, ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV)?
+            };
+            self.folder(&guest)?;
+            attach(mount.as_fd(), self.root.as_fd(), &guest)?;
+            self.readable.push(guest);
+        }
+        Ok(())
+    }
+
     /// A directory or link of the host, if it has it.
     fn system(&mut self, path: &str) -> io::Result<()> {
         match fs::symlink_metadata(path) {
@@ -214,27 +276,33 @@ impl Base {
         }
         attach(tree.as_fd(), self.root.as_fd(), guest)
     }
+}
 
-    fn etc(&self) -> io::Result<()> {
-        let (passwd, group) = people(USER, USER_ID, GROUP_ID);
-        let files = [
-            ("/etc/passwd", passwd.as_str()),
-            ("/etc/group", &group),
-            ("/etc/hosts", &format!("127.0.0.1 localhost {HOST_NAME}\n::1 localhost\n")),
-            ("/etc/hostname", &format!("{HOST_NAME}\n")),
-            ("/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n"),
-            ("/etc/resolv.conf", ""),
-        ];
-        for (path, text) in files {
-            self.file(Path::new(path), text)?;
-        }
-        for path in ETC_FROM_HOST {
-            if Path::new(path).exists() {
-                self.mount(path, ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV)?;
-            }
-        }
-        Ok(())
-    }
+/// What of `/etc` is the same in every sandbox: path and text.
+pub fn etc_files() -> Vec<(&'static str, String)> {
+    let (passwd, group) = people(USER, USER_ID, GROUP_ID);
+    vec![
+        ("/etc/passwd", passwd),
+        ("/etc/group", group),
+        ("/etc/hosts", format!("127.0.0.1 localhost {HOST_NAME}\n::1 localhost\n")),
+        ("/etc/hostname", format!("{HOST_NAME}\n")),
+        ("/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n".to_owned()),
+        ("/etc/resolv.conf", String::new()),
+    ]
+}
+
+/// What of the host programs need that have no root of their own.
+pub(crate) fn of_the_host() -> Vec<PathBuf> {
+    const NAMES: [&str; 6] = [
+        "/etc/passwd",
+        "/etc/group",
+        "/etc/hosts",
+        "/etc/resolv.conf",
+        "/etc/nsswitch.conf",
+        "/etc/localtime",
+    ];
+    let all = SYSTEM.iter().chain(&ETC_FROM_HOST).chain(&NAMES).map(PathBuf::from);
+    all.filter(|path| path.exists()).collect()
 }
 
 /// The users and groups that programs find inside, the only one who runs among them: `passwd` and `group`.

@@ -46,10 +46,33 @@ pub(crate) unsafe fn fork(flags: u64, cgroup: Option<BorrowedFd<'_>>) -> io::Res
     }
     // SAFETY: without CLONE_VM the child works on copies of memory; `args` and `pidfd` outlive the call.
     let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of::<libc::clone_args>()) };
+    if pid < 0
+        && flags == 0
+        && cgroup.is_none()
+        && io::Error::last_os_error().raw_os_error() == Some(libc::ENOSYS)
+    {
+        // SAFETY: the caller's promise.
+        return unsafe { fork_as_of_old() };
+    }
     match parent_or_child(pid)? {
         None => Ok(Forked::Child),
         // SAFETY: the kernel has just stored a new descriptor there, which nothing else owns.
         Some(pid) => Ok(Forked::Parent { pid, pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) } }),
+    }
+}
+
+/// Where a container hides the newer call, for who needs no flags.
+///
+/// # Safety
+/// As of [`fork`].
+unsafe fn fork_as_of_old() -> io::Result<Forked> {
+    // SAFETY: the caller's promise.
+    match unsafe { fork_plainly() }? {
+        None => Ok(Forked::Child),
+        Some(pid) => {
+            let pidfd = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())?;
+            Ok(Forked::Parent { pid, pidfd })
+        }
     }
 }
 

@@ -29,6 +29,7 @@ mod step;
 mod unpack;
 mod veil;
 
+pub use base::{ETC_LINKS, OWN_FOLDERS, etc_files};
 pub use error::SandboxError;
 pub use launcher::{Command, Launcher, LauncherOptions, Ran, Sandbox, Template};
 
@@ -44,6 +45,9 @@ pub use protections::{Layer, Protections};
 pub use spec::{Bind, Exit, Fault, Layers, Spec};
 pub use step::STEPS;
 pub use unpack::{UnpackError, UnpackLimits, Unpacked, Unpacking, unpack};
+
+/// The argument of the launcher that makes it do without namespaces.
+pub const MINIMAL: &str = "--minimal";
 
 /// The life of the launcher process: serves the control socket on descriptor 3 until the server is gone, then ends
 /// every sandbox and exits. The entry of a hidden subcommand; call it first thing in `main`, before any thread exists.

@@ -19,6 +19,13 @@ pub(crate) struct View {
     /// A namespace could be made.
     pub(crate) can_unshare: bool,
     pub(crate) user: u32,
+    /// Which folder `/usr` is: device and number.
+    pub(crate) programs: Option<(u64, u64)>,
+}
+
+/// Which folder `/usr` is, as this process sees it.
+pub(crate) fn programs() -> Option<(u64, u64)> {
+    rustix::fs::stat("/usr").ok().map(|found| (found.st_dev, found.st_ino))
 }
 
 impl View {
@@ -39,6 +46,7 @@ impl View {
                 || rustix::fs::stat("/proc/sys/kernel").is_ok(),
             can_unshare: unshared.is_ok(),
             user: rustix::process::getuid().as_raw(),
+            programs: programs(),
         }
     }
 }

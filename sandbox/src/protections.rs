@@ -3,7 +3,7 @@
 /// What sandboxes on this machine are protected by, found by really making one.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Protections {
-    /// 3: everything; 2: an ordinary user's user namespaces; 1: less than that.
+    /// 3: everything, but for the root image that only several tenants need; 2: an ordinary user's user namespaces; 1: less than that.
     pub level: u8,
     /// Each layer, present or missing.
     pub layers: Vec<Layer>,
@@ -23,6 +23,9 @@ pub struct Layer {
 }
 
 impl Protections {
+    /// The layer that [`crate::Launcher::use_root`] brings, and that only several tenants need.
+    pub const OWN_IMAGE: &str = "own root image";
+
     /// The layers that are missing.
     pub fn missing(&self) -> impl Iterator<Item = &Layer> {
         self.layers.iter().filter(|layer| !layer.on)

@@ -34,6 +34,8 @@ pub(crate) enum Request {
     Fork { template: u64, request: SandboxRequest },
     /// Descriptors: connection, stdin, stdout, stderr.
     Command { argv: Vec<String>, env: Vec<(String, String)> },
+    /// Make sandboxes of this root image from now on. Answered by [`Report::Rooted`] or [`Report::Failed`].
+    Root { image: PathBuf },
     /// Descriptors: connection, archive.
     Unpack { dest: PathBuf, limits: UnpackLimits },
     /// Read back the limits of some sandboxes, those numbered `from` and the next ones. Descriptors: connection.
@@ -56,6 +58,8 @@ pub(crate) struct SandboxRequest {
 pub(crate) enum Order {
     /// End it.
     Kill,
+    /// Let nothing in it use the processor, or let it again. Not answered.
+    Freeze(bool),
     /// Make a sandbox that waits for its work ready for it, once. Answered by [`Report::Furnished`] or [`Report::Failed`].
     Furnish(Furniture),
 }
@@ -90,6 +94,8 @@ pub(crate) enum Report {
     Drifted { why: String },
     /// Limits were read back, and in so many sandboxes they had changed. `next`: from where to go on, if there are more.
     ReadBack { changed: u32, next: Option<u64> },
+    /// Sandboxes are made of the root image, and protected like this.
+    Rooted(Protections),
     /// How unpacking ended. The last message.
     Unpacked(Result<Unpacked, UnpackError>),
 }

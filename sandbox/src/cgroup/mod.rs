@@ -75,6 +75,15 @@ pub(crate) trait Group {
     fn oom_event(&self) -> Option<BorrowedFd<'_>>;
     /// Kills every process in it, where the interface can.
     fn kill(&self);
+    /// Lets no process in it use the processor, or lets them again; `false` where the interface cannot, or not so that
+    /// they can still be killed.
+    fn freeze(&self, _still: bool) -> bool {
+        false
+    }
+    /// Whether it stands for a sandbox without namespaces, whose program is its own first process.
+    fn is_bare(&self) -> bool {
+        false
+    }
     /// Removes it. Fails with `ResourceBusy` while a process is still dying in it; removing again is fine.
     fn remove(&self) -> io::Result<()>;
 }

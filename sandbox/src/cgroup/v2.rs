@@ -169,6 +169,11 @@ impl Group for GroupV2 {
         let _ = self.folder.write("cgroup.kill", "1");
     }
 
+    /// Frozen processes can be killed here.
+    fn freeze(&self, still: bool) -> bool {
+        self.folder.write("cgroup.freeze", if still { "1" } else { "0" }).is_ok()
+    }
+
     fn remove(&self) -> io::Result<()> {
         remove_group(&self.folder.path)
     }
@@ -217,6 +222,7 @@ mod tests {
         fs::write(folder.join("cgroup.procs"), child.id().to_string()).unwrap();
         assert_eq!(group.remove().unwrap_err().kind(), io::ErrorKind::ResourceBusy);
         assert!(matches!(group.entry(), Entry::Birth(_)));
+        assert!(group.freeze(true), "and frozen processes die, too");
         group.kill();
         assert!(!child.wait().unwrap().success());
         while group.remove().is_err() {

@@ -10,7 +10,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-type Failed = Box<dyn std::error::Error + Send + Sync>;
+pub(super) type Failed = Box<dyn std::error::Error + Send + Sync>;
 
 /// Directories that may be written to.
 const WRITABLE: [&str; 2] = ["/tmp", "/dev/shm"];
@@ -48,6 +48,9 @@ fn scopes(plan: &Plan<'_>) -> Result<Option<RulesetCreated>, Failed> {
 
 /// What a program may do with files: `guests` is where something was mounted since the sandbox was built.
 fn rules(plan: &Plan<'_>, guests: &[PathBuf]) -> Result<RulesetCreated, Failed> {
+    if let Some(bare) = plan.bare {
+        return bare.rules(plan);
+    }
     let abi = ABI::from(plan.landlock_version);
     let read = AccessFs::Execute | AccessFs::ReadFile | AccessFs::ReadDir;
     let ruleset = Ruleset::default()
@@ -81,7 +84,11 @@ fn rules(plan: &Plan<'_>, guests: &[PathBuf]) -> Result<RulesetCreated, Failed> 
 }
 
 /// Allows something below a path. What this root does not have needs no rule.
-fn allow(ruleset: RulesetCreated, path: &Path, access: BitFlags<AccessFs>) -> Result<RulesetCreated, Failed> {
+pub(super) fn allow(
+    ruleset: RulesetCreated,
+    path: &Path,
+    access: BitFlags<AccessFs>,
+) -> Result<RulesetCreated, Failed> {
     match PathFd::new(path) {
         Ok(fd) => Ok(ruleset.add_rule(PathBeneath::new(fd, access))?),
         Err(_) => Ok(ruleset),
@@ -89,7 +96,7 @@ fn allow(ruleset: RulesetCreated, path: &Path, access: BitFlags<AccessFs>) -> Re
 }
 
 /// Everything but what makes or controls devices.
-fn writable(abi: ABI) -> BitFlags<AccessFs> {
+pub(super) fn writable(abi: ABI) -> BitFlags<AccessFs> {
     AccessFs::from_all(abi) & !(AccessFs::MakeChar | AccessFs::MakeBlock | AccessFs::IoctlDev)
 }
 

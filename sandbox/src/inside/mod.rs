@@ -2,6 +2,7 @@
 //! itself and says so. When it is known what the sandbox is for, which may be long after, it gives the rest up, starts
 //! the program as its child, and from then on only waits. When it ends, the kernel kills whatever else is left inside.
 
+mod bare;
 mod landlock;
 mod limits;
 mod mounts;
@@ -23,6 +24,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 
+pub(crate) use bare::Bare;
 pub(crate) use limits::{Ceiling, LARGEST_TMP_BYTES, largest_file, most_data};
 pub(crate) use mounts::{ProcView, tmpfs_room};
 pub(crate) use vacancy::{MOUNTS, NAMESPACES, NETWORK};
@@ -44,7 +46,7 @@ pub(crate) struct Plan<'a> {
     pub(crate) birth: Birth,
     /// What a program finds as its standard input.
     pub(crate) null: BorrowedFd<'a>,
-    /// A template's; a program comes with its own.
+    /// Those of what starts as soon as its sandbox is built; other programs come with their own.
     pub(crate) streams: Option<Streams<'a>>,
     /// To the launcher: it says when to start, and what comes then; failures and the program's end are reported there.
     pub(crate) line: BorrowedFd<'a>,
@@ -52,6 +54,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) landlock_version: i32,
     pub(crate) proc_view: ProcView,
     pub(crate) ceiling: Ceiling,
+    /// Where things are instead, for [`Birth::Bare`].
+    pub(crate) bare: Option<&'a Bare>,
 }
 
 /// What a program is started with.
@@ -88,6 +92,8 @@ pub(crate) enum Birth {
     Template(Identity),
     /// A sandbox that a template's child joins. Its owner, on the host, is the template's identity.
     Vacant { owner: Identity },
+    /// A program without any namespace of its own, as the launcher's user.
+    Bare(Identity),
 }
 
 impl Birth {
@@ -103,14 +109,20 @@ impl Birth {
             Self::Program => all,
             Self::Template(_) => all & !(libc::CLONE_NEWUSER | libc::CLONE_NEWPID),
             Self::Vacant { .. } => all | libc::CLONE_NEWNET,
+            Self::Bare(_) => 0,
         };
         u64::from(flags.cast_unsigned())
+    }
+
+    /// Whether the first process becomes the program itself.
+    fn is_program(self) -> bool {
+        matches!(self, Self::Template(_) | Self::Bare(_))
     }
 
     /// User and group inside.
     fn identity(self) -> (u32, u32) {
         match self {
-            Self::Template(identity) => (identity.user, identity.group),
+            Self::Template(identity) | Self::Bare(identity) => (identity.user, identity.group),
             _ => (USER_ID, GROUP_ID),
         }
     }
@@ -138,15 +150,20 @@ fn build(plan: &Plan<'_>) -> Result<(), Failure> {
     steps.take("descriptors", || close_all_but(descriptors(plan)))?;
     steps.take("start", || wait_for_start(plan.line))?;
     steps.take("cgroup-enter", || enter_cgroups(plan.tasks))?;
-    steps.take("cgroup-namespace", || unshare(rustix::thread::UnshareFlags::NEWCGROUP))?;
+    let bare = matches!(plan.birth, Birth::Bare(_));
+    if !bare {
+        steps.take("cgroup-namespace", || unshare(rustix::thread::UnshareFlags::NEWCGROUP))?;
+    }
     steps.take("identity", || become_user(plan.birth.identity()))?;
     steps.take("session", new_session)?;
     if layers.keyring {
         steps.take("keyring", kernel::join_new_session_keyring)?;
     }
-    steps.take("hostname", || Ok(rustix::system::sethostname(HOST_NAME.as_bytes())?))?;
+    if !bare {
+        steps.take("hostname", || Ok(rustix::system::sethostname(HOST_NAME.as_bytes())?))?;
+    }
     let namespaces = steps.take("namespaces", || match plan.birth {
-        Birth::Template(_) => Ok(Vec::new()),
+        Birth::Template(_) | Birth::Bare(_) => Ok(Vec::new()),
         Birth::Program => vacancy::open_namespaces(&NAMESPACES[MOUNTS..=MOUNTS]),
         Birth::Vacant { .. } => vacancy::connect().and_then(|()| vacancy::open_namespaces(&NAMESPACES)),
     })?;
@@ -167,7 +184,7 @@ fn build(plan: &Plan<'_>) -> Result<(), Failure> {
     steps.take("privileges", || privileges::drop_all(layers.capabilities))?;
     steps.take("parent-death", || die_with_launcher(plan.line))?;
     match plan.birth {
-        Birth::Template(_) => start(plan, steps, plan.streams, &arrival(plan)),
+        Birth::Template(_) | Birth::Bare(_) => start(plan, steps, plan.streams, &arrival(plan)),
         Birth::Program => {
             steps.take("program", || vacancy::hand_out(plan.line, namespaces, None))?;
             let message = steps.take("program", || vacancy::receive(plan.line, plan.null))?;
@@ -226,6 +243,10 @@ fn start(
     confine(plan, steps, arrival)?;
     match boot {
         Boot::Program { argv, env, workdir } => {
+            let (argv, env, workdir) = match plan.bare {
+                Some(bare) => bare.translated(&argv, &env, &workdir),
+                None => (argv, env, workdir),
+            };
             let launch = steps.take("program", || program::Launch::new(&argv, &env, workdir))?;
             program::run(plan, steps, streams, &launch)
         }

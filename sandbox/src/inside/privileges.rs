@@ -9,8 +9,11 @@ use std::io;
 /// off, for tests, the program keeps those of its own user namespace.
 pub(super) fn drop_all(capabilities: bool) -> io::Result<()> {
     if capabilities {
-        kernel::lock_secure_bits()?;
-        kernel::empty_bounding_set()?;
+        // Who is nobody's root has neither, and gains nothing at exec.
+        if rustix::thread::capabilities(None)?.effective.contains(CapabilitySet::SETPCAP) {
+            kernel::lock_secure_bits()?;
+            kernel::empty_bounding_set()?;
+        }
         rustix::thread::clear_ambient_capability_set()?;
         let none = CapabilitySet::empty();
         let sets = CapabilitySets { effective: none, permitted: none, inheritable: none };

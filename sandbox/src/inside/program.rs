@@ -1,6 +1,6 @@
 //! The program: started as the first process's child, then waited for.
 
-use super::{Birth, Plan, Streams, close_all_but, enter_folder};
+use super::{Plan, Streams, close_all_but, enter_folder};
 use crate::Exit;
 use crate::channel;
 use crate::kernel;
@@ -38,8 +38,13 @@ pub(super) fn run(
     streams: Streams<'_>,
     launch: &Launch,
 ) -> Result<(), Failure> {
-    if matches!(plan.birth, Birth::Template(_)) {
-        // Nobody is buried here: a template sees to its own children.
+    if plan.birth.is_program() {
+        if plan.bare.is_some() {
+            // Those that lose their parents become the program's own, so that they are known as its own.
+            let adopting = || Ok(rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?);
+            steps.take("program", adopting)?;
+        }
+        // Nobody is buried here: it sees to its own children, and the launcher to those that it leaves.
         return Err(become_it(plan, streams, launch));
     }
     // SAFETY: this process is a fork of the launcher, which has one thread, and has started none.
@@ -58,8 +63,8 @@ fn become_it(plan: &Plan<'_>, streams: Streams<'_>, launch: &Launch) -> Failure 
 
 /// Leaves the program its standard streams, its control socket, and nothing else.
 fn hand_over(plan: &Plan<'_>, streams: Streams<'_>, folder: &str) -> io::Result<()> {
-    // A template leads a session already.
-    if !matches!(plan.birth, Birth::Template(_)) {
+    // These lead a session already.
+    if !plan.birth.is_program() {
         rustix::process::setsid()?;
     }
     enter_folder(folder)?;

@@ -78,6 +78,25 @@ impl Launcher {
         self.process.supported()
     }
 
+    /// Makes sandboxes of a root image from now on: a tree that holds whatever programs inside may need, and of which
+    /// everybody may read everything. Nothing of the host's own system is visible in them then. Call it before the first
+    /// sandbox is asked for.
+    ///
+    /// # Errors
+    /// [`SandboxError::Setup`] names the step. No sandbox can be made then.
+    pub async fn use_root(&mut self, image: &Path) -> Result<(), SandboxError> {
+        self.process.supported()?;
+        let (connection, far_connection) = channel::pair()?;
+        self.send(&Request::Root { image: image.to_owned() }, &[far_connection.as_fd()]).await?;
+        drop(far_connection);
+        let answer = Line::new(connection)?.receive().await?.ok_or(SandboxError::LauncherGone)?;
+        match decode(&answer.bytes)? {
+            Report::Rooted(protections) => self.process.protected(protections),
+            Report::Failed(failure) => Err(failure.into()),
+            report => Err(io::Error::other(format!("unexpected report {report:?}")).into()),
+        }
+    }
+
     /// Makes a sandbox and starts its program. Returns once the program is executing.
     ///
     /// # Errors

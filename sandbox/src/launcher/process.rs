@@ -59,6 +59,12 @@ impl Process {
         &self.protections
     }
 
+    /// Notes what the launcher has found since.
+    pub(super) fn protected(&mut self, protections: Protections) -> Result<(), SandboxError> {
+        self.protections = protections;
+        self.supported()
+    }
+
     pub(super) fn control(&self) -> BorrowedFd<'_> {
         self.control.as_ref().expect("it is taken only when this is dropped").as_fd()
     }

@@ -177,6 +177,11 @@ impl Sandbox {
         }
     }
 
+    /// Lets nothing in it use the processor, or lets it again. What is sent to it meanwhile waits.
+    pub fn freeze(&self, still: bool) {
+        let _ = self.order(&Order::Freeze(still));
+    }
+
     fn order(&self, order: &Order) -> io::Result<()> {
         self.line.send(&encode(order)?)
     }

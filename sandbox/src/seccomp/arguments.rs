@@ -18,10 +18,13 @@ pub const ARGUMENTS: &[Rule] = &[
     rule(&["socketpair"], &[allow(&[is(0, UNIX), STREAM_OR_DATAGRAM])], libc::EAFNOSUPPORT),
 ];
 
+/// Pages that are merged with equal ones tell by their time who else has them. The answer is that of kernels that cannot.
+const NOT_MERGED: Clause = refuse(&[is(2, &[bits(libc::MADV_MERGEABLE)])], libc::EINVAL);
+
 /// What a function's processes may change of themselves.
 pub const LIVING: &[Rule] = &[
     rule(&["prctl"], &[allow(&[is(0, PROCESS_OPTIONS)])], libc::EPERM),
-    Rule { calls: &["madvise"], verdict: Verdict::Always(Action::Allow) },
+    otherwise_allow(&["madvise"], &[NOT_MERGED]),
 ];
 
 /// The same for a template. `setns` needs a descriptor of namespaces, which only the launcher hands out. V8 keeps its
@@ -29,7 +32,7 @@ pub const LIVING: &[Rule] = &[
 /// is taken and forgotten.
 pub const FORKING: &[Rule] = &[
     rule(&["prctl"], &[allow(&[is(0, PROCESS_OPTIONS)]), allow(&[is(0, SURRENDERS)])], libc::EPERM),
-    otherwise_allow(&["madvise"], &[refuse(&[is(2, &[bits(libc::MADV_DONTFORK)])], 0)]),
+    otherwise_allow(&["madvise"], &[NOT_MERGED, refuse(&[is(2, &[bits(libc::MADV_DONTFORK)])], 0)]),
     rule(&["keyctl"], &[allow(&[is(0, &[JOIN_SESSION_KEYRING]), is(1, &[0])])], libc::EPERM),
     Rule { calls: &["setns"], verdict: Verdict::Always(Action::Allow) },
 ];
@@ -41,6 +44,16 @@ pub const SOCKET_LOOPBACK: &[Rule] =
 /// `socket` with a network: interfaces and routes may be asked for as well.
 pub const SOCKET_ROUTED: &[Rule] =
     &[rule(&["socket"], &[UNIX_SOCKET, INTERNET_SOCKET, OTHER_PROTOCOL, ROUTE_SOCKET], libc::EAFNOSUPPORT)];
+
+/// `socket` where there is no network namespace: what Landlock judges, and nothing else. A socket of the host's own that
+/// has a path, such as that of the user's service manager, is reached by no rule of Landlock's.
+pub const SOCKET_BARE: &[Rule] = &[rule(
+    &["socket"],
+    &[CONNECTION, refuse(&[is(0, INTERNET), STREAM], libc::EPROTONOSUPPORT)],
+    libc::EAFNOSUPPORT,
+)];
+
+const CONNECTION: Clause = allow(&[is(0, INTERNET), STREAM, is(2, &[0, 6])]);
 
 /// The `CLONE_NEW*` flags; `CLONE_NEWTIME` lies in the exit signal's byte and is for `clone3` only.
 const NEW_NAMESPACE: u32 = bits(
@@ -116,6 +129,12 @@ const STREAM_OR_DATAGRAM: Test = Test {
     argument: 1,
     mask: !bits(libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK),
     any_of: &[bits(libc::SOCK_STREAM), bits(libc::SOCK_DGRAM)],
+};
+
+const STREAM: Test = Test {
+    argument: 1,
+    mask: !bits(libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK),
+    any_of: &[bits(libc::SOCK_STREAM)],
 };
 
 const UNIX_SOCKET: Clause = allow(&[is(0, UNIX), STREAM_OR_DATAGRAM]);

@@ -2,7 +2,7 @@
 //! and other runtimes are known to, less what reaches kernel code that they can do without. Argument rules
 //! stand in `arguments`.
 
-use super::arguments::{ARGUMENTS, FORKING, LIVING, SOCKET_LOOPBACK, SOCKET_ROUTED};
+use super::arguments::{ARGUMENTS, FORKING, LIVING, SOCKET_BARE, SOCKET_LOOPBACK, SOCKET_ROUTED};
 use super::policy::{Action, Policy, Rule, Verdict};
 
 /// With loopback only.
@@ -12,6 +12,12 @@ pub static LOOPBACK: Policy =
 /// With routes.
 pub static ROUTED: Policy =
     Policy { name: "function with network", rules: &[ALLOWED, ANSWERED, ARGUMENTS, LIVING, SOCKET_ROUTED] };
+
+/// Without any namespace.
+pub static BARE: Policy = Policy {
+    name: "function without namespaces",
+    rules: &[ALLOWED, ANSWERED, ARGUMENTS, LIVING, SOCKET_BARE],
+};
 
 /// Of a template: besides what functions may, its children join the namespaces of a sandbox that was made for them
 /// and give up what that gave them. Each then adds the function's own policy, which takes both away again.

@@ -145,6 +145,11 @@ impl Policy {
         }
     }
 
+    /// For functions that no namespace keeps apart.
+    pub fn bare() -> &'static Policy {
+        &function::BARE
+    }
+
     /// For templates, whose children become functions.
     pub fn template() -> &'static Policy {
         &function::TEMPLATE

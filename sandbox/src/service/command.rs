@@ -41,7 +41,9 @@ fn leave_launcher(stdio: [&OwnedFd; 3]) -> io::Result<()> {
         kernel::duplicate_to(fd.as_fd(), number)?;
     }
     kernel::close_from(3, RawFd::MAX, true)?;
-    kernel::empty_bounding_set()?;
+    if rustix::thread::capabilities(None)?.effective.contains(CapabilitySet::SETPCAP) {
+        kernel::empty_bounding_set()?;
+    }
     let none = CapabilitySet::empty();
     rustix::thread::set_capabilities(
         None,

@@ -2,7 +2,7 @@
 
 use super::maker::Maker;
 use crate::inside::ProcView;
-use crate::probe::View;
+use crate::probe::{self, View};
 use crate::step::Failure;
 use crate::{Layer, Protections};
 use std::fs;
@@ -58,10 +58,16 @@ pub(super) fn protections(maker: &Maker, view: &View) -> Protections {
         "the kernel cannot overlay folders here, so a function can read where its package lies on the host",
         "use Linux 5.11 or newer with CONFIG_OVERLAY_FS",
     ));
+    layers.push(layer(
+        Protections::OWN_IMAGE,
+        maker.base.is_image() && view.programs.is_some() && view.programs != probe::programs(),
+        "sandboxes see this machine's /usr, read-only",
+        "dayfly up --own-root",
+    ));
     layers.extend(limits(&maker.unlimited()));
     let sound = |name: &str| layers.iter().any(|layer| layer.name == name && layer.on);
     let basic = ["namespaces", "own root file system", "no capabilities", "no new privileges"];
-    let level = if layers.iter().all(|layer| layer.on) {
+    let level = if layers.iter().all(|layer| layer.on || layer.name == Protections::OWN_IMAGE) {
         3
     } else if basic.into_iter().all(sound) {
         2
@@ -126,7 +132,7 @@ impl Switches {
     }
 
     /// A command that makes user namespaces possible again, as far as it can be known.
-    fn fix(&self) -> &'static str {
+    pub(super) fn fix(&self) -> &'static str {
         match self {
             Self { max_user_namespaces: Some(0), .. } => "sudo sysctl -w user.max_user_namespaces=65536",
             Self { unprivileged_userns_clone: Some(0), root: false, .. } => {
@@ -156,7 +162,7 @@ pub(super) fn nothing(failure: &Failure, switches: &Switches) -> Protections {
     Protections { level: 0, layers: vec![layer("namespaces", false, &why, switches.fix())] }
 }
 
-fn layer(name: &str, on: bool, why: &str, fix: &str) -> Layer {
+pub(super) fn layer(name: &str, on: bool, why: &str, fix: &str) -> Layer {
     let unless_on = |text: &str| (!on).then(|| text.to_owned());
     Layer { name: name.to_owned(), on, why_missing: unless_on(why), how_to_fix: unless_on(fix) }
 }

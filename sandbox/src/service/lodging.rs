@@ -244,6 +244,16 @@ impl Service {
         self.vacancies.values_mut().for_each(|keys| keys.retain(|other| *other != key));
     }
 
+    /// Ends all empty sandboxes that nobody has yet; others are built in their place.
+    pub(super) fn evict(&mut self) {
+        for key in self.vacancies.drain().flat_map(|(_, keys)| keys) {
+            if let Some(member) = self.members.get(&key) {
+                member.kill();
+            }
+        }
+        self.preparing = true;
+    }
+
     pub(super) fn inmate(&mut self, key: u64) -> Option<&mut Inmate> {
         match &mut self.members.get_mut(&key)?.work {
             Work::Sandbox(inmate) => Some(inmate),

@@ -14,6 +14,7 @@ use crate::step::{Failure, Steps};
 use rustix::process::{Signal, WaitId, WaitIdOptions};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 
 /// Control groups and networks made ahead, while nobody waits.
 const READY: usize = 2;
@@ -48,7 +49,7 @@ pub(super) struct Ends {
 }
 
 impl Ends {
-    fn streams(&self) -> Option<Streams<'_>> {
+    pub(super) fn streams(&self) -> Option<Streams<'_>> {
         let Self { boot, stdout, stderr, control } = self;
         let (stdout, stderr, control) = (stdout.as_fd(), stderr.as_fd(), control.as_ref().map(AsFd::as_fd));
         Some(Streams { stdout, stderr, control, boot: boot.as_ref()?.as_fd() })
@@ -85,7 +86,7 @@ impl Maker {
         let filter = |policy| seccomp::compile(policy, seccomp::Arch::NATIVE);
         let own = i32::try_from(std::process::id()).map_err(io::Error::other)?;
         Ok(Self {
-            base: Base::build()?,
+            base: Base::build(None)?,
             cgroups: cgroup::find(&[own, server]),
             identities: if distinct_users { Identities::reserved() } else { Identities::own() },
             landlock_version: kernel::landlock_version(),
@@ -123,6 +124,13 @@ impl Maker {
     /// Maps every sandbox to the launcher's own user from now on.
     pub(super) fn share_user(&mut self) {
         self.identities = Identities::own();
+    }
+
+    /// Makes sandboxes of this root image from now on. After an error, none can be made.
+    pub(super) fn rebase(&mut self, image: &Path) -> io::Result<()> {
+        self.base.dismantle()?;
+        self.base = Base::build(Some(image))?;
+        Ok(())
     }
 
     /// Does without control groups from now on.
@@ -264,6 +272,7 @@ impl Maker {
             landlock_version: self.landlock_version,
             proc_view: self.proc_view_of(birth),
             ceiling: if self.bounds_memory() { Ceiling::Group } else { Ceiling::Process },
+            bare: None,
         };
         let parent = match birth {
             Birth::Vacant { owner } => owner,
@@ -341,7 +350,10 @@ impl Started {
     }
 }
 
-fn fork(plan: &Plan<'_>, birth: Option<std::os::fd::BorrowedFd<'_>>) -> io::Result<(i32, OwnedFd)> {
+pub(super) fn fork(
+    plan: &Plan<'_>,
+    birth: Option<std::os::fd::BorrowedFd<'_>>,
+) -> io::Result<(i32, OwnedFd)> {
     // SAFETY: the launcher has one thread.
     match unsafe { kernel::fork(plan.birth.namespaces(), birth) }? {
         Forked::Child => inside::live(plan),
@@ -349,7 +361,7 @@ fn fork(plan: &Plan<'_>, birth: Option<std::os::fd::BorrowedFd<'_>>) -> io::Resu
     }
 }
 
-fn gauge(meters: Vec<(Meter, OwnedFd)>, pid: i32, in_group: bool) -> Gauge {
+pub(super) fn gauge(meters: Vec<(Meter, OwnedFd)>, pid: i32, in_group: bool) -> Gauge {
     let meters = if in_group { meters } else { Vec::new() };
     let counts = meters.iter().any(|(meter, _)| matches!(meter, Meter::CpuTotalNs | Meter::CpuStat));
     Gauge::new(meters, (!counts).then_some(pid))

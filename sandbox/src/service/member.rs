@@ -11,12 +11,15 @@ use crate::processes;
 use crate::protocol::{Order, Report, decode, encode};
 use crate::step::Failure;
 use crate::{Exit, Unpacking};
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 /// How long to wait for a control group to become empty, in milliseconds.
 const BURIAL_MS: u64 = 1_000;
+
+/// How often processes that were born meanwhile are looked for. The limit of processes bounds them.
+const FREEZE_ROUNDS: usize = 16;
 
 /// A request in progress.
 pub(super) struct Member {
@@ -137,6 +140,28 @@ impl Inmate {
         let _ = rustix::process::pidfd_send_signal(&self.pidfd, Signal::KILL);
     }
 
+    /// Stops its processes, or lets them go on. Version 1 control groups have a freezer that keeps frozen processes from
+    /// being killed, so signals stand in for it there as they do without control groups.
+    fn freeze(&self, still: bool) {
+        if self.place.group.freeze(still) {
+            return;
+        }
+        let signal = if still { Signal::STOP } else { Signal::CONT };
+        let first = Some(self.pid).filter(|_| !self.place.group.is_bare());
+        let mut told: Vec<i32> = first.into_iter().collect();
+        for _ in 0..FREEZE_ROUNDS {
+            let all = [self.pid, self.root].into_iter().flat_map(crate::processes::tree);
+            let new: Vec<i32> = all.filter(|process| !told.contains(process)).collect();
+            if new.is_empty() {
+                return;
+            }
+            for process in new.iter().copied().filter_map(Pid::from_raw) {
+                let _ = rustix::process::kill_process(process, signal);
+            }
+            told.extend(new);
+        }
+    }
+
     /// Ends it, waiting until nothing of it is left.
     pub(super) fn bury(mut self, maker: &mut Maker) {
         self.kill();
@@ -166,11 +191,13 @@ impl Inmate {
 
     fn ended(&mut self) -> Report {
         let usage = self.gauge.read();
-        let _ = rustix::process::waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED);
+        let status = rustix::process::waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED);
         if let Some(failure) = self.failure.take() {
             return Report::Failed(failure);
         }
         let exit = match &self.role {
+            // Without a first process that speaks for it, its own end counts.
+            Role::Program if self.place.group.is_bare() => exit(status.ok().flatten().as_ref()),
             Role::Program => {
                 let said = channel::receive(&self.line, false).ok().flatten();
                 said.and_then(|message| decode(&message.bytes).ok()).unwrap_or(Exit::Signal(libc::SIGKILL))
@@ -268,6 +295,13 @@ impl Member {
         self.connection.take()
     }
 
+    /// Stops everything in it, or lets it go on.
+    pub(super) fn freeze(&self, still: bool) {
+        if let Work::Sandbox(inmate) = &self.work {
+            inmate.freeze(still);
+        }
+    }
+
     /// Kills it; its end is still to come.
     pub(super) fn kill(&self) {
         match &self.work {
@@ -292,13 +326,7 @@ impl Member {
             Work::Command { pid, pidfd } => {
                 let status = rustix::process::waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED);
                 let _ = rustix::process::kill_process_group(pid, Signal::KILL);
-                let status = status.ok().flatten();
-                let exit = match status.as_ref().and_then(|status| status.exit_status()) {
-                    Some(code) => Exit::Code(code),
-                    None => Exit::Signal(
-                        status.and_then(|status| status.terminating_signal()).unwrap_or(libc::SIGKILL),
-                    ),
-                };
+                let exit = exit(status.ok().flatten().as_ref());
                 let report = Report::Ended { exit, oom_killed: false, usage: model::Usage::default() };
                 (Burial { connection, place: None }, report)
             }
@@ -306,6 +334,14 @@ impl Member {
                 (Burial { connection, place: None }, Report::Unpacked(unpacking.finish()))
             }
         }
+    }
+}
+
+/// How a process has ended, as the kernel tells.
+fn exit(status: Option<&WaitIdStatus>) -> Exit {
+    match status.and_then(WaitIdStatus::exit_status) {
+        Some(code) => Exit::Code(code),
+        None => Exit::Signal(status.and_then(WaitIdStatus::terminating_signal).unwrap_or(libc::SIGKILL)),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The launcher process: one thread, one loop. It makes what it is asked to, sees to its end whatever it made, and
 //! ends with the server.
 
+mod bare;
 mod command;
 mod drift;
 mod findings;
@@ -27,6 +28,7 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::path::Path;
 
 /// Signals that do not end the launcher: the server decides when to end, and a terminal or a service manager tells it.
 pub(crate) const IGNORED_SIGNALS: [i32; 5] =
@@ -85,10 +87,12 @@ pub(crate) fn serve() -> io::Result<()> {
     IGNORED_SIGNALS.into_iter().for_each(kernel::ignore_signal);
     // A template's children lose their parent at birth; the launcher takes its place.
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
-    let (maker, protections) = survey::survey();
+    let minimal = std::env::args_os().any(|argument| argument == crate::MINIMAL);
+    let (maker, bare, protections) = if minimal { bare::survey() } else { survey::survey() };
     let hello = encode(&Hello { protections: protections.clone() })?;
     channel::send(&control, &hello, &[])?;
     let mut service = Service::new(control, maker)?;
+    service.bare = bare;
     let served = service.run();
     service.close();
     served
@@ -98,6 +102,8 @@ struct Service {
     control: OwnedFd,
     epoll: OwnedFd,
     maker: Option<Maker>,
+    /// Stands in for it where sandboxes shall have no namespaces.
+    bare: Option<bare::BareMaker>,
     members: HashMap<u64, Member>,
     next: u64,
     /// Ended, but for a busy control group.
@@ -127,6 +133,7 @@ impl Service {
             control,
             epoll,
             maker,
+            bare: None,
             members: HashMap::new(),
             next: 0,
             burials: Vec::new(),
@@ -172,8 +179,9 @@ impl Service {
         if self.strays || !self.burials.is_empty() {
             return Some(BURIAL_RETRY_MS);
         }
-        let watching =
-            self.maker.as_ref().is_some_and(|maker| !maker.bounds_memory()) && !self.members.is_empty();
+        let unbounded =
+            self.bare.is_some() || self.maker.as_ref().is_some_and(|maker| !maker.bounds_memory());
+        let watching = unbounded && !self.members.is_empty();
         watching.then_some(MEMORY_WATCH_MS)
     }
 
@@ -222,7 +230,12 @@ impl Service {
                 let (boot, stdout, stderr) = (Some(fd()?), fd()?, fd()?);
                 let control = if request.control { Some(fd()?) } else { None };
                 let ends = Ends { boot, stdout, stderr, control };
-                self.lodge(None, Lodger { request, ends }).map_err(Report::Failed)
+                let lodger = Lodger { request, ends };
+                match &mut self.bare {
+                    Some(bare) => bare.lodge(&lodger, connection).map(Begun::New),
+                    None => self.lodge(None, lodger),
+                }
+                .map_err(Report::Failed)
             }
             Request::Template { request, housing, ahead } => {
                 let ends = Ends { boot: Some(fd()?), stdout: fd()?, stderr: fd()?, control: None };
@@ -241,10 +254,19 @@ impl Service {
                     .map_err(|error| failed("clone", &error))
             }
             Request::ReadBack { from } => Err(self.read_back(from)),
+            Request::Root { image } => Err(self.rebase(&image)),
             Request::Unpack { dest, limits } => crate::Unpacking::start(&fd()?.into(), &dest, &limits)
                 .map(|unpacking| Begun::New(Work::Unpack(unpacking)))
                 .map_err(|error| Report::Unpacked(Err(error))),
         }
+    }
+
+    /// Later sandboxes are made of a root image.
+    fn rebase(&mut self, image: &Path) -> Report {
+        let Some(maker) = &mut self.maker else { return Report::Failed(unsupported()) };
+        let rooted = survey::rebase(maker, image).map_or_else(Report::Failed, Report::Rooted);
+        self.evict();
+        rooted
     }
 
     /// Somebody has got a sandbox that was built ahead.
@@ -324,6 +346,7 @@ impl Service {
             match member.heard() {
                 Some(None) => {}
                 Some(Some(Order::Kill)) => member.kill(),
+                Some(Some(Order::Freeze(still))) => member.freeze(still),
                 Some(Some(Order::Furnish(furniture))) => self.furnish(key, &furniture),
                 None => self.abandon(key),
             }
@@ -361,7 +384,7 @@ impl Service {
         self.forget(key, Source::Program);
         self.vacate(key);
         let Some(member) = self.dismiss(key) else { return };
-        self.strays |= member.is_template();
+        self.strays |= member.is_template() || self.bare.is_some();
         let (burial, report) = member.bury();
         self.burials.push((burial, report, 0));
     }
@@ -380,6 +403,7 @@ impl Service {
                         false
                     }
                 }
+                (Some(place), None) => place.group.remove().is_ok(),
                 _ => true,
             };
             if !clean && *tries < BURIAL_TRIES {

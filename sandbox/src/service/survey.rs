@@ -18,30 +18,40 @@ use rustix::thread::UnshareFlags;
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::time::Duration;
 
 /// How long the probing sandbox may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Who makes sandboxes here, if anybody can, and what protects them.
+pub(super) type Found = (Option<Maker>, Option<super::bare::BareMaker>, Protections);
+
 /// Takes up the launcher's place and looks around. Without a maker, no sandbox can be made here, and the protections
 /// say why.
-pub(super) fn survey() -> (Option<Maker>, Protections) {
+pub(super) fn survey() -> Found {
     match take_place().and_then(|distinct| Maker::new(distinct, parent())) {
         Ok(mut maker) => match settle(&mut maker) {
             Ok(view) => {
                 let protections = findings::protections(&maker, &view);
-                (Some(maker), protections)
+                (Some(maker), None, protections)
             }
             Err(failure) => {
                 maker.close();
-                (None, findings::nothing(&failure, &findings::Switches::read()))
+                (None, None, findings::nothing(&failure, &findings::Switches::read()))
             }
         },
         Err(error) => {
             let failure = Failure::new("launcher", &error);
-            (None, findings::nothing(&failure, &findings::Switches::read()))
+            (None, None, findings::nothing(&failure, &findings::Switches::read()))
         }
     }
+}
+
+/// Makes sandboxes of a root image from now on, and looks around once more.
+pub(super) fn rebase(maker: &mut Maker, image: &Path) -> Result<Protections, Failure> {
+    maker.rebase(image).map_err(|error| Failure::new("base", &error))?;
+    settle(maker).map(|view| findings::protections(maker, &view))
 }
 
 /// Enters mount and network namespaces of its own, for which an ordinary user needs a user namespace of its own. The
@@ -119,13 +129,19 @@ fn probe(maker: &mut Maker) -> Result<View, Failure> {
     });
     maker.unkept = inmate.place.group.deviations();
     inmate.bury(maker);
-    let message = answer?.ok_or_else(|| failed(io::ErrorKind::BrokenPipe.into()))?;
+    seen(answer?)
+}
+
+/// What a sandbox has seen of itself.
+pub(super) fn seen(answer: Option<channel::Message>) -> Result<View, Failure> {
+    let gone = || Failure::new("survey", &io::ErrorKind::BrokenPipe.into());
+    let message = answer.ok_or_else(gone)?;
     decode::<View>(&message.bytes)
         .map_err(|error| decode(&message.bytes).unwrap_or_else(|_| Failure::new("survey", &error)))
 }
 
 /// Who looks around, and where it answers.
-fn prober() -> io::Result<(OwnedFd, Lodger)> {
+pub(super) fn prober() -> io::Result<(OwnedFd, Lodger)> {
     let (near, far) = channel::pair()?;
     sockopt::set_socket_timeout(&near, sockopt::Timeout::Recv, Some(PATIENCE))?;
     channel::send(&near, &encode(&Boot::Probe)?, &[])?;

@@ -23,6 +23,10 @@ impl Service {
         ends: Ends,
         connection: BorrowedFd<'_>,
     ) -> Result<Work, Failure> {
+        if self.bare.is_some() {
+            let why = io::Error::other("without namespaces nothing is forked");
+            return Err(Failure::new("fork", &why));
+        }
         let maker = self.maker.as_mut().ok_or_else(super::unsupported)?;
         let pair = channel::pair().and_then(|(near, far)| {
             rustix::net::sockopt::set_socket_passcred(&near, true)?;

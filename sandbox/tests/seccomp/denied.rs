@@ -49,7 +49,12 @@ const MADE: i64 = 0;
 fn golden_socket(policy: &Policy, family: i32, kind: i32, protocol: i32) -> i64 {
     let plain = kind & !(libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK);
     let routed = std::ptr::eq(policy, Policy::function(Network::Routed));
+    let bare = std::ptr::eq(policy, Policy::bare());
     match (family, plain, protocol) {
+        (libc::AF_UNIX, ..) | (_, 2, _) if bare => -i64::from(EAFNOSUPPORT),
+        (libc::AF_INET | libc::AF_INET6, 1, _) if bare && protocol != 0 && protocol != 6 => {
+            -i64::from(EPROTONOSUPPORT)
+        }
         (libc::AF_UNIX, 1 | 2, 0 | 1) => MADE,
         (libc::AF_INET | libc::AF_INET6, 1, 0 | 6) => MADE,
         (libc::AF_INET | libc::AF_INET6, 2, 0 | 17) => MADE,
@@ -93,7 +98,7 @@ fn only_these_sockets_can_be_had() {
         .flat_map(|(family, kind)| PROTOCOLS.map(|protocol| (family, kind, protocol)))
         .collect();
     let has_ipv6 = std::net::TcpListener::bind("[::1]:0").is_ok();
-    for policy in [function(), Policy::function(Network::Routed)] {
+    for policy in [function(), Policy::function(Network::Routed), Policy::bare()] {
         let (answers, ended) = confined(policy, all.len() * 2, |i| {
             let (family, kind, protocol) = all[i / 2];
             if i % 2 == 0 { socket(family, kind, protocol) } else { socketpair(family, kind, protocol) }

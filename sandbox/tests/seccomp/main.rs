@@ -13,10 +13,11 @@ mod samples;
 use sandbox::seccomp::{Network, Policy};
 
 /// Every policy there is.
-fn policies() -> [&'static Policy; 4] {
+fn policies() -> [&'static Policy; 5] {
     [
         Policy::function(Network::Loopback),
         Policy::function(Network::Routed),
+        Policy::bare(),
         Policy::template(),
         Policy::unpacker(),
     ]

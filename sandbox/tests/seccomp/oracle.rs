@@ -36,7 +36,8 @@ fn by_hand(name: &str, policy: &Policy) -> Vec<Conditions> {
             let surrendering: &[u64] = if is_template(policy) { &[24, 28, 47] } else { &[] };
             own.iter().chain(surrendering).map(|option| vec![(0, Eq, *option)]).collect()
         }
-        "madvise" => vec![vec![(2, Ne, 10)]],
+        "madvise" if is_template(policy) => vec![vec![(2, Ne, 10), (2, Ne, 12)]],
+        "madvise" => vec![vec![(2, Ne, 12)]],
         "keyctl" => vec![vec![(0, Eq, 1), (1, Eq, 0)]],
         "seccomp" => vec![vec![(0, Eq, 1), (1, MaskedEq(8), 0)], vec![(0, Eq, 0)], vec![(0, Eq, 2)]],
         "setsockopt" => vec![
@@ -47,6 +48,9 @@ fn by_hand(name: &str, policy: &Policy) -> Vec<Conditions> {
             vec![(1, Eq, 41)],
         ],
         "socketpair" => [1, 2].map(|kind| vec![(0, Eq, 1), (1, MaskedEq(TYPE), kind)]).to_vec(),
+        "socket" if std::ptr::eq(policy, Policy::bare()) => [(2, 0), (2, 6), (10, 0), (10, 6)]
+            .map(|(family, protocol)| vec![(0, Eq, family), (1, MaskedEq(TYPE), 1), (2, Eq, protocol)])
+            .to_vec(),
         "socket" => {
             let mut ways = Vec::new();
             for kind in [1, 2] {
