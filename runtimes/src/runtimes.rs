@@ -3,12 +3,18 @@
 use crate::archive::Archives;
 use crate::bytecode::{self, Bytecodes};
 use crate::plan::{self, entry};
+use crate::{ImageError, RootImage, image};
 use crate::{InstanceFacts, Interpreter, PlanError, Protocol, StartPlan, bootstraps, discover};
 use model::{Language, Runtime, Version};
 use sandbox::Launcher;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use store::DataDir;
+use world::World;
+
+/// The folder in the data directory that holds root images.
+const IMAGES: &str = "images";
 
 /// What this machine can run.
 #[derive(Debug)]
@@ -20,6 +26,8 @@ pub struct Runtimes {
     data: Option<DataDir>,
     archives: Archives,
     bytecodes: Bytecodes,
+    /// Whether functions may be copies of one process.
+    shared: bool,
 }
 
 impl Runtimes {
@@ -38,7 +46,60 @@ impl Runtimes {
             data: Some(data.clone()),
             archives: Archives::default(),
             bytecodes: Bytecodes::default(),
+            shared: true,
         })
+    }
+
+    /// No two functions are copies of one process from now on: copies have the layout of their memory in common.
+    pub fn share_nothing(&mut self) {
+        self.shared = false;
+    }
+
+    /// Everything that runs from now on is to be found in a root image alone: in the one of this machine, made where it is
+    /// missing and kept in the data directory, or in the one in `given`. `beside`: programs that sandboxes are shown
+    /// besides. Interpreters that are not in it are forgotten.
+    ///
+    /// # Errors
+    /// Why there is no such image.
+    pub fn own_root(
+        &mut self,
+        data: &DataDir,
+        given: Option<&Path>,
+        beside: &[PathBuf],
+        world: &World,
+    ) -> Result<RootImage, ImageError> {
+        self.keep_one_of_each();
+        let image = match given {
+            Some(folder) => image::given(folder, world)?,
+            None => {
+                let images = data.dir(IMAGES).map_err(|why| ImageError::File { path: IMAGES.into(), why })?;
+                image::of_this_machine(&images, &self.found, beside, world)?
+            }
+        };
+        let inside = |path: &Path| image.tree.join(path.strip_prefix("/").unwrap_or(path));
+        self.found.retain(|found| inside(&found.executable).is_file());
+        self.found.iter_mut().for_each(|found| found.needs.clear());
+        Ok(image)
+    }
+
+    /// Makes the root image of this machine in a folder, for use elsewhere or under watch.
+    ///
+    /// # Errors
+    /// Why it cannot be made.
+    pub fn build_root(
+        &mut self,
+        folder: &Path,
+        beside: &[PathBuf],
+        world: &World,
+    ) -> Result<RootImage, ImageError> {
+        self.keep_one_of_each();
+        image::build(folder, &self.found, beside, world)
+    }
+
+    /// Of several interpreters that serve the same functions, the first one does.
+    fn keep_one_of_each(&mut self) {
+        let mut served = BTreeSet::new();
+        self.found.retain(|found| served.insert(found.identifier()));
     }
 
     /// Whether this build has what Java functions need: it was compiled where a `javac` was.
@@ -110,6 +171,7 @@ impl Runtimes {
     /// The reason, in words for the invocation's record.
     pub fn forkable(&self, version: &Version) -> Result<&Interpreter, String> {
         match plan::read_at_start(version) {
+            _ if !self.shared => Err("several tenants share no process to copy".into()),
             Some(name) => Err(format!("{name} is read at the interpreter's start")),
             None => self.may_fork(version),
         }
@@ -205,7 +267,8 @@ impl Runtimes {
 
     #[cfg(test)]
     pub(crate) fn of(found: Vec<Interpreter>, folder: PathBuf) -> Self {
-        Self { found, folder, data: None, archives: Archives::default(), bytecodes: Bytecodes::default() }
+        let (archives, bytecodes) = (Archives::default(), Bytecodes::default());
+        Self { found, folder, data: None, archives, bytecodes, shared: true }
     }
 }
 
