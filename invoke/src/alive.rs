@@ -29,6 +29,7 @@ pub(crate) struct Alive {
     /// What was used until the end of the last call, and when that was.
     pub(crate) used: Usage,
     pub(crate) used_at: Moment,
+    frozen: bool,
 }
 
 /// The end of the first process, which may be asked for again after it came.
@@ -73,7 +74,7 @@ impl Alive {
         let Started { origin: _, voice, output, cell } = started;
         let exit = Exiting::of(cell.clone());
         let used_at = log.world().moment();
-        Self { voice, output, cell, exit, stopped, log, used: Usage::default(), used_at }
+        Self { voice, output, cell, exit, stopped, log, used: Usage::default(), used_at, frozen: false }
     }
 
     /// Ends all its processes; returns its log when nothing is left of them.
@@ -88,6 +89,23 @@ impl Alive {
         log
     }
 
+    /// Whether nothing in it can use the processor.
+    pub(crate) fn is_frozen(&self) -> bool {
+        self.frozen
+    }
+
+    /// Freezes it if it has used more than `most_us` of the processor since this was last asked, which nobody has asked
+    /// it to.
+    pub(crate) fn quieten(&mut self, most_us: u64) {
+        let before = self.used;
+        self.note_usage();
+        let used = self.used.user_us + self.used.system_us;
+        if used.saturating_sub(before.user_us + before.system_us) > most_us {
+            self.cell.freeze(true);
+            self.frozen = true;
+        }
+    }
+
     /// Whether it may have begun the call that it was handed.
     pub(crate) fn has_taken(&self) -> bool {
         self.voice.has_taken()
@@ -96,6 +114,9 @@ impl Alive {
     /// Sends calls while it keeps the pipes flowing, so that an instance that prints before it reads is not stuck. The
     /// error says how many of them it may have taken.
     pub(crate) async fn hand_over(&mut self, calls: &[(&Call, u64)]) -> Result<(), (usize, Heard)> {
+        if std::mem::take(&mut self.frozen) {
+            self.cell.freeze(false);
+        }
         let Self { voice, output, exit, stopped, log, .. } = self;
         // Of several it may have begun the first ones; one alone that is not sent as a whole it cannot have begun.
         let begun = if calls.len() == 1 { 0 } else { calls.len() };

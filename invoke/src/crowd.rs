@@ -13,7 +13,7 @@
 use crate::alive::{Alive, Heard, Next};
 use crate::failure::{Failure, Stage};
 use crate::fleet::Source;
-use crate::instance::{Owner, QUIET, TRIES, let_others_run, micros, spent};
+use crate::instance::{LOOK, Owner, QUIET, TRIES, UNASKED_US, let_others_run, micros, spent};
 use crate::job::{Ending, Facts, Job, Reply, conclude};
 use model::{Call, Language, Phases, Usage};
 use runtimes::Event;
@@ -125,6 +125,7 @@ impl Owner {
                         return;
                     }
                 }
+                () = world.sleep(LOOK), if idle && !alive.is_frozen() => alive.quieten(UNASKED_US),
                 () = world.sleep(left), if !idle => self.expire(&mut crowd, alive).await,
             }
         }

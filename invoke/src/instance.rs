@@ -3,7 +3,8 @@
 //! One task per instance owns all of it for life, so nothing is shared and nothing outlives it. Callers only
 //! hold a receiver: when one leaves, the call runs on and the instance is reused or retired as always.
 //!
-//! Processes that a handler leaves behind live on in the instance between calls, as on AWS, and end with it.
+//! Processes that a handler leaves behind live on in the instance between calls, as on AWS, and end with it. Those that
+//! use the processor are frozen until the next call.
 
 use crate::Refused;
 use crate::alive::{Alive, Heard, Next};
@@ -61,6 +62,12 @@ pub(crate) const TRIES: u8 = 3;
 /// After this time without calls, what was used meanwhile (by processes that a handler left behind) is not put
 /// down to the next one. Reading it costs microseconds, so it is not done between calls in close succession.
 pub(crate) const QUIET: Duration = Duration::from_millis(100);
+
+/// How often an instance without calls is looked at, and the most that it may use of the processor between two looks, in
+/// microseconds, before it is frozen until its next call. An instance that waits quietly is never frozen, and its next
+/// call never waits for a thaw.
+pub(crate) const LOOK: Duration = Duration::from_millis(model::limit("unasked-look"));
+pub(crate) const UNASKED_US: u64 = model::limit("unasked-cpu");
 
 impl Owner {
     /// Runs the whole life.
@@ -228,12 +235,15 @@ impl Owner {
     /// Serves calls until it is retired, broken or stopped.
     async fn work(&mut self, start: Phases, alive: &mut Alive) {
         loop {
-            let job = tokio::select! {
-                biased;
-                job = self.jobs.recv() => job,
-                heard = alive.hear() => {
-                    self.report_loss(heard);
-                    None
+            let job = loop {
+                tokio::select! {
+                    biased;
+                    job = self.jobs.recv() => break job,
+                    heard = alive.hear() => {
+                        self.report_loss(heard);
+                        break None;
+                    }
+                    () = self.engine.world().sleep(LOOK), if !alive.is_frozen() => alive.quieten(UNASKED_US),
                 }
             };
             let Some((job, source)) = job else { return };

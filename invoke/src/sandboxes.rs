@@ -248,6 +248,10 @@ impl Cell for Housed {
         Box::pin(self.sandbox.exited())
     }
 
+    fn freeze(&self, still: bool) {
+        self.sandbox.freeze(still);
+    }
+
     fn kill(&self) -> BoxFuture<'_, ()> {
         Box::pin(async {
             self.sandbox.kill().await;

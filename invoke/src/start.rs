@@ -110,6 +110,8 @@ pub trait Cell: Send + Sync {
     }
     /// Waits for the end of the first process.
     fn exited(&self) -> BoxFuture<'_, Exit>;
+    /// Lets none of them use the processor, or lets them again.
+    fn freeze(&self, _still: bool) {}
     /// Kills all and waits until nothing is left of them.
     fn kill(&self) -> BoxFuture<'_, ()>;
 }
