@@ -9,6 +9,7 @@ pub mod invoke;
 pub mod limits;
 pub mod list;
 pub mod logs;
+pub mod root;
 pub mod up;
 
 use crate::context::Context;
@@ -78,6 +79,8 @@ pub enum Command {
     Env(env::Args),
     /// Show what this machine offers, what is missing, and how to fix it.
     Doctor(doctor::Args),
+    /// Make root images for sandboxes.
+    Root(root::Args),
     /// Show every limit, its value, and what lifts it.
     Limits(limits::Args),
 }
@@ -88,6 +91,7 @@ impl Dayfly {
         let context = Context::new(screen, self.global.endpoint, self.global.data);
         match self.command {
             Command::Up(args) => up::run(args, &context),
+            Command::Root(args) => root::run(args, &context),
             Command::Doctor(args) => doctor::run(args, &context),
             Command::Deploy(args) => block_on(deploy::run(args, &context)),
             Command::Invoke(args) => block_on(invoke::run(args, &context)),

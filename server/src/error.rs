@@ -27,6 +27,14 @@ pub enum ServerError {
     /// Protections that functions of different people need and this machine or version does not have.
     #[error("{}", .0.iter().map(|layer| layer.name.as_str()).collect::<Vec<_>>().join(", "))]
     NotForTenants(Vec<sandbox::Layer>),
+    /// There is no root image to make sandboxes of.
+    #[error("{why}")]
+    Root {
+        /// The folder that was named.
+        folder: Option<PathBuf>,
+        /// Why not.
+        why: runtimes::ImageError,
+    },
     /// A file or directory.
     #[error("{path}: {why}")]
     File {

@@ -1,5 +1,6 @@
 //! How the platform is started.
 
+use crate::Root;
 use model::{Egress, Limit, Place};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -37,6 +38,10 @@ pub struct Options {
     pub connections: usize,
     /// How far out any function may connect.
     pub egress: Egress,
+    /// Whether sandboxes shall do without namespaces.
+    pub minimal: bool,
+    /// What sandboxes see as `/`.
+    pub root: Root,
     /// Whether functions of people who do not trust each other run here.
     pub multi_tenant: bool,
 }
@@ -61,6 +66,8 @@ impl Options {
             drain: seconds("drain"),
             connections: usize::try_from(model::limit("connections")).unwrap_or(usize::MAX),
             egress: Egress::Public,
+            minimal: false,
+            root: Root::default(),
             multi_tenant: false,
         }
     }

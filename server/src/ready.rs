@@ -19,6 +19,8 @@ pub struct Ready {
     pub runtimes: Vec<(String, PathBuf)>,
     /// 3: everything is on; lower: see `protections`.
     pub level: u8,
+    /// What sandboxes see as `/`, in words.
+    pub root: String,
     /// Every layer of protection, present or missing.
     pub protections: Vec<Layer>,
     /// From the start of the process until it was ready.

@@ -5,14 +5,15 @@
 
 use crate::ports::Facts;
 use crate::status::Status;
-use crate::{Options, Ready, ServerError, memory, tenants};
+use crate::tenants::Image;
+use crate::{Options, Ready, Root, ServerError, memory, roots, tenants};
 use access::{Access, FunctionClaims, Keys, RootKey};
 use functions::Functions;
 use gateway::Gateway;
 use invoke::{Bounds, Endpoint, Engine, InstanceTag, Sandboxes, SandboxesParts};
 use model::{Egress, Version};
 use observe::Observe;
-use runtimes::{Credentials, Runtimes};
+use runtimes::{Credentials, RootImage, Runtimes};
 use sandbox::{Launcher, LauncherOptions, SandboxError};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -31,11 +32,17 @@ pub fn run(
     on_ready: impl FnOnce(&Ready),
 ) -> Result<(), ServerError> {
     let world = World::real();
-    let launcher = LauncherOptions { arguments: vec!["__launcher".into()] };
-    let launcher = Launcher::start(Path::new("/proc/self/exe"), launcher)?;
+    let minimal = options.minimal.then(|| sandbox::MINIMAL.to_owned());
+    let launcher =
+        LauncherOptions { arguments: ["__launcher".to_owned()].into_iter().chain(minimal).collect() };
+    let mut launcher = Launcher::start(Path::new("/proc/self/exe"), launcher)?;
     launcher.supported()?;
+    let root = match &options.root {
+        Root::Machine if options.multi_tenant => Root::Own,
+        root => root.clone(),
+    };
     if options.multi_tenant {
-        tenants::refuse_what_is_missing(launcher.protections())?;
+        tenants::refuse_what_is_missing(launcher.protections(), Image::ToCome)?;
     }
     let listener = listen(&options.listen)?;
     let data = DataDir::open(&options.data)?;
@@ -47,7 +54,15 @@ pub fn run(
     let given = root_key.is_some();
     let keys = Keys::load(&data, root_key, &world)?;
     runtime.block_on(async move {
-        let ground = Ground { options, world, launcher: Arc::new(launcher), data, given };
+        let discovered = Runtimes::discover(&launcher, &data).await;
+        let mut runtimes = discovered.map_err(|why| file(&data, why))?;
+        let image = roots::settle(&root, &mut launcher, &mut runtimes, &data, &world).await?;
+        if options.multi_tenant {
+            tenants::refuse_what_is_missing(launcher.protections(), Image::Here)?;
+            runtimes.share_nothing();
+        }
+        let (launcher, runtimes) = (Arc::new(launcher), Arc::new(runtimes));
+        let ground = Ground { options, world, launcher, runtimes, image, data, given };
         let platform = ground.build(keys, &listener).await?;
         platform.serve(listener, on_ready).await
     })
@@ -64,11 +79,16 @@ fn listen(address: &str) -> Result<TcpListener, ServerError> {
     Ok(listener)
 }
 
+/// What sandboxes see where there is no image, in the words of the banner.
+const MACHINE: &str = "this machine's /usr, read-only (--own-root makes an image)";
+
 /// What exists before anything is built on it.
 struct Ground {
     options: Options,
     world: World,
     launcher: Arc<Launcher>,
+    runtimes: Arc<Runtimes>,
+    image: Option<RootImage>,
     data: DataDir,
     /// Whether the environment gave the root key.
     given: bool,
@@ -94,9 +114,7 @@ impl Ground {
         let (world, place) = (self.world.clone(), self.options.place.clone());
         let store = Store::fjall(&self.data, world.clone())?;
         let observe = self.observe()?;
-        let runtimes =
-            Runtimes::discover(&self.launcher, &self.data).await.map_err(|why| file(&self.data, why))?;
-        let runtimes = Arc::new(runtimes);
+        let runtimes = Arc::clone(&self.runtimes);
         let access = Arc::new(Access::new(keys, place.clone(), world.clone()));
         let door = Arc::new(OnceLock::<Weak<Gateway>>::new());
         let components = self.components();
@@ -277,6 +295,7 @@ impl Ground {
             data: self.data.path().to_owned(),
             key_file: (!self.given).then(|| self.data.path().join(RootKey::FILE)),
             runtimes: runtimes.found().iter().map(name).collect(),
+            root: self.image.as_ref().map_or_else(|| MACHINE.to_owned(), roots::describe),
             level: protections.level,
             protections: protections.layers.clone(),
             started_in_ms: self.world.moment().0 / 1000,

@@ -3,21 +3,21 @@
 use crate::ServerError;
 use sandbox::{Layer, Protections};
 
-/// Everything that is missing or weaker than it could be, at once.
-pub(crate) fn refuse_what_is_missing(found: &Protections) -> Result<(), ServerError> {
-    let weak = |layer: &&Layer| !layer.on || layer.why_missing.is_some();
-    let missing: Vec<Layer> = found.layers.iter().filter(weak).cloned().chain(not_built()).collect();
-    if missing.is_empty() { Ok(()) } else { Err(ServerError::NotForTenants(missing)) }
+/// Whether a root image of our own was made yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Image {
+    /// It will be, if nothing else is missing.
+    ToCome,
+    /// If there is none now, there will be none.
+    Here,
 }
 
-/// What no machine has, since it is not built.
-fn not_built() -> Option<Layer> {
-    Some(Layer {
-        name: "own root image".to_owned(),
-        on: false,
-        why_missing: Some("sandboxes share this machine's /usr, read-only".to_owned()),
-        how_to_fix: Some("run a platform, on a machine of its own, for each tenant".to_owned()),
-    })
+/// Everything that is missing or weaker than it could be, at once.
+pub(crate) fn refuse_what_is_missing(found: &Protections, image: Image) -> Result<(), ServerError> {
+    let to_come = |layer: &Layer| image == Image::ToCome && layer.name == Protections::OWN_IMAGE;
+    let weak = |layer: &&Layer| (!layer.on || layer.why_missing.is_some()) && !to_come(layer);
+    let missing: Vec<Layer> = found.layers.iter().filter(weak).cloned().collect();
+    if missing.is_empty() { Ok(()) } else { Err(ServerError::NotForTenants(missing)) }
 }
 
 #[cfg(test)]
@@ -36,13 +36,18 @@ mod tests {
             layer("seccomp", true, None),
             layer("memory limit", false, Some("no control group")),
             layer("landlock", true, Some("no scopes")),
+            layer("own root image", false, Some("none")),
         ];
-        let Err(ServerError::NotForTenants(missing)) =
-            refuse_what_is_missing(&Protections { level: 2, layers })
-        else {
-            panic!("it must refuse");
+        let names = |layers: &[Layer], image| match refuse_what_is_missing(
+            &Protections { level: 2, layers: layers.to_vec() },
+            image,
+        ) {
+            Ok(()) => Vec::new(),
+            Err(ServerError::NotForTenants(missing)) => missing.into_iter().map(|layer| layer.name).collect(),
+            Err(other) => panic!("{other}"),
         };
-        let names: Vec<&str> = missing.iter().map(|layer| layer.name.as_str()).collect();
-        assert_eq!(names, ["memory limit", "landlock", "own root image"]);
+        assert_eq!(names(&layers, Image::Here), ["memory limit", "landlock", "own root image"]);
+        assert_eq!(names(&layers, Image::ToCome), ["memory limit", "landlock"]);
+        assert!(names(&layers[..1], Image::Here).is_empty());
     }
 }

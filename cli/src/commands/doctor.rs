@@ -1,6 +1,7 @@
 //! `dayfly doctor`: what this machine offers, what is missing, how to fix it. Works with and without a platform.
 
 mod machine;
+mod posture;
 mod report;
 
 use crate::api::platform::{self, Status};
@@ -54,6 +55,7 @@ pub fn run(_args: Args, context: &Context) -> Result<Exit, Failure> {
     }
     report.add(port(&endpoint, listens));
     machine::add_checks(&mut report, context);
+    posture::add_checks(&mut report);
     report.show(context);
     Ok(if report.is_able() { Exit::Done } else { Exit::Failed })
 }

@@ -9,7 +9,8 @@ use model::{Egress, Place};
 use owo_colors::OwoColorize as _;
 use sandbox::SandboxError;
 use serde_json::{Value, json};
-use server::{Options, Ready, ServerError};
+use server::{Options, Ready, Root, ServerError};
+use std::path::PathBuf;
 use std::time::Duration;
 use store::DataDirError;
 use tracing_subscriber::EnvFilter;
@@ -61,7 +62,19 @@ pub struct Args {
     /// [default: public].
     #[arg(long, value_name = "REACH", value_parser = egress)]
     egress: Option<Egress>,
-    /// Run functions of people who do not trust each other; refuses to start where a protection is missing.
+    /// minimal: do without namespaces, on a machine that lets nobody make any. Functions are then kept apart by a filter and
+    /// by Landlock alone; for code that you trust.
+    #[arg(long, value_name = "HOW", value_parser = ["minimal"])]
+    sandbox: Option<String>,
+    /// Give sandboxes a root image of their own, made of this machine's interpreters and libraries and kept in the data
+    /// directory, in place of this machine's /usr.
+    #[arg(long)]
+    own_root: bool,
+    /// Give sandboxes the root image in this folder, as dayfly root build makes them.
+    #[arg(long, value_name = "DIR", conflicts_with = "own_root")]
+    root: Option<PathBuf>,
+    /// Run functions of people who do not trust each other: with a root image of their own, and without copies of
+    /// processes that they share; refuses to start where a protection is missing.
     #[arg(long)]
     multi_tenant: bool,
     /// The region in every ARN.
@@ -162,6 +175,12 @@ fn options(args: Args, context: &Context) -> Options {
         drain: span(args.drain, usual.drain),
         connections: args.connections.map_or(usual.connections, |count| count as usize),
         egress: args.egress.unwrap_or(usual.egress),
+        minimal: args.sandbox.is_some(),
+        root: match args.root {
+            Some(folder) => Root::Given(folder),
+            None if args.own_root => Root::Own,
+            None => Root::Machine,
+        },
         multi_tenant: args.multi_tenant,
         ..usual
     }
@@ -186,9 +205,13 @@ fn banner(context: &Context, ready: &Ready) {
     }
     fact("data", &ready.data.display().to_string());
     fact("runtimes", &runtimes(ready));
+    fact("root", &ready.root);
     let missing: Vec<&sandbox::Layer> = ready.protections.iter().filter(|layer| !layer.on).collect();
     let on = ready.protections.len() - missing.len();
     fact("protections", &format!("level {} of 3; {on} on, {} missing", ready.level, missing.len()));
+    if ready.level == 1 {
+        fact("minimal", MINIMAL);
+    }
     for layer in &missing {
         let why = layer.why_missing.as_deref().unwrap_or("no reason is known");
         screen.line(format!("{:<12} {} {}: {why}", "", "missing".yellow(), layer.name));
@@ -204,6 +227,10 @@ fn banner(context: &Context, ready: &Ready) {
     }
     fact("next", "dayfly deploy DIR, from another terminal; Ctrl-C stops");
 }
+
+/// What `--sandbox=minimal` gives up, in one line.
+const MINIMAL: &str = "functions run as your own user, see each other's processes and the names of your files, and share \
+                       your network ports; only a filter, Landlock and limits per process hold them: for code that you trust";
 
 fn runtimes(ready: &Ready) -> String {
     let names = ready.runtimes.iter().map(|(name, _)| name.clone());
@@ -240,6 +267,7 @@ fn document(ready: &Ready) -> Value {
         "key_file": ready.key_file.as_ref().map(|path| path.display().to_string()),
         "data": ready.data.display().to_string(),
         "runtimes": runtimes,
+        "root": ready.root,
         "protections": { "level": ready.level, "layers": layers },
         "started_in_ms": ready.started_in_ms,
         "pid": std::process::id(),
@@ -272,7 +300,8 @@ fn explain(error: ServerError, listen: &str) -> Failure {
         ),
         ServerError::Keys(_) => Failure::new("the root key cannot be used", words, "dayfly up --help"),
         ServerError::Sandbox(SandboxError::Unsupported { why, fix }) => {
-            Failure::new("functions cannot be kept apart on this machine", why, fix)
+            let hint = format!("{fix}; or, for code that you trust: dayfly up --sandbox=minimal");
+            Failure::new("functions cannot be kept apart on this machine", why, hint)
         }
         ServerError::Sandbox(SandboxError::LauncherGone) => Failure::new(
             "the platform has stopped: its launcher process ended, and with it every running function",
@@ -292,6 +321,14 @@ fn explain(error: ServerError, listen: &str) -> Failure {
                 "dayfly up, for one tenant",
             )
         }
+        ServerError::Root { folder, .. } => Failure::new(
+            "there is no root image to make sandboxes of",
+            words,
+            match folder {
+                Some(folder) => format!("dayfly root build {}", folder.display()),
+                None => "df -h".to_owned(),
+            },
+        ),
         ServerError::File { path, .. } => {
             Failure::new("a file cannot be used", words, format!("ls -ld {0} && df -h {0}", path.display()))
         }
