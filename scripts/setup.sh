@@ -27,6 +27,7 @@ need npm npm
 need javac default-jdk-headless
 [ "${1:-}" != --test ] || need mvn maven
 [ "${1:-}" != --test ] || need strace strace
+[ "${1:-}" != --test ] || [ -x /usr/sbin/runc ] || need runc runc
 python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3-venv)
 python3 -m pip --version >/dev/null 2>&1 || missing+=(python3-pip)
 

@@ -4,6 +4,7 @@ Each test runs on the platform as root and on the platform of an ordinary user, 
 """
 
 import concurrent.futures
+import contextlib
 import json
 import os
 import pathlib
@@ -11,6 +12,7 @@ import secrets
 import signal
 import socket
 import time
+import uuid
 
 import pytest
 
@@ -641,3 +643,42 @@ def test_a_killed_launcher_stops_the_platform(place):
     place.functions, names = Functions(platform), place.functions.names
     place.functions.names = names
     place.all_is_well()
+
+
+def test_what_a_handler_leaves_behind_uses_no_processor_between_calls(functions):
+    """A process that computes for ever stands still until the next call, and goes on then."""
+    mark = f"busy-{uuid.uuid4().hex}"
+    name = functions.create(
+        "import os, subprocess\n"
+        "def handler(event, context):\n"
+        "    if event:\n"
+        "        subprocess.Popen(['/bin/sh', '-c', f': {event}; while :; do :; done'])\n"
+        "    return os.getpid()\n"
+    )
+    first = functions.call(name, mark)
+
+    def used():
+        for entry in pathlib.Path("/proc").iterdir():
+            with contextlib.suppress(OSError):
+                if entry.name.isdigit() and mark in (entry / "cmdline").read_bytes().decode(errors="replace"):
+                    return sum(int(ticks) for ticks in (entry / "stat").read_text().rsplit(")", 1)[1].split()[11:13])
+        raise AssertionError("it is gone")
+
+    def stands_still():
+        before = used()
+        time.sleep(0.5)
+        return used() == before
+
+    until(stands_still, "it is frozen")
+    frozen = used()
+    assert functions.call(name) == first, "the same instance answers, thawed"
+    until(lambda: used() > frozen, "it goes on")
+    until(stands_still, "it is frozen again")
+    functions.client.delete_function(FunctionName=name)
+    until(lambda: not [p for p in pathlib.Path("/proc").iterdir() if p.name.isdigit() and is_marked(p, mark)], "it dies")
+
+
+def is_marked(process, mark):
+    with contextlib.suppress(OSError):
+        return mark in (process / "cmdline").read_bytes().decode(errors="replace")
+    return False

@@ -113,7 +113,7 @@ def test_what_is_missing_is_said_everywhere(home, ordinary):
     missing = {layer["name"]: layer for layer in banner["layers"] if not layer["on"]}
     assert banner["level"] == status["Level"] == 2
     assert "level 2 of 3" in doctor.stdout + doctor.stderr
-    assert "own user per sandbox" in missing and set(missing) <= {"own user per sandbox", *LIMITS}, missing
+    assert "own user per sandbox" in missing and set(missing) <= {"own user per sandbox", "own root image", *LIMITS}, missing
     in_status = {layer["Name"]: layer for layer in status["Layers"] if not layer["On"]}
     assert set(in_status) == set(missing)
     for name, layer in missing.items():
@@ -196,9 +196,77 @@ def test_no_user_namespaces_is_a_refusal_in_three_lines(home, how, hint):
     assert [line.split(":")[0] for line in lines] == ["error", "why", "hint"], refused.stderr
     assert "functions cannot be kept apart" in lines[0] and "namespaces cannot be made" in lines[1], lines
     assert hint in lines[2], lines
+    assert lines[2].endswith("dayfly up --sandbox=minimal"), lines
     assert not data.exists(), "nothing was made"
     doctor = home.run(*wrapper, str(home.binary), "doctor", "--data", str(data))
     assert "namespaces cannot be made" in doctor.stdout + doctor.stderr, doctor
+
+
+# Says what of all that must be refused it could do.
+TRIES = """
+import os, socket, subprocess, tempfile
+
+def attempt(deed):
+    try:
+        deed()
+        return 'done'
+    except OSError as error:
+        return type(error).__name__
+
+def handler(event, context):
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(b'x')
+    parent = os.getppid()
+    return {
+        'got': event.get('got'),
+        'runs programs': subprocess.run(['/bin/sh', '-c', 'exit 7']).returncode,
+        'could do': [name for name, deed in {
+            'the root key': lambda: open(event['data'] + '/root-key.json'),
+            'the data directory': lambda: os.listdir(event['data']),
+            'the folder of all': lambda: open('/tmp/dayfly-minimal-test', 'w'),
+            'shared memory': lambda: open('/dev/shm/dayfly-minimal-test', 'w'),
+            'other processes': lambda: open(f'/proc/{parent}/environ'),
+            'a signal': lambda: os.kill(parent, 0),
+            'a local socket': lambda: socket.socket(socket.AF_UNIX),
+            'a datagram': lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM),
+            'the port of the platform': lambda: socket.create_connection(('127.0.0.1', event['port']), 5),
+            'a port': lambda: socket.create_server(('127.0.0.1', 0)),
+            'a namespace': lambda: open('/proc/1/ns/user'),
+        }.items() if attempt(deed) == 'done'],
+    }
+"""
+
+
+@pytest.mark.parametrize("how", ["seccomp", "sysctl"])
+def test_level_1_runs_where_nobody_can_make_namespaces(home, how):
+    platform = home.platform(f"minimal-{how}", "--sandbox=minimal")
+    platform.prefix = [*home.prefix, *without_namespaces(home, how)]
+    platform.start()
+    try:
+        protections = platform.banner["protections"]
+        missing = [layer["name"] for layer in protections["layers"] if not layer["on"]]
+        assert protections["level"] == 1 and {"namespaces", "own user per sandbox", "memory limit"} <= set(missing)
+        functions = Functions(platform)
+        name = functions.create(TRIES)
+        port = int(platform.endpoint.rsplit(":", 1)[1])
+        answer = functions.call(name, {"got": 1, "data": str(platform.data), "port": port})
+        assert answer == {"got": 1, "runs programs": 7, "could do": []}
+        node = functions.create("exports.handler = async (event) => event;\n", "node")
+        assert functions.call(node, {"a": 1}) == {"a": 1}
+        left = functions.create(
+            "import subprocess\ndef handler(e, c):\n"
+            "    subprocess.Popen(['/bin/sh', '-c', '(sleep 1000 &) ; sleep 1000'], start_new_session=True)\n"
+            "    return e\n"
+        )
+        before = set(children(platform.process.pid))
+        assert functions.call(left, 1) == 1
+        new = set(until(lambda: set(children(platform.process.pid)) - before, "its processes are there"))
+        functions.client.delete_function(FunctionName=left)
+        until(lambda: not any(pathlib.Path(f"/proc/{pid}").exists() for pid in new), "nothing of it is left")
+    finally:
+        assert platform.stop() == 0
+    launchers = {int(path.name.rsplit("-", 1)[1]) for path in pathlib.Path("/tmp").glob("dayfly-scratch-*")}
+    assert not {pid for pid in launchers if not pathlib.Path(f"/proc/{pid}").exists()}, "what it wrote is gone"
 
 
 def test_several_tenants_are_refused(home, ordinary):
@@ -207,5 +275,6 @@ def test_several_tenants_are_refused(home, ordinary):
     refused = home.run(str(home.binary), "up", "--multi-tenant", "--listen", "127.0.0.1:0", "--data", str(data))
     assert refused.returncode == 1 and not data.exists(), refused
     for layer in ordinary.banner["protections"]["layers"]:
-        if not layer["on"]:
+        # A root image would be made.
+        if not layer["on"] and layer["name"] != "own root image":
             assert f"{layer['name']}: {layer['why_missing']} ({layer['how_to_fix']})" in refused.stderr, refused.stderr
