@@ -120,6 +120,16 @@ impl Raw {
         last.expect("numbers have no end") + 1
     }
 
+    /// Bounds its descriptors. Nobody may but the same user, and while it forks a sandbox it is another one.
+    fn limit(&self, limit: Rlimit) {
+        let launcher = Pid::from_raw(self.child.id().cast_signed()).expect("a pid");
+        let mut tries = 0..1000;
+        while let Err(error) = prlimit(Some(launcher), Resource::Nofile, limit) {
+            assert!(tries.next().is_some() && error == rustix::io::Errno::PERM, "own child: {error}");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
     fn numbers(&self) -> BTreeSet<u64> {
         let entries = std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).expect("own child");
         let number = |entry: std::fs::DirEntry| entry.file_name().to_str()?.parse().ok();
@@ -239,14 +249,13 @@ fn a_launcher_short_of_descriptors_says_so_and_goes_on() {
     let Some(raw) = Raw::start() else { return };
     raw.expect_good();
     let before = raw.settled();
-    let launcher = Pid::from_raw(raw.child.id().cast_signed()).expect("a pid");
     let usual = rustix::process::getrlimit(Resource::Nofile);
     for room in 1..12 {
         // It makes things ahead again once it has served somebody.
         raw.expect_good();
         raw.wait_for(before);
         let limit = Rlimit { current: Some(raw.limit_with_room(room)), maximum: usual.maximum };
-        prlimit(Some(launcher), Resource::Nofile, limit).expect("own child");
+        raw.limit(limit);
         let (connection, far_connection) = pair();
         let (boot, far_boot) = pair();
         rustix::net::send(&boot, TRUE.as_bytes(), SendFlags::NOSIGNAL).expect("room");
@@ -258,7 +267,7 @@ fn a_launcher_short_of_descriptors_says_so_and_goes_on() {
         let refused = answer.starts_with(r#"{"Failed""#) && answer.contains(r#""errno":24"#);
         // What it has made ahead may do, from some point on.
         assert!(refused || (room >= 5 && answer.starts_with(r#"{"Made""#)), "{room}: {answer}");
-        prlimit(Some(launcher), Resource::Nofile, usual).expect("own child");
+        raw.limit(usual);
     }
     raw.expect_good();
     raw.close(before);
