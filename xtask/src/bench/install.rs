@@ -10,7 +10,8 @@ const ESBUILD: &str = "esbuild@0.28";
 /// The version that the product is built with.
 const WASMTIME: &str = "=48.0.8";
 /// What `wasmtime serve` needs.
-const WASMTIME_FEATURES: &str = "serve,run,cranelift,component-model,pooling-allocator,parallel-compilation";
+const WASMTIME_FEATURES: &str =
+    "serve,run,cranelift,component-model,component-model-async,pooling-allocator,parallel-compilation";
 const WASM_TARGET: &str = "wasm32-wasip2";
 
 impl Setting {
