@@ -180,7 +180,9 @@ def test_calls_that_trap_or_lose_their_clients_leave_the_others_alone(platform, 
         outcomes = [record["Outcome"] for record in records()]
         assert (outcomes.count("error"), outcomes.count("success")) == (24, 73)
         assert {record["Instance"] for record in records()} == {worker}, "it lives on"
-        assert all(record["Usage"]["UserUs"] + record["Usage"]["SystemUs"] > 0 for record in records())
+        # One that only sleeps while others compute may have used nothing that can be measured.
+        used = [record["Usage"]["UserUs"] + record["Usage"]["SystemUs"] for record in records()]
+        assert sum(1 for us in used if us > 0) > len(used) / 2, used
     finally:
         functions.close()
 
