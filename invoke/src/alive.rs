@@ -6,7 +6,7 @@ use crate::logs::Log;
 use crate::output::Output;
 use crate::start::{Cell, Started, Voice};
 use futures_util::future::BoxFuture;
-use model::{Call, Usage};
+use model::{Call, Import, Usage};
 use runtimes::Event;
 use sandbox::Exit;
 use std::pin::pin;
@@ -225,6 +225,11 @@ impl Alive {
             Heard::Said(Event::Error { id, json }) if id == call.request_id => (Ending::Raised(json), next),
             other => (Ending::Failed(self.failure(other), Stage::Handler), Next::Retire),
         }
+    }
+
+    /// What it said of its imports when it became ready.
+    pub(crate) fn imports(&mut self) -> Vec<Import> {
+        self.voice.imports()
     }
 
     /// What its processes have used.

@@ -57,7 +57,8 @@ impl Sandboxes {
             match housed {
                 Ok((sandbox, rung, before)) => {
                     notes.insert(0, origin(&key, rung));
-                    return Ok(Housing { sandbox, origin: Origin { rung, note: notes.join("; ") }, before });
+                    let origin = Origin { rung, note: notes.join("; "), ..Origin::default() };
+                    return Ok(Housing { sandbox, origin, before });
                 }
                 Err(why) => notes.push(why),
             }

@@ -135,6 +135,7 @@ impl Owner {
             Ok(()) => {
                 alive.log.close_span();
                 alive.note_usage();
+                self.origin.imports = alive.imports();
                 self.engine.started(self.id);
                 if self.version.instance_concurrency > 1 {
                     self.work_together(start, &mut alive).await;

@@ -183,5 +183,6 @@ fn record(call: &Call, started: Stamp, ending: &Ending, facts: &Facts<'_>) -> In
         response_bytes: 0,
         log_group: version.log_group.clone(),
         log_stream: tag.log_stream.clone(),
+        imports: if matches!(source, Source::New(_)) { origin.imports.clone() } else { Vec::new() },
     }
 }

@@ -144,7 +144,7 @@ impl Sandboxes {
             Err(note) => {
                 let made = self.parts.launcher.create(spec(version, &tag.instance_id, plan)).await;
                 let sandbox = made.map_err(|error| no_sandbox(version, &error))?;
-                Housing { sandbox, origin: Origin { rung: Rung::Spawn, note }, before: Usage::default() }
+                Housing { sandbox, origin: Origin { note, ..Origin::default() }, before: Usage::default() }
             }
         };
         let listeners = &mut housing.sandbox.listeners;

@@ -4,7 +4,7 @@
 
 use crate::output::Output;
 use futures_util::future::BoxFuture;
-use model::{Call, FunctionName, InvocationRecord, Rung, Usage, Version};
+use model::{Call, FunctionName, Import, InvocationRecord, Rung, Usage, Version};
 use runtimes::{Channel, ChannelError, Event, SendError};
 use sandbox::Exit;
 use std::sync::Arc;
@@ -56,11 +56,13 @@ pub struct Origin {
     pub rung: Rung,
     /// What there is to say about it: what it was made from, or why from nothing better.
     pub note: String,
+    /// What took it long to import; known once it is ready.
+    pub imports: Vec<Import>,
 }
 
 impl Default for Origin {
     fn default() -> Self {
-        Self { rung: Rung::Spawn, note: String::new() }
+        Self { rung: Rung::Spawn, note: String::new(), imports: Vec::new() }
     }
 }
 
@@ -91,6 +93,10 @@ pub trait Voice: Send {
     /// What it has said by now and nobody has heard yet, as far as that is known without asking.
     fn said(&mut self) -> Option<Event> {
         None
+    }
+    /// What it said of its imports when it became ready. Asked once.
+    fn imports(&mut self) -> Vec<Import> {
+        Vec::new()
     }
     /// Whether it waits for a call, or will after its last answer.
     fn is_idle(&self) -> bool;
@@ -152,6 +158,10 @@ impl Voice for Channel {
 
     fn said(&mut self) -> Option<Event> {
         Self::said(self)
+    }
+
+    fn imports(&mut self) -> Vec<Import> {
+        Self::imports(self)
     }
 
     fn is_idle(&self) -> bool {

@@ -142,6 +142,7 @@ mod tests {
             response_bytes: 2,
             log_group: "/aws/lambda/hello".into(),
             log_stream: "s".into(),
+            imports: Vec::new(),
         }
     }
 

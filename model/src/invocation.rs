@@ -92,6 +92,19 @@ pub struct Usage {
     pub peak_bytes: u64,
 }
 
+/// What it took to load one package, beside the handler's own modules, which are the package `.`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Import {
+    /// Its name.
+    pub package: String,
+    /// Modules of it that were loaded.
+    pub modules: u32,
+    /// Time in its own modules, in microseconds.
+    pub own_us: u64,
+    /// Time from the beginning to the end of its import, with all that it imported first.
+    pub total_us: u64,
+}
+
 /// The truth about one invocation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct InvocationRecord {
@@ -133,4 +146,7 @@ pub struct InvocationRecord {
     pub log_group: String,
     /// See `log_group`.
     pub log_stream: String,
+    /// Of a call that its instance was made for: what took long to import, where the instance has imported it itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub imports: Vec<Import>,
 }

@@ -15,7 +15,7 @@ pub use caller::{Caller, CallerKind};
 pub use egress::Egress;
 pub use exchange::{Exchange, ExchangeWriter};
 pub use function::{Language, Runtime, UnknownRuntime, Version};
-pub use invocation::{Call, FunctionError, InvocationRecord, Outcome, Phases, Rung, Usage};
+pub use invocation::{Call, FunctionError, Import, InvocationRecord, Outcome, Phases, Rung, Usage};
 pub use limits::{LIMITS, Limit, Unit, limit};
 pub use name::{FunctionAddress, FunctionName, LATEST, NameError};
 pub use place::Place;

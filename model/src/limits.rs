@@ -81,6 +81,8 @@ pub const LIMITS: &[Limit] = &[
     row("timeout-max", 900, Unit::Seconds, "longest handler run", AWS),
     row("tmp-max", 10_240, Unit::Mebibytes, "largest /tmp", AWS),
     row("init-timeout", 10, Unit::Seconds, "loading a function's code", "fixed"),
+    row("import-packages", 16, Unit::Count, "packages whose import cost a record holds", "fixed"),
+    row("import-package-name", 64, Unit::Bytes, "name of such a package", "fixed"),
     row("processes", 256, Unit::Count, "processes and threads of one instance", "fixed"),
     row("descriptors", 1024, Unit::Count, "open files of one process in an instance", AWS),
     row("account-concurrency", 1000, Unit::Count, "instances of all functions", "dayfly up --concurrency"),

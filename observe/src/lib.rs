@@ -11,7 +11,8 @@ mod token;
 mod writer;
 
 pub use query::{
-    Event, EventsPage, EventsQuery, FilterPage, FilterQuery, Group, QueryError, Stream, StreamOrder,
+    Event, EventsPage, EventsQuery, FilterPage, FilterQuery, Group, QueryError, RecordsQuery, Stream,
+    StreamOrder,
 };
 
 use logs::Logs;
@@ -150,14 +151,8 @@ impl Observe {
 
     /// The newest records since `since_us`, newest first; of one function or of all. At most `limit`, and at
     /// most 1 MiB of them.
-    pub async fn records(
-        &self,
-        function: Option<&str>,
-        since_us: u64,
-        limit: usize,
-    ) -> Result<Vec<InvocationRecord>, QueryError> {
-        let function = function.map(str::to_owned);
-        self.ask(move |inner| inner.records.newest(function.as_deref(), since_us, limit)).await
+    pub async fn records(&self, query: RecordsQuery) -> Result<Vec<InvocationRecord>, QueryError> {
+        self.ask(move |inner| inner.records.newest(&query)).await
     }
 
     /// The record of one call.

@@ -105,6 +105,19 @@ pub struct FilterQuery {
     pub token: Option<String>,
 }
 
+/// Which invocation records to list: the newest.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RecordsQuery {
+    /// Only of this function.
+    pub function: Option<String>,
+    /// Not older than this.
+    pub since_us: u64,
+    /// Only calls that an instance was made for.
+    pub cold_only: bool,
+    /// At most so many.
+    pub limit: usize,
+}
+
 /// A page of what was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FilterPage {

@@ -2,8 +2,8 @@
 
 use crate::page::{End, Page};
 use crate::token::Place;
-use crate::{QueryError, Settings};
-use model::InvocationRecord;
+use crate::{QueryError, RecordsQuery, Settings};
+use model::{InvocationRecord, Rung};
 use std::collections::VecDeque;
 use std::io;
 use std::sync::{Mutex, MutexGuard};
@@ -52,18 +52,13 @@ impl Records {
     }
 
     /// The newest, newest first. Blocks.
-    pub(crate) fn newest(
-        &self,
-        function: Option<&str>,
-        since_us: u64,
-        limit: usize,
-    ) -> Result<Vec<InvocationRecord>, QueryError> {
-        let groups = match function {
-            Some(function) => vec![function.to_owned()],
+    pub(crate) fn newest(&self, query: &RecordsQuery) -> Result<Vec<InvocationRecord>, QueryError> {
+        let groups = match &query.function {
+            Some(function) => vec![function.clone()],
             None => self.segments.groups().into_iter().map(|group| group.name).collect(),
         };
-        let since_us = since_us.max(self.settings.oldest_us(&self.world));
-        let mut page = Page::new(End::Last, limit);
+        let since_us = query.since_us.max(self.settings.oldest_us(&self.world));
+        let mut page = Page::new(End::Last, query.limit);
         for (index, group) in groups.iter().enumerate() {
             for part in self.segments.parts(group, since_us, u64::MAX).unwrap_or_default().iter().rev() {
                 if !page.wants(&(Place::last_at(part.last_us), usize::MAX)) {
@@ -74,6 +69,7 @@ impl Records {
                     if entry.stamp_us >= since_us
                         && page.wants(&key)
                         && let Ok(record) = serde_json::from_slice::<InvocationRecord>(entry.bytes)
+                        && !(query.cold_only && record.rung == Rung::Idle)
                     {
                         page.offer(key, entry.bytes.len(), record);
                     }

@@ -1,7 +1,7 @@
 //! Logs and records through the public door: taking in, asking, limits, restarts.
 
 use model::{InvocationRecord, Outcome, Phases, Rung, Usage};
-use observe::{EventsQuery, FilterQuery, Observe, QueryError, Settings, StreamOrder};
+use observe::{EventsQuery, FilterQuery, Observe, QueryError, RecordsQuery, Settings, StreamOrder};
 use std::time::Duration;
 use store::DataDir;
 use tempfile::TempDir;
@@ -363,7 +363,10 @@ async fn old_lines_go_when_their_time_is_over() {
     let page = observe.filter(filter("", 100)).await.expect("a page");
     assert!(page.events.iter().all(|event| event.stream == "new"), "{page:?}");
     assert_eq!(page.events.len(), 10);
-    assert_eq!(observe.records(None, 0, 10).await.expect("records"), vec![]);
+    assert_eq!(
+        observe.records(RecordsQuery { limit: 10, ..RecordsQuery::default() }).await.expect("records"),
+        vec![]
+    );
     subject.world.advance(age);
     observe.line("/wakes/the/writer", "x", subject.now(), b"x");
     observe.flush().await;
@@ -395,22 +398,32 @@ async fn records_are_listed_newest_first_and_found_by_id() {
     let begun = subject.now();
     for n in 0..10 {
         let function = if n % 2 == 0 { "even" } else { "odd" };
-        subject.observe().record(record(function, &format!("id-{n}"), begun + n));
+        let rung = if n % 3 == 0 { Rung::Fork } else { Rung::Idle };
+        subject
+            .observe()
+            .record(InvocationRecord { rung, ..record(function, &format!("id-{n}"), begun + n) });
     }
     for _ in 0..2 {
         let observe = subject.observe();
         let ids =
             |records: Vec<InvocationRecord>| records.into_iter().map(|r| r.request_id).collect::<Vec<_>>();
-        let cases: [(Option<&str>, u64, usize, &[&str]); 5] = [
-            (None, 0, 3, &["id-9", "id-8", "id-7"]),
-            (Some("odd"), 0, 2, &["id-9", "id-7"]),
-            (Some("even"), begun + 5, 10, &["id-8", "id-6"]),
-            (Some("none"), 0, 10, &[]),
-            (None, begun + 10, 10, &[]),
+        let query = |function: Option<&str>, limit| RecordsQuery {
+            function: function.map(Into::into),
+            limit,
+            ..RecordsQuery::default()
+        };
+        let cases: [(RecordsQuery, &[&str]); 7] = [
+            (query(None, 3), &["id-9", "id-8", "id-7"]),
+            (query(Some("odd"), 2), &["id-9", "id-7"]),
+            (RecordsQuery { since_us: begun + 5, ..query(Some("even"), 10) }, &["id-8", "id-6"]),
+            (query(Some("none"), 10), &[]),
+            (RecordsQuery { since_us: begun + 10, ..query(None, 10) }, &[]),
+            (RecordsQuery { cold_only: true, ..query(None, 10) }, &["id-9", "id-6", "id-3", "id-0"]),
+            (RecordsQuery { cold_only: true, ..query(Some("even"), 1) }, &["id-6"]),
         ];
-        for (function, since, limit, expected) in cases {
-            let found = observe.records(function, since, limit).await.expect("records");
-            assert_eq!(ids(found), expected, "{function:?} since {since}");
+        for (query, expected) in cases {
+            let found = observe.records(query.clone()).await.expect("records");
+            assert_eq!(ids(found), expected, "{query:?}");
         }
         let one = observe.record_by_id("id-4").await.expect("searched").expect("found");
         assert_eq!(one, record("even", "id-4", begun + 4));
@@ -458,6 +471,7 @@ fn record(function: &str, request_id: &str, started_us: u64) -> InvocationRecord
         response_bytes: 4,
         log_group: GROUP.into(),
         log_stream: STREAM.into(),
+        imports: Vec::new(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The platform's own words as shapes of `wire/models/dayfly.json`.
 
 use invoke::InstanceState;
-use model::{InvocationRecord, Outcome, Rung, Unit};
+use model::{Import, InvocationRecord, Outcome, Rung, Unit};
 use wire::dayfly as api;
 
 pub(crate) fn layer(layer: &sandbox::Layer) -> api::Layer {
@@ -85,6 +85,16 @@ pub(crate) fn invocation(record: InvocationRecord) -> api::Invocation {
         response_bytes: signed(record.response_bytes),
         log_group: record.log_group,
         log_stream: record.log_stream,
+        imports: Some(record.imports.into_iter().map(import).collect()),
+    }
+}
+
+fn import(import: Import) -> api::Import {
+    api::Import {
+        package: import.package,
+        modules: i32::try_from(import.modules).unwrap_or(i32::MAX),
+        own_us: signed(import.own_us),
+        total_us: signed(import.total_us),
     }
 }
 

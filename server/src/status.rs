@@ -6,7 +6,7 @@ use access::Permit;
 use functions::Functions;
 use invoke::Engine;
 use model::{FunctionName, LIMITS};
-use observe::Observe;
+use observe::{Observe, RecordsQuery};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use wire::Error;
@@ -74,10 +74,13 @@ impl Dayfly for Status {
         _cx: &Permit,
         input: api::ListInvocationsRequest,
     ) -> Result<api::ListInvocationsResponse, Error> {
-        let since = u64::try_from(input.since_us.unwrap_or(0)).unwrap_or(0);
-        let limit = usize::try_from(input.limit.unwrap_or(RECORDS_DEFAULT)).unwrap_or(0);
-        let records = self.observe.records(Some(&input.function_name), since, limit).await;
-        let records = records.map_err(|why| unreadable(&why))?;
+        let query = RecordsQuery {
+            function: Some(input.function_name),
+            since_us: u64::try_from(input.since_us.unwrap_or(0)).unwrap_or(0),
+            cold_only: input.cold_only.unwrap_or(false),
+            limit: usize::try_from(input.limit.unwrap_or(RECORDS_DEFAULT)).unwrap_or(0),
+        };
+        let records = self.observe.records(query).await.map_err(|why| unreadable(&why))?;
         Ok(api::ListInvocationsResponse { invocations: records.into_iter().map(invocation).collect() })
     }
 

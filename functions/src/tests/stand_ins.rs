@@ -78,6 +78,7 @@ fn record(version: &Version, call: &Call) -> InvocationRecord {
         response_bytes: 0,
         log_group: version.log_group.clone(),
         log_stream: "s".into(),
+        imports: Vec::new(),
     }
 }
 

@@ -5,15 +5,16 @@
 //! | 1 Invoke | to the instance | `[u32 LE header length][header JSON][event]` |
 //! | 3 Cancel | to one whose calls end one by one (Python) | the id of a call that is given up: the instance ends it and answers with Error, unless it has answered |
 //! | 2 Load | to one that waits to know its function | `{"env": {name: value}}` |
-//! | 16 Ready | from it | nothing |
+//! | 16 Ready | from it | what took long to import: any number of `[u32 LE modules][u32 LE own µs][u32 LE total µs][u8 name length][name]` |
 //! | 17 InitError | from it | error JSON; the process ends after it |
 //! | 18 Response | from it | `[u8 id length][id][body]` |
 //! | 19 Error | from it | `[u8 id length][id][error JSON]` |
 //! | 20 Log | from it | `[u64 LE microseconds since 1970][text]` |
 //! | 21 LastError | from it | as Error; the process ends after it |
 
+use super::imports;
 use bytes::{Buf, Bytes, BytesMut};
-use model::{Call, limit};
+use model::{Call, Import, limit};
 use serde::Serialize;
 
 /// Most bytes of an answer: AWS's 6 MiB and its 100 bytes of slack.
@@ -28,7 +29,7 @@ const CANCEL: u8 = 3;
 /// One frame from an instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Frame {
-    Ready,
+    Ready(Vec<Import>),
     InitError(Bytes),
     Response { id: String, body: Bytes },
     Error { id: String, json: Bytes },
@@ -132,7 +133,7 @@ fn take(input: &mut BytesMut, length: usize) -> Bytes {
 
 fn most_bytes(kind: u8) -> Option<usize> {
     match kind {
-        16 => Some(0),
+        16 => Some(imports::MOST_BYTES),
         17 => Some(ANSWER_BYTES),
         18 | 19 | 21 => Some(1 + 255 + ANSWER_BYTES),
         20 => Some(8 + LOG_BYTES),
@@ -142,7 +143,7 @@ fn most_bytes(kind: u8) -> Option<usize> {
 
 fn read(kind: u8, mut payload: Bytes) -> Option<Frame> {
     match kind {
-        16 => Some(Frame::Ready),
+        16 => imports::read(payload).map(Frame::Ready),
         17 => Some(Frame::InitError(payload)),
         18 => named(payload).map(|(id, body)| Frame::Response { id, body }),
         19 => named(payload).map(|(id, json)| Frame::Error { id, json }),
@@ -187,7 +188,7 @@ mod tests {
                 }
             }
             let expected = [
-                Frame::Ready,
+                Frame::Ready(Vec::new()),
                 Frame::Response { id: "id".into(), body: Bytes::from_static(b"body") },
                 Frame::Log { stamp_us: 1, message: Bytes::from_static(b"text") },
             ];
@@ -201,7 +202,8 @@ mod tests {
         let cases: &[(&[u8], &str)] = &[
             (&[0, 0, 0, 0, 1], "unknown frame kind 1"),
             (&[0, 0, 0, 0, 255], "unknown frame kind 255"),
-            (&[1, 0, 0, 0, 16, 0], "frame of kind 16 with 1 bytes"),
+            (&[1, 0, 0, 0, 16, 0], "malformed frame of kind 16"),
+            (&[255, 255, 0, 0, 16, 0], "frame of kind 16 with 65535 bytes"),
             (&[too_large[0], too_large[1], too_large[2], too_large[3], 18], "frame of kind 18"),
             (&[0, 0, 0, 0, 18], "malformed frame of kind 18"),
             (&[2, 0, 0, 0, 19, 9, b'x'], "malformed frame of kind 19"),

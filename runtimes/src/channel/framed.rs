@@ -3,7 +3,7 @@
 use super::frame::{self, Frame, Parsed};
 use super::{ChannelError, Event, SendError};
 use bytes::BytesMut;
-use model::Call;
+use model::{Call, Import};
 use rustix::io::{Errno, writev};
 use rustix::net::{RecvFlags, recv};
 use std::io::{ErrorKind, IoSlice};
@@ -29,6 +29,8 @@ pub struct Framed {
     large: bool,
     hung_up: bool,
     phase: Phase,
+    /// What it said of its imports, until somebody asks.
+    imports: Vec<Import>,
     /// The calls that it works on.
     running: Vec<String>,
     /// How many it may work on at once.
@@ -58,6 +60,7 @@ impl Framed {
             large: false,
             hung_up: false,
             phase: Phase::Loading,
+            imports: Vec::new(),
             running,
             most,
         })
@@ -164,6 +167,10 @@ impl Framed {
         Ok(())
     }
 
+    pub(super) fn imports(&mut self) -> Vec<Import> {
+        std::mem::take(&mut self.imports)
+    }
+
     /// The next frame that was read as a whole.
     pub(super) fn said(&mut self) -> Option<Event> {
         self.parsed().ok()
@@ -226,8 +233,9 @@ impl Framed {
     fn accept(&mut self, frame: Frame) -> Event {
         match frame {
             Frame::Log { stamp_us, message } => Event::Log { stamp_us, message },
-            Frame::Ready if self.phase == Phase::Loading => {
+            Frame::Ready(imports) if self.phase == Phase::Loading => {
                 self.phase = Phase::Open;
+                self.imports = imports;
                 Event::Ready
             }
             Frame::InitError(json) if self.phase == Phase::Loading => {
@@ -260,7 +268,7 @@ impl Framed {
 
     fn unexpected(&self, frame: &Frame) -> String {
         let said = match frame {
-            Frame::Ready => "ready".to_owned(),
+            Frame::Ready(_) => "ready".to_owned(),
             Frame::InitError(_) => "an init error".to_owned(),
             Frame::Response { id, .. } => format!("a response to {id:?}"),
             Frame::Error { id, .. } | Frame::LastError { id, .. } => format!("an error for {id:?}"),

@@ -2,6 +2,7 @@
 
 mod frame;
 mod framed;
+mod imports;
 mod runtime_api;
 mod waiting;
 
@@ -11,7 +12,7 @@ pub use runtime_api::RuntimeApi;
 pub use waiting::waits;
 
 use bytes::Bytes;
-use model::{Call, FunctionError};
+use model::{Call, FunctionError, Import};
 
 /// Something that an instance said, or that its silence means.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -142,6 +143,14 @@ impl Channel {
         match self {
             Self::Framed(framed) => framed.next().await,
             Self::RuntimeApi(api) => api.next().await,
+        }
+    }
+
+    /// What took long to import, as the instance said when it became ready. Asked once.
+    pub fn imports(&mut self) -> Vec<Import> {
+        match self {
+            Self::Framed(framed) => framed.imports(),
+            Self::RuntimeApi(_) => Vec::new(),
         }
     }
 

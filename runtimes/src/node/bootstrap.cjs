@@ -16,6 +16,7 @@ const fs = require('node:fs')
 const { format } = require('node:util')
 const { runtimeError, describe, errorFields, asError, inText, inJson } = require('./errors.cjs')
 const { loadHandler } = require('./handler.cjs')
+const { watch, unseen } = require('./imports.cjs')
 
 const KIND = { INVOKE: 1, LOAD: 2, READY: 16, INIT_ERROR: 17, RESPONSE: 18, ERROR: 19, LOG: 20, LAST_ERROR: 21, WAITS: 22 }
 const CHANNEL_FD = 3
@@ -413,7 +414,18 @@ function load() {
   process.chdir(process.env.LAMBDA_TASK_ROOT ?? '/var/task')
 }
 
-const findHandler = () => loadHandler(require, process.env.LAMBDA_TASK_ROOT ?? '/var/task', process.env._HANDLER ?? '')
+let imports = EMPTY // what took long to load, if it was loaded here
+
+async function findHandler() {
+  const seen = watch()
+  try {
+    return await loadHandler(require, process.env.LAMBDA_TASK_ROOT ?? '/var/task', process.env._HANDLER ?? '')
+  } catch (error) {
+    throw unseen(error)
+  } finally {
+    imports = seen()
+  }
+}
 
 function dress() {
   patchConsole()
@@ -452,6 +464,7 @@ async function beForked() {
   load()
   if (MODE === 'template') template.boundHeap(process.env.AWS_LAMBDA_FUNCTION_MEMORY_SIZE)
   adoptEnvironment()
+  imports = EMPTY // the template's, if any
   if (MODE === 'function') process.emit('afterRestore')
 }
 
@@ -473,7 +486,7 @@ async function main() {
   setImmediate(() => { // after the rejections that loading left behind
     const together = Number(process.env.AWS_LAMBDA_MAX_CONCURRENCY) > 1
     if (together) serveTogether()
-    send(KIND.READY)
+    send(KIND.READY, imports)
     if (!together) serveOne()
   })
 }

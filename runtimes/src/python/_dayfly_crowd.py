@@ -299,7 +299,7 @@ def name_output(runtime):
     runtime.finish = finish
 
 
-def serve(runtime, handler):
+def serve(runtime, handler, imports):
     """Hands calls to workers for good. Returns in workers, which serve them."""
-    runtime.channel.send(own.READY)
+    runtime.channel.send(own.READY, imports)
     Crowd(runtime, handler).serve()

@@ -5,6 +5,7 @@ import os
 import select
 import sys
 
+import _dayfly_imports  # noqa: F401  its code is there when a copy loads its handler
 from _dayfly_logging import set_up
 
 SOCKET_FD = 3

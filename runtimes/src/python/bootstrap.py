@@ -548,19 +548,31 @@ class Runtime:
         except Exception as error:
             return None, self.report(*describe(error))
 
+    def find_first(self):
+        """As `find`; and what took long to import."""
+        from _dayfly_imports import Imports
+
+        imports = Imports()
+        imports.begin()
+        try:
+            found = self.find()
+        finally:
+            imports.end()
+        return *found, imports.report(os.environ.get("_HANDLER", ""))
+
     def run(self, handler=None):
         """Serves for good, a handler that is loaded already or the one that the environment names."""
-        error = None
+        error, imports = None, b""
         if handler is None:
-            handler, error = self.find()
+            handler, error, imports = self.find_first()
         flush()
         if error is None:
             if self.at_once > 1:
                 from _dayfly_crowd import serve
 
-                serve(self, handler)
+                serve(self, handler, imports)
             else:
-                self.channel.send(READY)
+                self.channel.send(READY, imports)
             while True:
                 self.serve_one(handler)
         self.channel.send(INIT_ERROR, error)

@@ -30,7 +30,7 @@ pub fn load_and_call(argv: &[String], appear: impl FnOnce(), env: &Value, event:
     assert_eq!(receive(&mut ours), (WAITS, vec![]));
     appear();
     send(&mut ours, LOAD, json!({ "env": env }).to_string().as_bytes());
-    assert_eq!(receive(&mut ours), (READY, vec![]));
+    assert_eq!(receive(&mut ours).0, READY);
     let header = json!({"id": "id", "deadline_ms": 4_102_444_800_000_u64, "arn": "arn"}).to_string();
     let length = u32::try_from(header.len()).unwrap().to_le_bytes();
     send(&mut ours, INVOKE, &[&length, header.as_bytes(), event.as_bytes()].concat());

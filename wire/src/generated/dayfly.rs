@@ -253,6 +253,26 @@ pub static GET_STATUS_RESPONSE: Shape = Shape::structure(
     ],
 );
 
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Import {
+    pub package: String,
+    pub modules: i32,
+    pub own_us: i64,
+    pub total_us: i64,
+}
+shaped!(Import, IMPORT, [package, modules, own_us, total_us]);
+pub static IMPORT: Shape = Shape::structure(
+    "Import",
+    &[
+        Field::new("Package", &Shape::STRING).required(),
+        Field::new("Modules", &Shape::INTEGER).required(),
+        Field::new("OwnUs", &Shape::LONG).required(),
+        Field::new("TotalUs", &Shape::LONG).required(),
+    ],
+);
+
+pub static IMPORT_LIST: Shape = Shape::list("ImportList", &IMPORT);
+
 #[derive(Debug, Clone, PartialEq)]
 pub struct Instance {
     pub instance_id: String,
@@ -325,6 +345,7 @@ pub struct Invocation {
     pub response_bytes: i64,
     pub log_group: String,
     pub log_stream: String,
+    pub imports: Option<Vec<Import>>,
 }
 shaped!(
     Invocation,
@@ -348,7 +369,8 @@ shaped!(
         request_bytes,
         response_bytes,
         log_group,
-        log_stream
+        log_stream,
+        imports
     ]
 );
 pub static INVOCATION: Shape = Shape::structure(
@@ -373,6 +395,7 @@ pub static INVOCATION: Shape = Shape::structure(
         Field::new("ResponseBytes", &Shape::LONG).required(),
         Field::new("LogGroup", &Shape::STRING).required(),
         Field::new("LogStream", &Shape::STRING).required(),
+        Field::new("Imports", &IMPORT_LIST),
     ],
 );
 
@@ -427,14 +450,16 @@ pub struct ListInvocationsRequest {
     pub function_name: String,
     pub since_us: Option<i64>,
     pub limit: Option<i32>,
+    pub cold_only: Option<bool>,
 }
-shaped!(ListInvocationsRequest, LIST_INVOCATIONS_REQUEST, [function_name, since_us, limit]);
+shaped!(ListInvocationsRequest, LIST_INVOCATIONS_REQUEST, [function_name, since_us, limit, cold_only]);
 pub static LIST_INVOCATIONS_REQUEST: Shape = Shape::structure(
     "ListInvocationsRequest",
     &[
         Field::new("FunctionName", &FUNCTION_NAME).at(Location::Label).required(),
         Field::new("SinceUs", &SINCE).at(Location::Query),
         Field::new("Limit", &ITEM_LIMIT).at(Location::Query),
+        Field::new("ColdOnly", &Shape::BOOLEAN).at(Location::Query),
     ],
 );
 
