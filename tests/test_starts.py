@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from conftest import Functions
+from conftest import Functions, until, zipped_files
 
 # More copies where there is time: `cargo xtask secure --tier 1` and above.
 TIER = int(os.environ.get("DAYFLY_TIER", "0"))
@@ -160,7 +160,6 @@ def test_what_an_interpreter_reads_at_its_start_needs_a_start(functions, platfor
 
 
 def test_byte_code_of_a_package_is_made_once_and_changes_nothing(functions, platform):
-    from conftest import until, zipped_files
 
     filler = "".join(f"def number_{n}():\n    return {n}\n" for n in range(200))
     code = (
@@ -190,7 +189,6 @@ def test_a_template_belongs_to_one_revision(functions, platform):
     code = "LOADED = {!r}\ndef handler(e, c):\n    return LOADED\n"
     name = functions.create(code.format("old"), SnapStart={"ApplyOn": "PublishedVersions"})
     assert start(platform, name, "fork")[0] == "old"
-    from conftest import zipped_files
 
     functions.client.update_function_code(FunctionName=name, ZipFile=zipped_files({"app.py": code.format("new")}))
     assert functions.call(name) == "new"
@@ -203,6 +201,61 @@ def test_explaining_a_call_draws_its_time(functions, platform):
     said = platform.cli("invoke", name, "--cold=fork", "--explain").stderr
     assert "init: starting the runtime and loading the code" in said and "%" in said, said
     assert "--snapstart" in said, said
+
+
+HEAVY = {
+    "python": {
+        "app.py": "import os, light, heavy\ndef handler(e, c):\n    return len(heavy.VALUE)\n",
+        "light.py": "import json\n",
+        "heavy/__init__.py": "from heavy import part\nVALUE = part.VALUE\n",
+        "heavy/part.py": "import time\nuntil = time.perf_counter() + 0.08\nwhile time.perf_counter() < until: pass\nVALUE = 'abc'\n",
+    },
+    "node": {
+        "app.js": "require('light'); const heavy = require('@some/heavy')\nexports.handler = async () => heavy.length\n",
+        "node_modules/light/index.js": "require('fs')\n",
+        "node_modules/@some/heavy/index.js": "module.exports = require('./part')\n",
+        "node_modules/@some/heavy/part.js": "const until = performance.now() + 80; while (performance.now() < until);\nmodule.exports = 'abc'\n",
+    },
+}
+
+
+@pytest.mark.parametrize("language, package", [("python", "heavy"), ("node", "@some/heavy")])
+def test_describe_says_what_imports_cost_and_what_to_do(functions, platform, language, package):
+    name = functions.create(zipped_files(HEAVY[language]), runtime=language)
+    assert json.loads(platform.cli("describe", name, "--json").stdout)["imports"] == {"applies": True, "packages": None}
+    for rung in ("spawn", "fork", "spare"):
+        answer, record = start(platform, name, rung)
+        own, heaviest = record["imports"][:2]
+        assert (answer, own["package"], heaviest["package"], heaviest["modules"]) == (3, ".", package, 2), record
+        took = record["phases"]["sandbox_us"] + record["phases"]["init_us"]
+        assert 80_000 <= heaviest["own_us"] <= heaviest["total_us"] <= own["total_us"] <= took, record
+        assert own["own_us"] < 80_000, "what is inside another package is not its own"
+    assert functions.call(name) == 3
+    told = json.loads(platform.cli("describe", name, "--json").stdout)
+    assert [start["rung"] for start in told["cold_starts"]] == ["spare", "fork", "spawn"]
+    assert told["imports"]["request_id"] == told["cold_starts"][0]["request_id"]
+    assert told["imports"]["packages"][1]["package"] == package
+    assert "imports" not in told["invocations"][0] or not told["invocations"][0]["imports"], "a warm call imports nothing"
+    shown = platform.cli("describe", name).stdout
+    assert "last cold starts" in shown and "import cost" in shown and package in shown, shown
+    assert f"--name {name} --snapstart" in shown and f"importing {package} takes" in shown, shown
+
+
+def test_copies_of_a_loaded_function_import_nothing(functions, platform):
+    name = functions.create(zipped_files(HEAVY["python"]), SnapStart={"ApplyOn": "PublishedVersions"})
+    _, record = start(platform, name, "fork")
+    assert "the function's template" in record["reason"] and record["imports"] == [], record
+
+
+def test_imports_of_code_that_fails_leave_no_trace_of_ours(functions, platform):
+    for language, files in {
+        "python": {"app.py": "import inner\n", "inner.py": "def f():\n    raise ValueError('why')\nf()\n"},
+        "node": {"app.js": "require('./inner')\n", "inner.js": "throw new Error('why')\n"},
+    }.items():
+        name = functions.create(zipped_files(files), runtime=language)
+        failed = functions.client.invoke(FunctionName=name)
+        said = failed["Payload"].read().decode()
+        assert "FunctionError" in failed and "inner" in said and "imports" not in said and "frozen" not in said, said
 
 
 DRAWS = {

@@ -1,5 +1,6 @@
 //! `dayfly`: the platform, and the tool of the people who use it.
 
+mod advice;
 mod api;
 mod bar;
 mod client;
@@ -9,6 +10,7 @@ mod endpoint;
 mod failure;
 mod figure;
 mod home;
+mod imports;
 mod layer;
 mod likeness;
 mod package;

@@ -136,6 +136,22 @@ pub struct Invocation {
     pub log_group: String,
     /// See `log_group`.
     pub log_stream: String,
+    /// Of a cold start that has loaded the code itself: what took long to import.
+    pub imports: Vec<Import>,
+}
+
+/// See [`Invocation`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all(deserialize = "PascalCase", serialize = "snake_case"), default)]
+pub struct Import {
+    /// The package; `.`: the function's own code.
+    pub package: String,
+    /// How many modules of it.
+    pub modules: u32,
+    /// Time in its own modules.
+    pub own_us: u64,
+    /// The same with all that it imported first.
+    pub total_us: u64,
 }
 
 /// See [`Invocation`].
@@ -226,6 +242,12 @@ impl Invocation {
         self.rung != "idle"
     }
 
+    /// From the beginning of its sandbox until its code was loaded. The program may load before the platform knows that
+    /// it runs, so neither phase alone holds all of it.
+    pub fn start_us(&self) -> u64 {
+        self.phases.sandbox_us + self.phases.init_us
+    }
+
     /// From the request's arrival until its answer was complete.
     pub fn total_us(&self) -> u64 {
         let Phases { queue_us, sandbox_us, init_us, handler_us } = self.phases;
@@ -244,14 +266,25 @@ pub async fn limits(client: &Client) -> Result<Vec<Limit>, CallError> {
     Ok(answer.limits)
 }
 
+/// Which invocations to list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    /// Every one.
+    All,
+    /// Those that an instance was made for.
+    Cold,
+}
+
 /// ListInvocations, newest first.
 pub async fn invocations(
     client: &Client,
     function: &str,
     count: usize,
+    which: Which,
 ) -> Result<Vec<Invocation>, CallError> {
     let path = format!("/_dayfly/v1/functions/{}/invocations", encode(function));
-    let path = query(path, &[("Limit", Some(count.to_string()))]);
+    let cold = (which == Which::Cold).then(|| "true".to_owned());
+    let path = query(path, &[("Limit", Some(count.to_string())), ("ColdOnly", cold)]);
     let answer: Invocations = client.call(get("ListInvocations", path)).await?;
     let mut invocations = answer.invocations;
     invocations.sort_by_key(|invocation| std::cmp::Reverse(invocation.started_us));

@@ -1,14 +1,22 @@
 //! `dayfly describe`.
 
+use crate::advice;
 use crate::api::lambda::{self, Configuration, Provisioned, UrlConfig};
-use crate::api::platform::{self, Invocation};
+use crate::api::platform::{self, Invocation, Which};
 use crate::context::{Context, explain};
 use crate::failure::{Exit, Failure};
 use crate::figure;
+use crate::imports;
+use crate::screen::Screen;
 use crate::table::{Align, Table};
-use serde_json::json;
+use serde_json::{Value, json};
 
-/// Shows a function, its URL, and where the time of its last invocations went.
+/// Cold starts that are shown, and those that advice and import cost are taken from.
+const STARTS: usize = 5;
+const STARTS_READ: usize = 50;
+
+/// Shows a function, its URL, where the time of its last invocations and cold starts went, what its imports cost, and
+/// what would make its starts shorter.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The function.
@@ -18,6 +26,16 @@ pub struct Args {
     last: u16,
 }
 
+/// All that is known of a function.
+struct Known {
+    function: Configuration,
+    url: Option<UrlConfig>,
+    reserved: Option<u32>,
+    provisioned: Option<Provisioned>,
+    records: Vec<Invocation>,
+    starts: Vec<Invocation>,
+}
+
 /// Runs it.
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let client = context.client()?;
@@ -25,14 +43,32 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         Ok(function) => function,
         Err(error) => return Err(explain(&client, &args.name, error).await),
     };
-    let url = lambda::url(&client, &args.name).await?;
-    let reserved = lambda::reserved(&client, &args.name).await?;
-    let provisioned = lambda::provisioned(&client, &args.name).await?;
-    let records = platform::invocations(&client, &args.name, usize::from(args.last)).await?;
+    let known = Known {
+        function,
+        url: lambda::url(&client, &args.name).await?,
+        reserved: lambda::reserved(&client, &args.name).await?,
+        provisioned: lambda::provisioned(&client, &args.name).await?,
+        records: platform::invocations(&client, &args.name, usize::from(args.last), Which::All).await?,
+        starts: platform::invocations(&client, &args.name, STARTS_READ, Which::Cold).await?,
+    };
     let endpoint = client.target().endpoint.url();
-    let screen = context.screen;
-    if screen.json {
-        screen.document(&json!({
+    if context.screen.json {
+        context.screen.document(&known.document(&endpoint));
+    } else {
+        known.show(context.screen, &endpoint, context.world.now().0);
+    }
+    Ok(Exit::Done)
+}
+
+impl Known {
+    /// The starts that are shown, and that advice follows from.
+    fn last_starts(&self) -> &[Invocation] {
+        &self.starts[..self.starts.len().min(STARTS)]
+    }
+
+    fn document(&self, endpoint: &str) -> Value {
+        let Self { function, url, .. } = self;
+        json!({
             "name": function.function_name,
             "arn": function.function_arn,
             "runtime": function.runtime,
@@ -48,30 +84,55 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
             "state": function.state,
             "state_reason": function.state_reason,
             "last_modified": function.last_modified,
-            "log_group": log_group(&function),
-            "reserved_concurrency": reserved,
-            "provisioned": provisioned,
+            "log_group": log_group(function),
+            "reserved_concurrency": self.reserved,
+            "provisioned": self.provisioned,
             "url": url.as_ref().map(|url| &url.function_url),
-            "url_by_path": url.as_ref().and_then(|url| url.path_form(&endpoint)),
+            "url_by_path": url.as_ref().and_then(|url| url.path_form(endpoint)),
             "url_auth": url.as_ref().map(|url| &url.auth_type),
-            "invocations": records,
-        }));
-        return Ok(Exit::Done);
+            "invocations": self.records,
+            "cold_starts": self.last_starts(),
+            "imports": imports::cost(function, &self.starts).document(),
+            "advice": advice::of(function, self.last_starts()),
+        })
     }
-    for (name, value) in facts(&function, url.as_ref(), &endpoint) {
-        screen.line(format!("{name:<12} {value}"));
+
+    fn show(&self, screen: Screen, endpoint: &str, now_us: u64) {
+        let Self { function, url, .. } = self;
+        let facts = facts(function, url.as_ref(), endpoint);
+        for (name, value) in facts.into_iter().chain(promises(self.reserved, self.provisioned.as_ref())) {
+            screen.line(format!("{name:<12} {value}"));
+        }
+        screen.line("");
+        if self.records.is_empty() {
+            screen.note(format!("no invocation is recorded; next: dayfly invoke {}", function.function_name));
+        } else {
+            screen.line("last invocations, times in milliseconds:");
+            screen.table(&invocations(&self.records, now_us));
+        }
+        if !self.starts.is_empty() {
+            self.show_starts(screen, now_us);
+        }
     }
-    for (name, value) in promises(reserved, provisioned.as_ref()) {
-        screen.line(format!("{name:<12} {value}"));
+
+    fn show_starts(&self, screen: Screen, now_us: u64) {
+        screen.line("");
+        screen.line("last cold starts, times in milliseconds:");
+        screen.table(&cold_starts(self.last_starts(), now_us));
+        screen.line("");
+        let cost = imports::cost(&self.function, &self.starts);
+        screen.line(cost.line(&self.function, now_us));
+        if !cost.packages().is_empty() {
+            screen.table(&imports::table(cost.packages()));
+        }
+        let advice = advice::of(&self.function, self.last_starts());
+        if !advice.is_empty() {
+            screen.line("");
+        }
+        for advice in advice {
+            screen.line(format!("{:<12} {advice}", "advice"));
+        }
     }
-    screen.line("");
-    if records.is_empty() {
-        screen.note(format!("no invocation is recorded; next: dayfly invoke {}", args.name));
-    } else {
-        screen.line("last invocations, times in milliseconds:");
-        screen.table(&invocations(&records, context.world.now().0));
-    }
-    Ok(Exit::Done)
 }
 
 fn log_group(function: &Configuration) -> String {
@@ -134,9 +195,7 @@ fn invocations(records: &[Invocation], now_us: u64) -> Table {
         ("STARTED", Align::Left),
         ("OUTCOME", Align::Left),
         ("FROM", Align::Left),
-        ("QUEUE", Align::Right),
-        ("SANDBOX", Align::Right),
-        ("INIT", Align::Right),
+        ("TOTAL", Align::Right),
         ("HANDLER", Align::Right),
         ("USER", Align::Right),
         ("SYSTEM", Align::Right),
@@ -152,17 +211,42 @@ fn invocations(records: &[Invocation], now_us: u64) -> Table {
         table.row([
             figure::age(now_us.saturating_sub(record.started_us) / 1_000_000),
             outcome,
-            format!("{}: {}", record.rung, record.reason),
-            figure::milliseconds(record.phases.queue_us),
-            figure::milliseconds(record.phases.sandbox_us),
-            figure::milliseconds(record.phases.init_us),
+            record.rung.clone(),
+            figure::milliseconds(record.total_us()),
             figure::milliseconds(record.phases.handler_us),
             figure::milliseconds(record.usage.user_us),
             figure::milliseconds(record.usage.system_us),
             figure::megabytes(record.usage.peak_bytes),
             figure::dollars(record.cost_nanodollars as f64),
-            record.request_id.split('-').next().unwrap_or_default().to_owned(),
+            short(&record.request_id),
         ]);
     }
     table
+}
+
+fn cold_starts(starts: &[Invocation], now_us: u64) -> Table {
+    let mut table = Table::new(&[
+        ("STARTED", Align::Left),
+        ("QUEUE", Align::Right),
+        ("SANDBOX", Align::Right),
+        ("INIT", Align::Right),
+        ("REQUEST", Align::Left),
+        ("FROM", Align::Left),
+    ]);
+    for start in starts {
+        table.row([
+            figure::age(now_us.saturating_sub(start.started_us) / 1_000_000),
+            figure::milliseconds(start.phases.queue_us),
+            figure::milliseconds(start.phases.sandbox_us),
+            figure::milliseconds(start.phases.init_us),
+            short(&start.request_id),
+            format!("{}: {}", start.rung, start.reason),
+        ]);
+    }
+    table
+}
+
+/// Enough of a request's id to find it again.
+fn short(request_id: &str) -> String {
+    request_id.split('-').next().unwrap_or_default().to_owned()
 }

@@ -1,12 +1,14 @@
 //! `dayfly invoke`.
 
-use crate::api::lambda::{self, Invoked};
+use crate::advice;
+use crate::api::lambda::{self, Configuration, Invoked};
 use crate::api::platform::{self, Invocation};
 use crate::bar::{self, Part};
 use crate::client::Client;
 use crate::context::{Context, explain};
 use crate::failure::{Exit, Failure};
 use crate::figure;
+use crate::imports;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -82,6 +84,11 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         show(context, &args.name, &invoked, record.as_ref(), &log);
         if let Some(record) = record.as_ref().filter(|_| args.explain) {
             explain_time(context, record);
+            if record.is_cold()
+                && let Ok(function) = lambda::configuration(&client, &args.name).await
+            {
+                explain_start(context, &function, record);
+            }
         }
     }
     Ok(if invoked.error.is_some() { Exit::FunctionError } else { Exit::Done })
@@ -173,7 +180,19 @@ fn show(context: &Context, name: &str, invoked: &Invoked, record: Option<&Invoca
     }
 }
 
-/// A bar of the call's phases, and what would make a cold one shorter.
+/// What a cold one imported, and what would make it shorter.
+fn explain_start(context: &Context, function: &Configuration, record: &Invocation) {
+    if !record.imports.is_empty() {
+        context.screen.note("  importing took, in milliseconds:");
+        let table = imports::table(&record.imports).render(false);
+        table.lines().for_each(|line| context.screen.note(format!("  {line}")));
+    }
+    for advice in advice::of(function, std::slice::from_ref(record)) {
+        context.screen.fact("advice", advice);
+    }
+}
+
+/// A bar of the call's phases.
 fn explain_time(context: &Context, record: &Invocation) {
     let phases = &record.phases;
     let part = |name, micros, colour| Part { name, micros, colour };
@@ -184,19 +203,6 @@ fn explain_time(context: &Context, record: &Invocation) {
         part("handler: running it", phases.handler_us, AnsiColors::Green),
     ];
     bar::draw(&parts).into_iter().for_each(|line| context.screen.note(line));
-    if let Some(advice) = advice(record) {
-        context.screen.fact("advice", advice);
-    }
-}
-
-/// What to do about a start whose time went into loading the code.
-fn advice(record: &Invocation) -> Option<String> {
-    const LONG_US: u64 = 20_000;
-    let loads = record.phases.init_us > LONG_US && record.rung != "idle";
-    let copied = record.reason.contains("the function's template");
-    (loads && !copied).then(|| {
-        format!("loading the code took most of it: dayfly deploy DIR --name {} --snapstart", record.function)
-    })
 }
 
 fn summary(record: &Invocation) -> String {

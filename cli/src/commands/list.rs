@@ -1,7 +1,7 @@
 //! `dayfly list`.
 
 use crate::api::lambda::{self, Configuration};
-use crate::api::platform::{self, Invocation};
+use crate::api::platform::{self, Invocation, Which};
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::figure;
@@ -31,7 +31,8 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     if args.cost {
         let mut spent = Vec::new();
         for function in &functions {
-            let records = platform::invocations(&client, &function.function_name, RECORDS).await?;
+            let records =
+                platform::invocations(&client, &function.function_name, RECORDS, Which::All).await?;
             spent.push(Spent::sum(&function.function_name, &records));
         }
         show_cost(context, &spent);
