@@ -4,6 +4,7 @@ import concurrent.futures
 import http.client
 import json
 import os
+import pathlib
 import random
 import re
 import shutil
@@ -18,7 +19,7 @@ import uuid
 import botocore.exceptions
 import pytest
 
-from conftest import ROLE, SIGNED_ASK, Functions, newest, until, zipped_files
+from conftest import ROLE, SIGNED_ASK, Functions, Platform, newest, until, zipped_files
 
 ECHO = "def handler(event, context):\n    return event\n"
 SLEEPER = "import time\ndef handler(event, context):\n    time.sleep(event['s'])\n    return 'awake'\n"
@@ -375,6 +376,134 @@ def test_check_127_nothing_is_acknowledged_before_it_is_on_disk(own, tmp_path):
             synced = False
     assert answers >= 3 * len(names), f"{answers} answers were seen"
     assert not unsynced, unsynced
+
+
+class Confined(Platform):
+    """A whole platform in a group that may have 256 MiB of memory."""
+
+    def __init__(self, data, *flags, **settings):
+        super().__init__(data, *flags, **settings)
+        self.group = memory_group(256 * 1024 * 1024)
+        self.prefix = ("sh", "-c", f'echo $$ > {self.group}/cgroup.procs; exec "$@"', "sh")
+
+    def kills(self):
+        """How often the kernel has killed for memory in it."""
+        text = (self.group / ("memory.events" if V2 else "memory.oom_control")).read_text()
+        return int(re.search(r"oom_kill (\d+)", text)[1])
+
+    def remove(self):
+        self.stop()
+        command = ["find", self.group, "-depth", "-type", "d", "-exec", "rmdir", "{}", ";"]
+        until(lambda: not subprocess.run(command, stderr=subprocess.DEVNULL).returncode and not self.group.exists(),
+              "nothing is left in the group")
+
+
+V2 = pathlib.Path("/sys/fs/cgroup/cgroup.controllers").exists()
+
+
+def memory_group(limit_bytes):
+    name = f"dayfly-test-{uuid.uuid4().hex[:8]}"
+    group = pathlib.Path("/sys/fs/cgroup", name) if V2 else pathlib.Path("/sys/fs/cgroup/memory", name)
+    try:
+        group.mkdir()
+        (group / ("memory.max" if V2 else "memory.limit_in_bytes")).write_text(str(limit_bytes))
+    except OSError as error:
+        pytest.skip(f"no memory group can be made here: {error}")
+    return group
+
+
+@pytest.fixture
+def confined(tmp_path):
+    platform = Confined(tmp_path / "data")
+    try:
+        yield Functions(platform.start())
+    finally:
+        platform.remove()
+
+
+LARGE_BYTES = 5_000_000
+LARGE_ANSWERS = f"""
+import base64, time
+BODY = base64.b64encode(b'z' * {LARGE_BYTES * 3 // 4}).decode()
+def handler(event, context):
+    if event.get('rawPath') == '/text':
+        return 'y' * {LARGE_BYTES}
+    if event.get('rawPath') == '/base64':
+        return {{'statusCode': 200, 'body': BODY, 'isBase64Encoded': True}}
+    return len(event['body'])
+"""
+
+
+def hammered(url, stop, got, client):
+    """Large requests and large answers in turn; what came of each."""
+    asked = [("POST", "", b"y" * LARGE_BYTES, "text/plain"), ("GET", "text", None, ""),
+             ("POST", "", b"y" * (LARGE_BYTES * 3 // 4), "application/octet-stream"), ("GET", "base64", None, "")]
+    while not stop.is_set():
+        method, path, body, kind = asked[client % 4]
+        client += 1
+        try:
+            connection = http.client.HTTPConnection(url.hostname, url.port, timeout=60)
+            connection.request(method, url.path + path, body, {"content-type": kind} if body else {})
+            answer = connection.getresponse()
+            got.append((answer.status, answer.headers["Retry-After"], len(answer.read())))
+        except (ConnectionResetError, BrokenPipeError):
+            got.append(("refused while it was sending", None, 0))
+        finally:
+            connection.close()
+
+
+def test_check_140_a_server_short_of_memory_sheds_and_lives(confined):
+    """120 clients with bodies and answers of 5 MB against 256 MiB: what does not fit is refused, nothing is killed, and
+    small requests and the platform's own API are served all the time."""
+    platform = confined.platform
+    small, large = confined.create(ECHO), confined.create(LARGE_ANSWERS)
+    url, stop, got = urllib.parse.urlsplit(confined.public_url(large)), threading.Event(), []
+    assert confined.call(small, "before") == "before"
+    with concurrent.futures.ThreadPoolExecutor(120) as pool:
+        hammers = [pool.submit(hammered, url, stop, got, n) for n in range(120)]
+        try:
+            for _ in range(8):
+                platform.api("status")
+                assert confined.call(small, 1) == 1
+                time.sleep(0.5)
+        finally:
+            stop.set()
+        [one.result() for one in hammers]
+    assert platform.process.poll() is None and platform.kills() == 0, "nothing was killed"
+    served = [length for status, _, length in got if status == 200]
+    assert max(served) > LARGE_BYTES * 7 // 10 and min(served) < 10, "bodies and answers came through"
+    shed = [retry for status, retry, _ in got if status in (429, 503)]
+    assert all(shed) and (shed or ("refused while it was sending", None, 0) in got), "and some did not"
+    assert {status for status, _, _ in got} <= {200, 429, 503, "refused while it was sending"}
+    assert confined.call(large, {"body": "fine"}) == 4, "normal again"
+
+
+def test_check_140_who_announces_too_much_waits_and_is_told(confined):
+    """Requests take their room when they announce their length: beyond it one waits, then hears why and when to return,
+    and those that are small pass."""
+    name = confined.create(ECHO)
+    url = urllib.parse.urlsplit(confined.public_url(name))
+    head = f"POST {url.path} HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\nExpect: 100-continue\r\n\r\n"
+
+    def announce(length):
+        connection = socket.create_connection((url.hostname, url.port), timeout=30)
+        connection.sendall((head % length).encode())
+        return connection
+
+    let_in = [announce(6_000_000) for _ in range(2)]
+    assert [connection.recv(100) for connection in let_in] == [b"HTTP/1.1 100 Continue\r\n\r\n"] * 2
+    waiting = announce(6_000_000)
+    with announce(500_000) as passes:
+        assert passes.recv(100).startswith(b"HTTP/1.1 100")
+    said = waiting.recv(2000)
+    assert said.startswith(b"HTTP/1.1 503") and b"retry-after: 1" in said and b"room-bytes" in said, said
+    waiting.close()
+    with announce(6_291_457) as beyond:
+        assert beyond.recv(2000).startswith(b"HTTP/1.1 413")
+    waiting = announce(6_000_000)
+    let_in.pop().close()
+    assert waiting.recv(100).startswith(b"HTTP/1.1 100"), "who leaves gives its room back"
+    [connection.close() for connection in (waiting, *let_in)]
 
 
 FAULTS = """

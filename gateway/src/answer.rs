@@ -7,62 +7,83 @@ use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, SET_COOKIE};
 use http::{Response, StatusCode};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
-use serde_json::{Map, Value};
+use serde_json::Value;
+use serde_json::value::RawValue;
 use std::fmt;
+use world::{Room, Way};
 
 /// Why an answer cannot be turned into a response; the client sees 502, the log sees this.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Unusable(pub(crate) String);
 
-/// Reads payload format 2.0: an object with `statusCode` describes the response, anything else is its body.
-pub(crate) fn response(result: Bytes) -> Result<Response<Bytes>, Unusable> {
+/// Reads payload format 2.0: an object with `statusCode` describes the response, anything else is its body. A body is a
+/// part of the answer's own bytes, or, where that cannot be, counted in `room`.
+pub(crate) fn response(result: Bytes, room: &Room) -> Result<Response<Bytes>, Unusable> {
     match first_byte(&result) {
-        Some(b'{') if !describes_response(&result)? => return Ok(plain(StatusCode::OK, result)),
-        Some(b'{') => {}
+        Some(b'{') => {
+            let mut reader = serde_json::Deserializer::from_slice(&result);
+            let described = reader.deserialize_map(Described::default()).map_err(|e| not_json(&e))?;
+            reader.end().map_err(|e| not_json(&e))?;
+            match described.status {
+                Some(status) => described.response(status_code(status)?, &result, room),
+                None => Ok(plain(StatusCode::OK, result)),
+            }
+        }
         Some(b'"') => {
-            let text: String = serde_json::from_slice(&result).map_err(|e| not_json(&e))?;
-            return Ok(plain(StatusCode::OK, Bytes::from(text)));
+            let text = std::str::from_utf8(&result).map_err(|e| Unusable(e.to_string()))?;
+            Ok(plain(StatusCode::OK, unquoted(text, &result, room)?))
         }
         _ => {
-            serde_json::from_slice::<serde::de::IgnoredAny>(&result).map_err(|e| not_json(&e))?;
-            return Ok(plain(StatusCode::OK, result));
+            serde_json::from_slice::<IgnoredAny>(&result).map_err(|e| not_json(&e))?;
+            Ok(plain(StatusCode::OK, result))
         }
     }
-    let Value::Object(mut fields) = serde_json::from_slice(&result).map_err(|e| not_json(&e))? else {
-        return Ok(plain(StatusCode::OK, result));
-    };
-    let Some(status) = fields.remove("statusCode") else { return Ok(plain(StatusCode::OK, result)) };
-    described(status_code(&status)?, fields)
 }
 
-/// Whether an object has a `statusCode`. Most have none: they are looked through without being built.
-fn describes_response(result: &[u8]) -> Result<bool, Unusable> {
-    let mut reader = serde_json::Deserializer::from_slice(result);
-    let found = reader.deserialize_map(Keys).map_err(|e| not_json(&e))?;
-    reader.end().map_err(|e| not_json(&e))?;
-    Ok(found)
+/// What an object says of the response, as it is written. Everything else in it is looked through without being built.
+#[derive(Default)]
+struct Described<'a> {
+    status: Option<&'a RawValue>,
+    headers: Option<&'a RawValue>,
+    cookies: Option<&'a RawValue>,
+    body: Option<&'a RawValue>,
+    encoded: Option<&'a RawValue>,
 }
 
-struct Keys;
-
-impl<'de> Visitor<'de> for Keys {
-    type Value = bool;
+impl<'de> Visitor<'de> for Described<'de> {
+    type Value = Self;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<bool, A::Error> {
-        let mut found = false;
-        while let Some((key, IgnoredAny)) = map.next_entry::<Key, IgnoredAny>()? {
-            found |= key.0;
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Self, A::Error> {
+        while let Some(key) = map.next_key()? {
+            let place = match key {
+                Key::Status => &mut self.status,
+                Key::Headers => &mut self.headers,
+                Key::Cookies => &mut self.cookies,
+                Key::Body => &mut self.body,
+                Key::Encoded => &mut self.encoded,
+                Key::Other => {
+                    map.next_value::<IgnoredAny>()?;
+                    continue;
+                }
+            };
+            *place = Some(map.next_value()?);
         }
-        Ok(found)
+        Ok(self)
     }
 }
 
-/// Whether a key is `statusCode`.
-struct Key(bool);
+enum Key {
+    Status,
+    Headers,
+    Cookies,
+    Body,
+    Encoded,
+    Other,
+}
 
 impl<'de> Deserialize<'de> for Key {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -75,41 +96,79 @@ impl<'de> Deserialize<'de> for Key {
             }
 
             fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Key, E> {
-                Ok(Key(text == "statusCode"))
+                Ok(match text {
+                    "statusCode" => Key::Status,
+                    "headers" => Key::Headers,
+                    "cookies" => Key::Cookies,
+                    "body" => Key::Body,
+                    "isBase64Encoded" => Key::Encoded,
+                    _ => Key::Other,
+                })
             }
         }
         deserializer.deserialize_str(Text)
     }
 }
 
-fn described(status: StatusCode, mut fields: Map<String, Value>) -> Result<Response<Bytes>, Unusable> {
-    let encoded = fields.get("isBase64Encoded").and_then(Value::as_bool).unwrap_or(false);
-    let mut response = plain(status, body(fields.remove("body"), encoded)?);
-    if let Some(Value::Object(headers)) = fields.remove("headers") {
-        for (name, value) in headers {
-            set(&mut response, &name, &value)?;
+impl Described<'_> {
+    fn response(&self, status: StatusCode, result: &Bytes, room: &Room) -> Result<Response<Bytes>, Unusable> {
+        let head = [self.headers, self.cookies].map(|part| part.map_or("null", RawValue::get));
+        let (head_bytes, most_bytes) =
+            (head.iter().map(|part| part.len() as u64).sum::<u64>(), model::limit("head-bytes"));
+        if head_bytes > most_bytes {
+            return Err(Unusable(format!(
+                "its headers take {head_bytes} bytes; at most {most_bytes} (head-bytes)"
+            )));
+        }
+        let [headers, cookies] = head.map(|part| serde_json::from_str(part).unwrap_or(Value::Null));
+        let mut response = plain(status, self.body(result, room)?);
+        if let Value::Object(headers) = headers {
+            for (name, value) in headers {
+                set(&mut response, &name, &value)?;
+            }
+        }
+        if let Value::Array(cookies) = cookies {
+            for cookie in cookies {
+                let value = HeaderValue::from_str(&shown(&cookie))
+                    .map_err(|_| Unusable("a cookie holds characters that a header cannot".into()))?;
+                response.headers_mut().append(SET_COOKIE, value);
+            }
+        }
+        Ok(response)
+    }
+
+    fn body(&self, result: &Bytes, room: &Room) -> Result<Bytes, Unusable> {
+        let body = self.body.map_or("null", RawValue::get);
+        match body.as_bytes().first() {
+            _ if body == "null" => Ok(Bytes::new()),
+            Some(b'"') => {
+                let text = unquoted(body, result, room)?;
+                if self.encoded.map(RawValue::get) != Some("true") {
+                    return Ok(text);
+                }
+                let decoded = STANDARD.decode(text);
+                let decoded = decoded.map_err(|e| {
+                    Unusable(format!("isBase64Encoded is true but the body is not base64: {e}"))
+                })?;
+                Ok(counted(decoded.into(), room))
+            }
+            _ => Ok(result.slice_ref(body.as_bytes())),
         }
     }
-    if let Some(Value::Array(cookies)) = fields.remove("cookies") {
-        for cookie in cookies {
-            let value = HeaderValue::from_str(&shown(&cookie))
-                .map_err(|_| Unusable("a cookie holds characters that a header cannot".into()))?;
-            response.headers_mut().append(SET_COOKIE, value);
-        }
-    }
-    Ok(response)
 }
 
-fn body(body: Option<Value>, encoded: bool) -> Result<Bytes, Unusable> {
-    match body {
-        None | Some(Value::Null) => Ok(Bytes::new()),
-        Some(Value::String(text)) if encoded => STANDARD
-            .decode(text)
-            .map(Bytes::from)
-            .map_err(|e| Unusable(format!("isBase64Encoded is true but the body is not base64: {e}"))),
-        Some(Value::String(text)) => Ok(Bytes::from(text)),
-        Some(other) => Ok(Bytes::from(other.to_string())),
+/// The text that a JSON string stands for: where nothing in it is escaped, a part of the answer.
+fn unquoted(json: &str, result: &Bytes, room: &Room) -> Result<Bytes, Unusable> {
+    if let Ok(text) = serde_json::from_str::<&str>(json) {
+        return Ok(result.slice_ref(text.as_bytes()));
     }
+    let text: String = serde_json::from_str(json).map_err(|e| not_json(&e))?;
+    Ok(counted(text.into(), room))
+}
+
+/// Bytes that take the place of the answer's own.
+fn counted(bytes: Bytes, room: &Room) -> Bytes {
+    room.count(Way::Back, bytes.len() as u64).around(bytes)
 }
 
 fn set(response: &mut Response<Bytes>, name: &str, value: &Value) -> Result<(), Unusable> {
@@ -131,15 +190,13 @@ fn shown(value: &Value) -> String {
     }
 }
 
-fn status_code(value: &Value) -> Result<StatusCode, Unusable> {
-    let number = match value {
-        Value::String(text) => text.parse().ok(),
-        other => other.as_u64().and_then(|n| u16::try_from(n).ok()),
-    };
-    number
-        .filter(|n| (200..600).contains(n))
-        .and_then(|n| StatusCode::from_u16(n).ok())
-        .ok_or_else(|| Unusable(format!("statusCode {value} is not between 200 and 599")))
+fn status_code(written: &RawValue) -> Result<StatusCode, Unusable> {
+    let digits = written.get().trim_matches('"');
+    let number = digits.parse().ok().filter(|n: &u16| (200..600).contains(n));
+    number.and_then(|n| StatusCode::from_u16(n).ok()).ok_or_else(|| {
+        let shown: String = written.get().chars().take(40).collect();
+        Unusable(format!("statusCode {shown} is not between 200 and 599"))
+    })
 }
 
 fn plain(status: StatusCode, body: Bytes) -> Response<Bytes> {
@@ -162,8 +219,8 @@ mod tests {
     use super::*;
 
     fn check(result: &str, status: u16, content_type: &str, body: &str) {
-        let response =
-            response(Bytes::copy_from_slice(result.as_bytes())).unwrap_or_else(|e| panic!("{e:?}"));
+        let response = response(Bytes::copy_from_slice(result.as_bytes()), &Room::boundless())
+            .unwrap_or_else(|e| panic!("{e:?}"));
         assert_eq!(response.status(), status, "{result}");
         assert_eq!(response.headers()[CONTENT_TYPE], content_type, "{result}");
         assert_eq!(response.body(), body, "{result}");
@@ -188,8 +245,11 @@ mod tests {
 
     #[test]
     fn cookies_become_headers_of_their_own() {
-        let response =
-            response(Bytes::from_static(br#"{"statusCode":200,"cookies":["a=1; Secure","b=2"]}"#)).unwrap();
+        let response = response(
+            Bytes::from_static(br#"{"statusCode":200,"cookies":["a=1; Secure","b=2"]}"#),
+            &Room::boundless(),
+        )
+        .unwrap();
         let cookies: Vec<_> = response.headers().get_all(SET_COOKIE).iter().collect();
         assert_eq!(cookies, ["a=1; Secure", "b=2"]);
     }
@@ -208,7 +268,32 @@ mod tests {
             r#"{"a":}"#,
             "",
         ] {
-            assert!(response(Bytes::copy_from_slice(bad.as_bytes())).is_err(), "{bad}");
+            assert!(response(Bytes::copy_from_slice(bad.as_bytes()), &Room::boundless()).is_err(), "{bad}");
+        }
+        let many: Vec<_> = (0..40_000).map(|n| format!("\"h{n}\":\"\"")).collect();
+        let many = format!(r#"{{"statusCode":200,"headers":{{{}}}}}"#, many.join(","));
+        assert!(response(many.into(), &Room::boundless()).unwrap_err().0.contains("head-bytes"));
+    }
+
+    #[test]
+    fn a_large_body_is_a_part_of_the_answer_or_is_counted() {
+        const LENGTH: usize = 1 << 20;
+        let text = "x".repeat(LENGTH);
+        let cases = [
+            (format!("\"{text}\""), false),
+            (format!(r#"{{"statusCode":200,"body":"{text}"}}"#), false),
+            (format!(r#"{{"statusCode":200,"body":["{text}"],"more":[{}0]}}"#, "0,".repeat(LENGTH)), false),
+            (format!(r#"{{"statusCode":200,"body":"\u0078{}"}}"#, &text[1..]), true),
+            (format!(r#"{{"statusCode":200,"body":"{text}","isBase64Encoded":true}}"#), true),
+        ];
+        for (answer, is_new) in cases {
+            let room = Room::of(64 << 20);
+            let answer = Bytes::from(answer);
+            let place = answer.as_ptr_range();
+            let response = response(answer.clone(), &room).unwrap();
+            assert_eq!(!place.contains(&response.body().as_ptr()), is_new);
+            let left: Vec<_> = (0..6).filter_map(|_| room.try_take(Way::Back, LENGTH as u64)).collect();
+            assert_eq!(left.len(), if is_new { 5 } else { 6 }, "counted among the small ones");
         }
     }
 }

@@ -1,117 +1,104 @@
-//! Request bodies: bounded in size and time, each and all together, refused by their announced length before a byte
-//! is read.
+//! Request bodies: bounded in size and time, each and all together. What a large one will hold on its way is taken of the
+//! world's room before a byte of it is read, going by its announced length.
 
+use crate::connections::Side;
 use bytes::{Bytes, BytesMut};
 use http::header::CONTENT_LENGTH;
 use http::request::Parts;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use world::World;
-
-/// Memory for bodies is counted in these. A body shorter than one is not counted: there are no more of them than
-/// connections.
-const UNIT_BYTES: usize = 16 * 1024;
+use world::{Share, Way, World};
 
 /// What a client is told when there is no room for its body.
 pub(crate) const NO_ROOM: &str =
-    "Too many large requests at once; see `dayfly limits`: bodies-bytes. Try again in a second.";
+    "Too many large requests at once; see `dayfly limits`: room-bytes. Try again in a second.";
 
 /// Why there is no body.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum BodyError {
     /// Longer than allowed.
     TooLarge { limit_bytes: u64 },
+    /// Longer than this machine has memory for, whatever else goes on.
+    NeverFits { most_bytes: u64 },
     /// The client took too long.
     TooSlow { limit_s: u64 },
     /// The client broke off.
     Broken(String),
-    /// The bodies of other requests fill the memory that there is for them.
+    /// Other requests and what became of them fill the memory that there is.
     NoRoom,
 }
 
-/// The memory for the bodies of all requests.
-pub(crate) struct Room(Arc<Semaphore>);
+/// What a body may be, and what is made of it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bound {
+    /// The longest.
+    pub(crate) limit_bytes: u64,
+    /// The most that is held of it at any time, in percent of its length.
+    pub(crate) held_percent: u64,
+}
 
-impl Room {
-    /// Room for so many bytes.
-    pub(crate) fn new(bytes: u64) -> Self {
-        Self(Arc::new(Semaphore::new(usize::try_from(bytes).unwrap_or(usize::MAX) / UNIT_BYTES)))
+/// A body, and the memory that was taken for it and for what is made of it.
+#[derive(Debug)]
+pub(crate) struct Body {
+    pub(crate) bytes: Bytes,
+    pub(crate) share: Share,
+}
+
+impl Bound {
+    /// What is held at most of a body of that length.
+    fn held(self, body_bytes: u64) -> u64 {
+        body_bytes.saturating_mul(self.held_percent) / 100
+    }
+
+    /// The longest body that this machine has memory for.
+    fn most_bytes(self, room_bytes: u64) -> u64 {
+        room_bytes / self.held_percent * 100
     }
 }
 
-/// What one body holds of the room.
-struct Share<'a> {
-    room: &'a Room,
-    held: Option<OwnedSemaphorePermit>,
-}
-
-impl Share<'_> {
-    fn grow(&mut self, bytes: usize) -> Result<(), BodyError> {
-        let held = self.held.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
-        let more = (bytes / UNIT_BYTES).saturating_sub(held);
-        if more == 0 {
-            return Ok(());
-        }
-        let more = u32::try_from(more).map_err(|_| BodyError::NoRoom)?;
-        let more = Arc::clone(&self.room.0).try_acquire_many_owned(more).map_err(|_| BodyError::NoRoom)?;
-        match &mut self.held {
-            Some(held) => held.merge(more),
-            None => self.held = Some(more),
-        }
-        Ok(())
-    }
-
-    /// The body, which gives its share back when nobody has it any more.
-    fn around(self, body: Bytes) -> Bytes {
-        match self.held {
-            None => body,
-            Some(share) => Bytes::from_owner(Counted { body, _share: share }),
-        }
+/// Whose memory a request takes.
+pub(crate) fn way(parts: &Parts) -> Way {
+    match parts.extensions.get::<Side>() {
+        Some(Side::Inside(_)) => Way::FromFunctions,
+        _ => Way::FromOutside,
     }
 }
 
-struct Counted {
-    body: Bytes,
-    _share: OwnedSemaphorePermit,
-}
-
-impl AsRef<[u8]> for Counted {
-    fn as_ref(&self) -> &[u8] {
-        &self.body
-    }
-}
-
-/// Reads a whole body of at most `limit_bytes`.
+/// Reads a whole body.
 pub(crate) async fn read(
     parts: &Parts,
     mut body: Incoming,
-    limit_bytes: u64,
-    (room, world): (&Room, &World),
-) -> Result<Bytes, BodyError> {
-    let too_large = || BodyError::TooLarge { limit_bytes };
+    bound: Bound,
+    world: &World,
+) -> Result<Body, BodyError> {
+    let (way, limit_bytes) = (way(parts), bound.limit_bytes);
     let announced = announced_bytes(parts);
-    if announced.is_some_and(|n| n > limit_bytes) {
-        return Err(too_large());
+    if announced.is_some_and(|bytes| bytes > limit_bytes) {
+        return Err(BodyError::TooLarge { limit_bytes });
     }
     if announced == Some(0) {
-        return Ok(Bytes::new());
+        return Ok(Body { bytes: Bytes::new(), share: Share::default() });
     }
+    let mut share = match announced {
+        Some(bytes) => Some(room(world, way, bound, bytes).await?),
+        None => None,
+    };
     let limit_s = model::limit("body-timeout");
-    let mut whole = BytesMut::new();
-    let mut first = Bytes::new();
-    let mut share = Share { room, held: None };
+    let (mut whole, mut first) = (BytesMut::new(), Bytes::new());
     let all = async {
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|e| BodyError::Broken(e.to_string()))?;
             let Ok(data) = frame.into_data() else { continue };
             let bytes = first.len() + whole.len() + data.len();
             if bytes as u64 > limit_bytes {
-                return Err(too_large());
+                return Err(BodyError::TooLarge { limit_bytes });
             }
-            share.grow(bytes)?;
+            if share.is_none() && !Share::is_trifle(bytes as u64) {
+                // It does not say how long it is: memory that is asked for twice is waited for crosswise.
+                let most = limit_bytes.min(bound.most_bytes(world.room().most_bytes(way)));
+                share = Some(room(world, way, bound, most.max(bytes as u64)).await?);
+            }
             if first.is_empty() && whole.is_empty() {
                 first = data;
             } else {
@@ -123,13 +110,33 @@ pub(crate) async fn read(
                 whole.extend_from_slice(&data);
             }
         }
-        let body = if whole.is_empty() { std::mem::take(&mut first) } else { whole.split().freeze() };
-        Ok(share.around(body))
+        let bytes = if whole.is_empty() { std::mem::take(&mut first) } else { whole.split().freeze() };
+        Ok(Body { bytes, share: share.unwrap_or_default() })
     };
     tokio::select! {
         biased;
         done = all => done,
         () = world.sleep(Duration::from_secs(limit_s)) => Err(BodyError::TooSlow { limit_s }),
+    }
+}
+
+/// Memory for a body of that length and what is made of it, as soon as there is some.
+async fn room(world: &World, way: Way, bound: Bound, body_bytes: u64) -> Result<Share, BodyError> {
+    let held = bound.held(body_bytes);
+    if Share::is_trifle(held) {
+        return Ok(Share::default());
+    }
+    let room = world.room();
+    if held > room.most_bytes(way) {
+        return Err(BodyError::NeverFits { most_bytes: bound.most_bytes(room.most_bytes(way)) });
+    }
+    if let Some(share) = room.try_take(way, held) {
+        return Ok(share);
+    }
+    tokio::select! {
+        biased;
+        share = room.take(way, held) => Ok(share),
+        () = world.sleep(Duration::from_secs(model::limit("request-room-wait"))) => Err(BodyError::NoRoom),
     }
 }
 
@@ -140,25 +147,28 @@ fn announced_bytes(parts: &Parts) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use world::Room;
 
-    #[test]
-    fn bodies_share_one_room_and_give_it_back() {
-        let room = Room::new(4 * UNIT_BYTES as u64);
-        let take = |bytes: usize| {
-            let mut share = Share { room: &room, held: None };
-            share.grow(bytes / 2)?;
-            share.grow(bytes)?;
-            Ok::<_, BodyError>(share.around(Bytes::from(vec![b'x'; bytes])))
-        };
-        let small: Vec<_> = (0..9).map(|_| take(UNIT_BYTES - 1).expect("is not counted")).collect();
-        let large = take(3 * UNIT_BYTES).expect("fits");
-        let slice = large.slice(..9);
-        assert_eq!(take(2 * UNIT_BYTES), Err(BodyError::NoRoom));
-        drop((small, large));
-        assert_eq!(take(2 * UNIT_BYTES), Err(BodyError::NoRoom), "a part of it is still in use");
-        drop(slice);
-        assert_eq!(take(4 * UNIT_BYTES).expect("fits again").len(), 4 * UNIT_BYTES);
-        assert_eq!(take(5 * UNIT_BYTES), Err(BodyError::NoRoom));
-        assert!(take(4 * UNIT_BYTES).is_ok(), "what was refused holds nothing");
+    const MIB: u64 = 1024 * 1024;
+
+    #[tokio::test]
+    async fn who_finds_no_room_waits_for_some_time_or_is_told_at_once() {
+        let world = World::simulated(1).with_room(Room::of(64 * MIB));
+        let bound = Bound { limit_bytes: 70 * MIB, held_percent: 200 };
+        let never = room(&world, Way::FromOutside, bound, 10 * MIB).await.map(drop);
+        assert_eq!(never, Err(BodyError::NeverFits { most_bytes: 18 * MIB / 200 * 100 }));
+        let held = room(&world, Way::FromOutside, bound, 6 * MIB).await.expect("it is free");
+        let small = room(&world, Way::FromOutside, bound, 1024).await.expect("is not counted");
+        let waits = world.clone();
+        let second =
+            tokio::spawn(async move { room(&waits, Way::FromOutside, bound, 6 * MIB).await.map(drop) });
+        let waits = world.clone();
+        let third = tokio::spawn(async move { room(&waits, Way::FromOutside, bound, 6 * MIB).await });
+        tokio::task::yield_now().await;
+        world.advance(Duration::from_secs(model::limit("request-room-wait")));
+        assert_eq!(second.await.unwrap(), Err(BodyError::NoRoom));
+        assert_eq!(third.await.unwrap().map(drop), Err(BodyError::NoRoom));
+        drop((held, small));
+        assert!(room(&world, Way::FromOutside, bound, 6 * MIB).await.is_ok(), "given back");
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! A service sees a request only with a [`Permit`], and only this file asks for one.
 
+use crate::body::{Body, Bound};
 use crate::lookout::Activity;
 use crate::{Gateway, body, refusal, resource, url};
 use access::policy::Context;
@@ -14,9 +15,10 @@ use hyper::body::Incoming;
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use wire::{Dialect, Error, Operation, Route, Routed, Value};
+use world::Share;
 
-/// Longest body of an operation that carries no code and no event.
-const CONTROL_BODY_BYTES: u64 = 1024 * 1024;
+/// Of an operation that carries no code and no event.
+const CONTROL: Bound = Bound { limit_bytes: 1024 * 1024, held_percent: 200 };
 
 /// Answers one request. Never fails: what goes wrong becomes the error that the client's protocol knows.
 pub(crate) async fn walk(gateway: &Gateway, request: Request<Incoming>, peer: SocketAddr) -> Response<Bytes> {
@@ -61,7 +63,7 @@ async fn api(
     body: Incoming,
     facts: RequestFacts,
 ) -> Result<Response<Bytes>, Error> {
-    let (route, body) = route(gateway, parts, body).await?;
+    let (route, body, _share) = route(gateway, parts, body).await?;
     let missing = || Error::not_implemented(route.service.name, route.operation);
     if !route.operation.served && route.operation.unsigned {
         return Err(missing());
@@ -71,6 +73,7 @@ async fn api(
         return Err(missing());
     }
     let input = wire::decode(&route, parts, &body)?;
+    drop(body);
     let permit = authorize(gateway, identity, route.operation, &input, facts)?;
     let _running = gateway.admit()?;
     let output = call(gateway, &permit, &route, input).await?;
@@ -79,27 +82,32 @@ async fn api(
     Ok(response)
 }
 
-async fn route(gateway: &Gateway, parts: &Parts, body: Incoming) -> Result<(Route, Bytes), Error> {
+async fn route(gateway: &Gateway, parts: &Parts, body: Incoming) -> Result<(Route, Bytes, Share), Error> {
     let routed = wire::route(parts)?;
-    let (operation, limit_bytes) = match &routed {
-        Routed::Known(route) => (Some(route.operation), body_limit(route.operation)),
-        Routed::ByBody(_) => (None, CONTROL_BODY_BYTES),
+    let (operation, bound) = match &routed {
+        Routed::Known(route) => (Some(route.operation), body_bound(route.operation)),
+        Routed::ByBody(_) => (None, CONTROL),
     };
-    let body = body::read(parts, body, limit_bytes, (gateway.room(parts), &gateway.world))
-        .await
-        .map_err(|why| refusal::body(why, operation))?;
+    let Body { bytes, share } =
+        body::read(parts, body, bound, &gateway.world).await.map_err(|why| refusal::body(why, operation))?;
+    // An event goes on as it came, and its call may outlive its client.
+    let is_event = operation.is_some_and(|operation| operation.name == "Invoke");
+    let (body, share) = if is_event { (share.around(bytes), Share::default()) } else { (bytes, share) };
     let route = match routed {
         Routed::Known(route) => route,
         Routed::ByBody(form) => form.resolve(&body)?,
     };
-    Ok((route, body))
+    Ok((route, body, share))
 }
 
-fn body_limit(operation: &Operation) -> u64 {
+fn body_bound(operation: &Operation) -> Bound {
     match operation.name {
-        "Invoke" => model::limit("sync-payload"),
-        "CreateFunction" | "UpdateFunctionCode" => model::limit("api-body"),
-        _ => CONTROL_BODY_BYTES,
+        "Invoke" => Bound { limit_bytes: model::limit("sync-payload"), held_percent: 100 },
+        // The package is held beside the text that it is decoded from.
+        "CreateFunction" | "UpdateFunctionCode" => {
+            Bound { limit_bytes: model::limit("api-body"), held_percent: 175 }
+        }
+        _ => CONTROL,
     }
 }
 

@@ -42,14 +42,12 @@ pub struct Parts {
     pub services: Vec<Box<dyn Dispatch<Permit>>>,
     /// Account and region.
     pub place: Place,
-    /// Clock and chance.
+    /// Clock, chance, and the memory for what is on its way.
     pub world: World,
     /// Open client connections at most.
     pub connections: usize,
     /// Counts the microseconds that were spent awake between requests.
     pub lookout_us: Arc<AtomicU64>,
-    /// Memory for the bodies of all requests, and as much again for those from functions.
-    pub bodies_bytes: u64,
 }
 
 /// Accepts connections and walks each request through `flow`.
@@ -64,8 +62,6 @@ pub struct Gateway {
     draining: AtomicBool,
     activity: lookout::Activity,
     lookout_us: Arc<AtomicU64>,
-    room: body::Room,
-    room_inside: body::Room,
     door_out: egress::Door,
 }
 
@@ -84,17 +80,7 @@ impl Gateway {
             draining: AtomicBool::new(false),
             activity: lookout::Activity::default(),
             lookout_us: parts.lookout_us,
-            room: body::Room::new(parts.bodies_bytes),
-            room_inside: body::Room::new(parts.bodies_bytes),
             door_out: egress::Door::new(),
         })
-    }
-
-    /// The memory for a request's body: what functions send can take none from those outside.
-    fn room(&self, parts: &http::request::Parts) -> &body::Room {
-        match parts.extensions.get::<connections::Side>() {
-            Some(connections::Side::Inside(_)) => &self.room_inside,
-            _ => &self.room,
-        }
     }
 }

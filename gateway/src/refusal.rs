@@ -20,6 +20,7 @@ pub(crate) fn body(why: BodyError, operation: Option<&Operation>) -> Error {
         BodyError::TooSlow { limit_s } => {
             Error::serialization(format!("The request body was not complete after {limit_s} seconds."))
         }
+        BodyError::NeverFits { most_bytes } => Error::request_too_large(most_bytes),
         BodyError::NoRoom => Error::unavailable(body::NO_ROOM).retry_after(1),
         BodyError::Broken(why) => Error::serialization(format!("The request body broke off: {why}.")),
     }

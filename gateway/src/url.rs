@@ -2,7 +2,7 @@
 //!
 //! The same six steps as [`crate::flow`], for callers who may hold no key at all.
 
-use crate::body::BodyError;
+use crate::body::{Body, BodyError, Bound};
 use crate::connections::Side;
 use crate::event::{self, Facts};
 use crate::ports::{UrlAuth, UrlTarget};
@@ -16,6 +16,10 @@ use hyper::body::Incoming;
 use invoke::{Answer, Refused};
 use model::{Call, Language};
 use wire::Error;
+use world::{Share, World};
+
+/// The event is as long as its body, or a third longer where the body is not text.
+const BOUND: Bound = Bound { limit_bytes: model::limit("sync-payload"), held_percent: 134 };
 
 const HOST_MARK: &str = ".lambda-url.";
 const PATH_MARK: &str = "/_url/";
@@ -70,8 +74,7 @@ async fn answered(gateway: &Gateway, visit: Visit) -> Response<Bytes> {
 
 async fn called(gateway: &Gateway, target: &UrlTarget, visit: Visit) -> Response<Bytes> {
     let Visit { parts, body, url_id, path, facts } = visit;
-    let limit_bytes = model::limit("sync-payload");
-    let body = match body::read(&parts, body, limit_bytes, (gateway.room(&parts), &gateway.world)).await {
+    let Body { bytes: body, mut share } = match body::read(&parts, body, BOUND, &gateway.world).await {
         Ok(body) => body,
         Err(why) => return body_refused(&why),
     };
@@ -83,11 +86,19 @@ async fn called(gateway: &Gateway, target: &UrlTarget, visit: Visit) -> Response
         Ok(running) => running,
         Err(error) => return refused(StatusCode::SERVICE_UNAVAILABLE, &error.message),
     };
-    let call =
+    let mut call =
         call(gateway, target, &Request { parts: &parts, body: &body, url_id: &url_id, path: &path }, &permit);
+    drop(body);
+    let event_bytes = call.payload.len() as u64;
+    if !Share::is_trifle(event_bytes)
+        && !gateway.world.room().try_grow(&mut share, body::way(&parts), event_bytes)
+    {
+        return body_refused(&BodyError::NoRoom);
+    }
+    call.payload = share.around(call.payload);
     let (request_id, exchange) = (call.request_id.clone(), call.exchange);
     match gateway.engine.answer(&target.version, call).await {
-        Ok(answer) => answered_response(answer, exchange, &request_id),
+        Ok(answer) => answered_response(answer, exchange, &request_id, &gateway.world),
         Err(why) => engine_refused(&why),
     }
 }
@@ -140,7 +151,7 @@ fn call(gateway: &Gateway, target: &UrlTarget, request: &Request<'_>, permit: &P
     );
     Call {
         request_id: facts.request_id.clone(),
-        payload,
+        payload: payload.into(),
         exchange,
         invoked_arn: permit.resource().to_owned(),
         client_context: None,
@@ -164,8 +175,9 @@ fn trace(parts: &Parts) -> Option<String> {
     (text.starts_with("Root=") && text.len() <= 256).then(|| text.to_owned())
 }
 
-fn answered_response(answer: Answer, exchange: bool, request_id: &str) -> Response<Bytes> {
-    let read = if exchange { exchange::response } else { answer::response };
+fn answered_response(answer: Answer, exchange: bool, request_id: &str, world: &World) -> Response<Bytes> {
+    let read =
+        |result| if exchange { exchange::response(result) } else { answer::response(result, world.room()) };
     match answer {
         Answer::Returned(result) => match read(result) {
             Ok(response) => response,
@@ -211,6 +223,12 @@ fn body_refused(why: &BodyError) -> Response<Bytes> {
         BodyError::TooLarge { limit_bytes } => refused(
             StatusCode::PAYLOAD_TOO_LARGE,
             &format!("Request must be smaller than {limit_bytes} bytes for a function URL."),
+        ),
+        BodyError::NeverFits { most_bytes } => refused(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            &format!(
+                "This machine has memory for requests of up to {most_bytes} bytes; see `dayfly limits`: room-bytes."
+            ),
         ),
         BodyError::TooSlow { .. } => {
             refused(StatusCode::REQUEST_TIMEOUT, "The request body came too slowly.")

@@ -223,6 +223,9 @@ impl Alive {
                 }
             }
             Heard::Said(Event::Error { id, json }) if id == call.request_id => (Ending::Raised(json), next),
+            Heard::Said(Event::Dropped { id }) if id == call.request_id => {
+                (Ending::Failed(Failure::NoRoom, Stage::Handler), next)
+            }
             other => (Ending::Failed(self.failure(other), Stage::Handler), Next::Retire),
         }
     }
@@ -269,7 +272,7 @@ fn unexpected(event: &Event) -> &'static str {
     match event {
         Event::Ready => "it reported ready twice",
         Event::InitError(_) => "it reported an init error after it was ready",
-        Event::Response { .. } => "it answered a call that it does not serve",
+        Event::Response { .. } | Event::Dropped { .. } => "it answered a call that it does not serve",
         Event::Error { .. } => "it failed a call that it does not serve",
         Event::Log { .. } | Event::Violation(_) | Event::Closed => "it fell silent",
     }

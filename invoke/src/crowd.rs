@@ -193,7 +193,9 @@ impl Owner {
 
     /// Gives the answer of one call to its caller. Gives back what is none.
     fn answer_one(&self, heard: Heard, crowd: &mut Crowd, alive: &Alive) -> Result<(), Heard> {
-        let Heard::Said(Event::Response { id, .. } | Event::Error { id, .. }) = &heard else {
+        let Heard::Said(Event::Response { id, .. } | Event::Error { id, .. } | Event::Dropped { id }) =
+            &heard
+        else {
             return Err(heard);
         };
         if let Some(ended) = crowd.ending.iter().position(|(ending, _)| ending == id) {

@@ -20,6 +20,8 @@ pub(crate) enum Failure {
     Violation(String),
     /// The answer has this many bytes.
     TooLarge(usize),
+    /// No memory came free for the answer.
+    NoRoom,
     /// The code could not be loaded; the runtime's own JSON.
     Init(Bytes),
     /// The package has no program that can be executed.
@@ -45,7 +47,7 @@ impl Failure {
         match (self, stage) {
             (Self::TimedOut(_), _) => Outcome::Timeout,
             (Self::OutOfMemory, _) => Outcome::OutOfMemory,
-            (Self::TooLarge(_), _) => Outcome::Error,
+            (Self::TooLarge(_) | Self::NoRoom, _) => Outcome::Error,
             (Self::Init(_) | Self::Entrypoint(_) | Self::BadArch(_), _)
             | (Self::Exited(_) | Self::Violation(_), Stage::Init) => Outcome::InitError,
             (Self::Exited(_) | Self::Violation(_) | Self::Stopped, _) => Outcome::Crash,
@@ -85,6 +87,7 @@ impl Failure {
             Self::OutOfMemory | Self::Exited(_) => "Runtime.ExitError".into(),
             Self::Violation(_) => "Runtime.ProtocolError".into(),
             Self::TooLarge(_) => "Function.ResponseSizeTooLarge".into(),
+            Self::NoRoom => "Sandbox.ResponseDropped".into(),
             Self::Init(json) => error_type(json).unwrap_or_else(|| "Runtime.Unknown".into()),
             Self::Entrypoint(_) | Self::BadArch(_) => "Runtime.InvalidEntrypoint".into(),
             Self::Stopped => "Sandbox.Failure".into(),
@@ -106,6 +109,7 @@ impl Failure {
                     "Response payload size exceeded maximum allowed payload size ({ANSWER_MAX_BYTES} bytes)."
                 );
             }
+            Self::NoRoom => "The answer was dropped: other answers hold all the memory that there is for them (limit room-bytes)".into(),
             Self::Init(_) => "Runtime failed to initialize".into(),
             Self::Entrypoint(why) | Self::BadArch(why) => why.clone(),
             Self::Stopped => "The platform was stopped while the function ran".into(),

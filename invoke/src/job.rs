@@ -52,16 +52,24 @@ impl Reply {
     }
 
     /// Gives the answer to one who waits for nothing else. Returns the others, who wait on.
-    pub(crate) fn answered(self, answer: impl FnOnce() -> Answer) -> Option<Self> {
+    pub(crate) fn answered(self, answer: impl FnOnce() -> Result<Answer, Refused>) -> Option<Self> {
         match self {
             Self::Answer(waiting) => {
-                let _ = waiting.send(Ok(answer()));
+                let _ = waiting.send(answer());
                 None
             }
             Self::Done(_) => Some(self),
         }
     }
 }
+
+/// The function has answered, and there was no memory for what it said.
+const NO_ROOM: Refused = Refused::Throttled {
+    reason: "ResponseMemoryLimitExceeded",
+    limit: "room-bytes",
+    lifted_by: "more memory for the platform, or fewer large answers at once; the function did run",
+    retry_after_s: 1,
+};
 
 /// What a call ended in.
 pub(crate) enum Ending {
@@ -103,11 +111,12 @@ impl Ending {
     }
 
     /// What the caller gets.
-    pub(crate) fn answer(&self, request_id: &str) -> Answer {
+    pub(crate) fn answer(&self, request_id: &str) -> Result<Answer, Refused> {
         match self {
-            Self::Returned(body) => Answer::Returned(body.clone()),
-            Self::Raised(json) => Answer::Failed(json.clone()),
-            Self::Failed(failure, _) => Answer::Failed(failure.json(request_id)),
+            Self::Returned(body) => Ok(Answer::Returned(body.clone())),
+            Self::Raised(json) => Ok(Answer::Failed(json.clone())),
+            Self::Failed(Failure::NoRoom, _) => Err(NO_ROOM),
+            Self::Failed(failure, _) => Ok(Answer::Failed(failure.json(request_id))),
         }
     }
 }
@@ -134,15 +143,19 @@ pub(crate) fn conclude(
         Ending::Returned(_) | Ending::Raised(_) => {}
     }
     let mut record = record(call, started, ending, facts);
-    let outcome = ending.answer(id);
-    let (Answer::Returned(bytes) | Answer::Failed(bytes)) = &outcome;
-    record.response_bytes = bytes.len() as u64;
+    let answer = ending.answer(id);
+    if let Ok(Answer::Returned(bytes) | Answer::Failed(bytes)) = &answer {
+        record.response_bytes = bytes.len() as u64;
+    }
     log.platform(&meter::end_line(id));
     log.platform(&meter::report_line(&record));
     let tail = log.end_of(id);
     if let Some(waiting) = waiting {
         log.journal_record(record.clone());
-        waiting.done(Done { outcome, record, tail });
+        match answer {
+            Ok(outcome) => waiting.done(Done { outcome, record, tail }),
+            Err(refused) => waiting.refuse(refused),
+        }
     } else {
         log.journal_record(record);
     }

@@ -158,7 +158,7 @@ impl Sandboxes {
             // A spare may have come with a listener that its function shall not have.
             listeners.clear();
         }
-        assemble(housing, protocol, version.instance_concurrency, guard)
+        assemble(housing, protocol, version.instance_concurrency, guard, &self.parts.world)
             .map_err(|error| StartError::Sandbox(error.to_string()))
     }
 
@@ -187,6 +187,7 @@ fn assemble(
     protocol: Protocol,
     at_once: u32,
     guard: Option<Guard>,
+    world: &World,
 ) -> std::io::Result<Started> {
     let Housing { mut sandbox, origin, before } = housing;
     let missing = |what| std::io::Error::other(format!("the sandbox came without its {what}"));
@@ -198,6 +199,7 @@ fn assemble(
             Channel::runtime_api(sandbox.listeners.pop().ok_or_else(|| missing("listener"))?, at_once)?
         }
     };
+    let voice = voice.within(world);
     let (stdout, stderr) = (sandbox.stdout.try_clone()?, sandbox.stderr.try_clone()?);
     let output = Output::new(stdout, stderr)?;
     let cell = Arc::new(Housed { sandbox, before, guard: Mutex::new(guard) });

@@ -1,5 +1,6 @@
 //! A call of a function and the one record that it leaves.
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 /// One request to run a function.
@@ -8,7 +9,7 @@ pub struct Call {
     /// A UUID; names the call in every log line, record and answer.
     pub request_id: String,
     /// The event, usually JSON.
-    pub payload: Vec<u8>,
+    pub payload: Bytes,
     /// The payload is a request as [`crate::Exchange`] reads it, and a response in the same form is the answer.
     pub exchange: bool,
     /// The ARN as the client addressed it.

@@ -15,7 +15,7 @@ const WRONG_ID: &str = r#"400 {"errorMessage":"Invalid request ID","errorType":"
 const MAX_ANSWER: usize = 6 * 1024 * 1024 + 100;
 
 fn call(id: &str) -> Call {
-    Call { request_id: id.into(), payload: b"{}".to_vec(), invoked_arn: "arn".into(), ..Call::default() }
+    Call { request_id: id.into(), payload: b"{}"[..].into(), invoked_arn: "arn".into(), ..Call::default() }
 }
 
 async fn next(channel: &mut Channel) -> Event {
@@ -150,7 +150,7 @@ async fn calls_that_were_not_sent_as_a_whole_were_not_taken() {
     let (mut channel, theirs) = framed_for(3);
     write(&theirs, &frame(16, b""));
     assert_eq!(next(&mut channel).await, Event::Ready);
-    let large = Call { payload: vec![b' '; 6 * 1024 * 1024], ..call("b") };
+    let large = Call { payload: vec![b' '; 6 * 1024 * 1024].into(), ..call("b") };
     let (first, last) = (call("a"), call("c"));
     let reader = std::thread::spawn(move || {
         std::io::Read::read_exact(&mut &theirs, &mut [0; 64 * 1024]).unwrap();
@@ -199,7 +199,7 @@ async fn an_instance_that_only_writes_does_not_block_a_large_event() {
         std::io::Read::read_exact(&mut &theirs, &mut rest).unwrap();
         write(&theirs, &answer(18, "a", "1"));
     });
-    let large = Call { payload: vec![b' '; 6 * 1024 * 1024], ..call("a") };
+    let large = Call { payload: vec![b' '; 6 * 1024 * 1024].into(), ..call("a") };
     tokio::time::timeout(PATIENCE, channel.send(&large, DEADLINE_MS)).await.unwrap().unwrap();
     let mut logs = 0;
     loop {
@@ -462,7 +462,7 @@ async fn what_next_says() {
     let full = Call {
         trace: Some("Root=1".into()),
         client_context: Some("{\n \"a\": \"é\"}".into()),
-        payload: b"[1]".to_vec(),
+        payload: b"[1]"[..].into(),
         ..call("a")
     };
     channel.send(&full, 1234).await.unwrap();

@@ -169,7 +169,7 @@ async fn converse(launcher: &Launcher, plan: StartPlan, name: &str) -> String {
     assert_eq!(event, Event::Ready, "{name}: {}", output(&mut sandbox).await);
     let mut last = String::new();
     for id in ["first", "second"] {
-        let call = Call { request_id: id.into(), payload: br#"{"k": 1}"#.to_vec(), ..Call::default() };
+        let call = Call { request_id: id.into(), payload: br#"{"k": 1}"#[..].into(), ..Call::default() };
         channel.send(&call, 4_102_444_800_000).await.unwrap();
         last = answer(&mut channel, name).await;
         println!("  {id} answer after {:?}", began.elapsed());

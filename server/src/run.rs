@@ -22,7 +22,7 @@ use std::time::Duration;
 use store::{Blobs, DataDir, Store};
 use tokio::signal::unix::{SignalKind, signal};
 use wasm::Compiler;
-use world::{Ender, World};
+use world::{Ender, Room, World};
 
 /// Runs the platform until SIGTERM or SIGINT. `root_key`: the key that the environment gave; `None` draws one at
 /// the first start. Calls `on_ready` once when requests are served.
@@ -31,7 +31,7 @@ pub fn run(
     root_key: Option<RootKey>,
     on_ready: impl FnOnce(&Ready),
 ) -> Result<(), ServerError> {
-    let world = World::real();
+    let world = World::real().with_room(Room::of(memory::room_bytes()));
     let minimal = options.minimal.then(|| sandbox::MINIMAL.to_owned());
     let launcher =
         LauncherOptions { arguments: ["__launcher".to_owned()].into_iter().chain(minimal).collect() };
@@ -152,7 +152,6 @@ impl Ground {
             place,
             world: world.clone(),
             connections: self.options.connections,
-            bodies_bytes: memory::bodies_bytes(),
             lookout_us,
         });
         door.set(Arc::downgrade(&gateway)).expect("the door is hung once");

@@ -1,10 +1,12 @@
-//! Time, chance and the end of things: the only crate that reads a clock or draws randomness.
+//! Time, chance, memory and the end of things: the only crate that reads a clock or draws randomness.
 
 mod end;
 mod random;
+mod room;
 mod time;
 
 pub use end::{End, Ender};
+pub use room::{Room, Share, Way};
 pub use time::{Moment, Stamp};
 
 use random::Random;
@@ -17,17 +19,32 @@ use time::Clock;
 pub struct World {
     clock: Arc<Clock>,
     random: Arc<Random>,
+    room: Arc<Room>,
 }
 
 impl World {
     /// The machine's clocks and the kernel's randomness.
     pub fn real() -> Self {
-        Self { clock: Arc::new(Clock::real()), random: Arc::new(Random::kernel()) }
+        Self::of(Clock::real(), Random::kernel())
+    }
+
+    fn of(clock: Clock, random: Random) -> Self {
+        Self { clock: Arc::new(clock), random: Arc::new(random), room: Arc::new(Room::boundless()) }
+    }
+
+    /// The same world with so much memory for what is on its way. Without this it has no end.
+    pub fn with_room(self, room: Room) -> Self {
+        Self { room: Arc::new(room), ..self }
+    }
+
+    /// The memory for what is on its way.
+    pub fn room(&self) -> &Room {
+        &self.room
     }
 
     /// A world in which time moves only by [`World::advance`] and `seed` decides all chance.
     pub fn simulated(seed: u64) -> Self {
-        Self { clock: Arc::new(Clock::simulated()), random: Arc::new(Random::seeded(seed)) }
+        Self::of(Clock::simulated(), Random::seeded(seed))
     }
 
     /// Wall-clock time.

@@ -5,6 +5,7 @@ use crate::{Functions, FunctionsError};
 use access::Permit;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
 use invoke::{Answer, Done, Refused};
 use model::{Call, FunctionAddress, limit};
 use serde::de::IgnoredAny;
@@ -37,7 +38,7 @@ pub(super) async fn invoke(
     let payload = input.payload.filter(|payload| !payload.is_empty());
     let call = Call {
         request_id: cx.request().request_id.clone(),
-        payload: payload.map_or_else(|| EMPTY_EVENT.to_vec(), Vec::from),
+        payload: payload.unwrap_or(Bytes::from_static(EMPTY_EVENT)),
         exchange: false,
         invoked_arn: functions.place().function_arn(&address.name, address.qualifier.as_deref()),
         client_context,

@@ -21,8 +21,8 @@ impl Runner for Echo {
     fn invoke<'a>(&'a self, version: &'a Arc<Version>, call: Call) -> BoxFuture<'a, Result<Done, Refused>> {
         Box::pin(async move {
             self.calls.lock().expect("not poisoned").push((Arc::clone(version), call.clone()));
-            let payload = Bytes::from(call.payload.clone());
-            let outcome = match call.payload.as_slice() {
+            let payload = call.payload.clone();
+            let outcome = match &call.payload[..] {
                 br#""fail""# => {
                     Answer::Failed(Bytes::from_static(br#"{"errorMessage":"boom","errorType":"E"}"#))
                 }

@@ -139,7 +139,7 @@ pub fn version(function: &str, revision: &str) -> Version {
 
 /// A call whose payload is a script: steps split by spaces. See [`Fake::act`].
 pub fn call(id: impl Into<String>, script: &str) -> Call {
-    Call { request_id: id.into(), payload: script.into(), caller: "*".into(), ..Call::default() }
+    Call { request_id: id.into(), payload: script.to_owned().into(), caller: "*".into(), ..Call::default() }
 }
 
 impl Start for Nursery {

@@ -102,7 +102,7 @@ impl Ground {
     pub async fn invoke(&self, version: &Arc<Version>, event: &str) -> Done {
         let call = Call {
             request_id: self.world.uuid(),
-            payload: event.into(),
+            payload: event.to_owned().into(),
             invoked_arn: version.arn.clone(),
             caller: "*".into(),
             from: String::new(),

@@ -21,6 +21,8 @@ use serde::Serialize;
 pub(crate) const ANSWER_BYTES: usize = limit("sync-payload") as usize + 100;
 const LOG_BYTES: usize = limit("log-line-bytes") as usize;
 const HEAD_BYTES: usize = 5;
+/// What of an answer says whose it is, at most.
+pub(crate) const ANSWER_HEAD_BYTES: usize = HEAD_BYTES + 1 + 255;
 const COPIED_BYTES: usize = 1024;
 const INVOKE: u8 = 1;
 const LOAD: u8 = 2;
@@ -31,10 +33,26 @@ const CANCEL: u8 = 3;
 pub(crate) enum Frame {
     Ready(Vec<Import>),
     InitError(Bytes),
-    Response { id: String, body: Bytes },
-    Error { id: String, json: Bytes },
-    Log { stamp_us: u64, message: Bytes },
-    LastError { id: String, json: Bytes },
+    Response {
+        id: String,
+        body: Bytes,
+    },
+    Error {
+        id: String,
+        json: Bytes,
+    },
+    Log {
+        stamp_us: u64,
+        message: Bytes,
+    },
+    LastError {
+        id: String,
+        json: Bytes,
+    },
+    /// An answer of either kind that was not kept.
+    Dropped {
+        id: String,
+    },
 }
 
 /// What follows the event's frame header: everything of a call that is not the event.
@@ -131,6 +149,16 @@ fn take(input: &mut BytesMut, length: usize) -> Bytes {
     front
 }
 
+/// An answer that `input` begins with: how long its frame is, and whose it is. `None`: it begins with something else, or
+/// with less than that.
+pub(crate) fn answer_ahead(input: &[u8]) -> Option<(usize, &[u8])> {
+    let (length, rest) = input.split_first_chunk::<4>()?;
+    let (kind, rest) = rest.split_first()?;
+    let (id_bytes, rest) = rest.split_first().filter(|_| matches!(kind, 18 | 19))?;
+    let frame_bytes = HEAD_BYTES + u32::from_le_bytes(*length) as usize;
+    Some((frame_bytes, rest.get(..usize::from(*id_bytes))?))
+}
+
 fn most_bytes(kind: u8) -> Option<usize> {
     match kind {
         16 => Some(imports::MOST_BYTES),
@@ -218,7 +246,7 @@ mod tests {
 
     #[test]
     fn an_invocation_says_what_it_knows() {
-        let call = Call { request_id: "r".into(), payload: b"{}".to_vec(), ..Call::default() };
+        let call = Call { request_id: "r".into(), payload: b"{}"[..].into(), ..Call::default() };
         let head = invoke_head(&call, 7);
         assert_eq!(head.len() - 5 + 2, usize::from(head[0]));
         assert_eq!(&head[9..], br#"{"id":"r","deadline_ms":7,"arn":""}"#);

@@ -1,6 +1,7 @@
 //! The framed conversation: one socket pair, one write per call, one buffer for all that comes back.
 
 use super::frame::{self, Frame, Parsed};
+use super::large::Large;
 use super::{ChannelError, Event, SendError};
 use bytes::BytesMut;
 use model::{Call, Import};
@@ -11,6 +12,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe::{Receiver, Sender};
+use world::World;
 
 const READ_BYTES: usize = 16 * 1024;
 const FIRST_LOOK_BYTES: usize = 4096;
@@ -27,6 +29,8 @@ pub struct Framed {
     /// How much of the input is still in the socket too.
     seen_bytes: usize,
     large: bool,
+    /// What is known of a large frame before it is read.
+    coming: Box<Large>,
     hung_up: bool,
     phase: Phase,
     /// What it said of its imports, until somebody asks.
@@ -58,6 +62,7 @@ impl Framed {
             input,
             seen_bytes: 0,
             large: false,
+            coming: Box::default(),
             hung_up: false,
             phase: Phase::Loading,
             imports: Vec::new(),
@@ -176,10 +181,19 @@ impl Framed {
         self.parsed().ok()
     }
 
+    /// The world whose memory answers take, and whose time passes while they wait for it.
+    pub(super) fn within(&mut self, world: World) {
+        self.coming.world = Some(world);
+    }
+
     /// What the next frame means, or how many bytes of it are missing at least.
     fn parsed(&mut self) -> Result<Event, usize> {
+        if let Some(dropped) = self.coming.drop_from(&mut self.input) {
+            return dropped.map(|id| self.accept(Frame::Dropped { id }));
+        }
         match frame::parse(&mut self.input) {
             Ok(Parsed::Frame(frame)) => {
+                let frame = self.coming.arrived(frame);
                 self.let_go_of_large_buffer();
                 Ok(self.accept(frame))
             }
@@ -199,8 +213,9 @@ impl Framed {
                 return Event::Closed;
             }
             self.let_go_of_seen();
+            let most = self.coming.room_for(&self.input, missing).await;
             self.large |= missing > READ_AHEAD_BYTES;
-            self.input.reserve(missing.max(READ_BYTES));
+            self.input.reserve(missing.min(most).max(READ_BYTES));
             // Unlike `try_read`, it knows that a socket that gave less than it was asked for is empty.
             if !matches!(self.stream.read_buf(&mut self.input).await, Ok(1..)) {
                 self.hung_up = true;
@@ -244,6 +259,7 @@ impl Framed {
             }
             Frame::Response { id, body } if self.ends(&id) => Event::Response { id, body },
             Frame::Error { id, json } if self.ends(&id) => Event::Error { id, json },
+            Frame::Dropped { id } if self.ends(&id) => Event::Dropped { id },
             Frame::LastError { id, json } if self.ends(&id) => {
                 self.phase = Phase::Over;
                 Event::Error { id, json }
@@ -272,6 +288,7 @@ impl Framed {
             Frame::InitError(_) => "an init error".to_owned(),
             Frame::Response { id, .. } => format!("a response to {id:?}"),
             Frame::Error { id, .. } | Frame::LastError { id, .. } => format!("an error for {id:?}"),
+            Frame::Dropped { id } => format!("an answer to {id:?}"),
             Frame::Log { .. } => "a log record".to_owned(),
         };
         let doing = match self.phase {

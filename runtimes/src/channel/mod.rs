@@ -3,6 +3,7 @@
 mod frame;
 mod framed;
 mod imports;
+mod large;
 mod runtime_api;
 mod waiting;
 
@@ -13,6 +14,7 @@ pub use waiting::waits;
 
 use bytes::Bytes;
 use model::{Call, FunctionError, Import};
+use world::World;
 
 /// Something that an instance said, or that its silence means.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +36,11 @@ pub enum Event {
         id: String,
         /// What the caller gets: usually `errorType`, `errorMessage` and the client's own fields.
         json: Bytes,
+    },
+    /// It answered, and no memory came free for the answer, which nobody will see.
+    Dropped {
+        /// The call's request id.
+        id: String,
     },
     /// One whole log record, which may have several lines.
     Log {
@@ -97,6 +104,16 @@ impl Channel {
     /// runtime.
     pub fn runtime_api(listener: std::net::TcpListener, most: u32) -> std::io::Result<Self> {
         RuntimeApi::new(listener, at_once(most)).map(Self::RuntimeApi)
+    }
+
+    /// Large answers take memory of this world's room before they are read. Without this there is room for all.
+    #[must_use]
+    pub fn within(mut self, world: &World) -> Self {
+        match &mut self {
+            Self::Framed(framed) => framed.within(world.clone()),
+            Self::RuntimeApi(api) => api.within(world.clone()),
+        }
+        self
     }
 
     /// Hands over a call to an instance that is ready. `deadline_ms`: milliseconds since 1970 UTC.

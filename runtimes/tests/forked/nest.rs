@@ -179,7 +179,7 @@ impl Instance {
     pub async fn ask(&mut self, event: &str) -> Event {
         let call = Call {
             request_id: "00000000-0000-4000-8000-000000000000".into(),
-            payload: event.as_bytes().to_vec(),
+            payload: event.to_owned().into(),
             invoked_arn: "arn".into(),
             ..Call::default()
         };

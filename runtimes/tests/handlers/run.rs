@@ -177,8 +177,8 @@ async fn one_call(index: usize, event_text: &str, at: (&mut Channel, &mut Proces
     let call = Call {
         request_id: format!("00000000-0000-4000-8000-{index:012}"),
         payload: match event_text.strip_prefix("letters ") {
-            Some(count) => letters(count.parse().unwrap()).into_bytes(),
-            None => event_text.as_bytes().to_vec(),
+            Some(count) => letters(count.parse().unwrap()).into(),
+            None => event_text.to_owned().into(),
         },
         invoked_arn: "arn:aws:lambda:us-east-1:000000000000:function:hello".into(),
         client_context: Some(r#"{"client": {"app_title": "t"}, "custom": {"k": "v"}}"#.into()),

@@ -1,12 +1,14 @@
 //! Reads what a runtime posts: bounded, and with the error that may follow in its trailers.
 
 use crate::channel::frame::ANSWER_BYTES;
+use crate::channel::large::{PATIENCE, room};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
+use world::{Share, World};
 
 /// Beyond the limit, this much is read and dropped, so that a client that writes first and reads later sees the 413.
 const DROPPED_BYTES: usize = 64 * 1024 * 1024;
@@ -20,14 +22,18 @@ pub(super) enum Posted {
     Failed(Bytes),
     /// More than [`ANSWER_BYTES`].
     TooLarge,
+    /// No memory came free for it.
+    Dropped,
     /// The connection ended within it.
     Truncated,
 }
 
-/// Reads a body to its end.
-pub(super) async fn read(mut body: Incoming) -> Posted {
-    let expected = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
-    let mut bytes = BytesMut::with_capacity(if expected > ANSWER_BYTES { 0 } else { expected });
+/// Reads a body to its end. A large one takes memory of the world's room first.
+pub(super) async fn read(mut body: Incoming, world: Option<&World>) -> Posted {
+    let announced = body.size_hint().exact().and_then(|bytes| usize::try_from(bytes).ok());
+    let expected = announced.unwrap_or(ANSWER_BYTES).min(ANSWER_BYTES);
+    let mut bytes = BytesMut::new();
+    let (mut share, mut dropped) = (None, false);
     let mut seen = 0_usize;
     let mut trailers = HeaderMap::new();
     while let Some(frame) = body.frame().await {
@@ -37,7 +43,13 @@ pub(super) async fn read(mut body: Incoming) -> Posted {
         match frame.into_data() {
             Ok(data) => {
                 seen = seen.saturating_add(data.len());
-                if seen <= ANSWER_BYTES {
+                let unasked = share.is_none() && !dropped && !Share::is_trifle(seen as u64);
+                if let (Some(world), true) = (world, unasked) {
+                    share = room(world, expected, world.moment() + PATIENCE).await;
+                    dropped |= share.is_none();
+                }
+                if seen <= ANSWER_BYTES && !dropped {
+                    bytes.reserve(announced.map_or(0, |_| expected.saturating_sub(bytes.len())));
                     bytes.extend_from_slice(&data);
                 } else if seen > ANSWER_BYTES + DROPPED_BYTES {
                     return Posted::TooLarge;
@@ -51,7 +63,11 @@ pub(super) async fn read(mut body: Incoming) -> Posted {
     if seen > ANSWER_BYTES {
         return Posted::TooLarge;
     }
-    trailing_error(&trailers).map_or_else(|| Posted::Whole(bytes.freeze()), Posted::Failed)
+    if dropped {
+        return Posted::Dropped;
+    }
+    let whole = || Posted::Whole(share.unwrap_or_default().around(bytes.freeze()));
+    trailing_error(&trailers).map_or_else(whole, Posted::Failed)
 }
 
 /// The error that a streaming runtime sends after the part of the answer that it had.

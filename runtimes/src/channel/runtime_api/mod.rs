@@ -19,10 +19,11 @@ use hyper_util::rt::TokioIo;
 use model::{Call, FunctionError};
 use reply::Reply;
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::task::{AbortHandle, JoinSet};
+use world::World;
 
 const ERROR_TYPE: &str = "lambda-runtime-function-error-type";
 const VERSION: &str = "/2018-06-01";
@@ -45,6 +46,8 @@ struct Shared {
     most: usize,
     offered: Notify,
     events: mpsc::Sender<Event>,
+    /// Without one there is room for every answer.
+    world: OnceLock<World>,
 }
 
 impl RuntimeApi {
@@ -57,9 +60,14 @@ impl RuntimeApi {
             most,
             offered: Notify::new(),
             events: sender,
+            world: OnceLock::new(),
         });
         let server = tokio::spawn(accept(listener, Arc::clone(&shared))).abort_handle();
         Ok(Self { shared, events, server })
+    }
+
+    pub(super) fn within(&mut self, world: World) {
+        self.shared.world.get_or_init(|| world);
     }
 
     pub(super) fn send(&mut self, call: &Call, deadline_ms: u64) -> Result<(), ChannelError> {
@@ -180,9 +188,10 @@ impl Shared {
             answering.end(failure("Runtime.InvalidResponseModeHeader"));
             return reply::invalid_response_mode();
         }
-        let (outcome, reply) = match body::read(request.into_body()).await {
+        let (outcome, reply) = match body::read(request.into_body(), self.world.get()).await {
             Posted::Whole(body) => (Ok(body), reply::accepted()),
             Posted::Failed(json) => (Err(json), reply::accepted()),
+            Posted::Dropped => return answering.drop_it(),
             Posted::TooLarge => (Err(too_large()), reply::too_large()),
             Posted::Truncated => (failure("Runtime.TruncatedResponse"), reply::truncated()),
         };
@@ -196,7 +205,9 @@ impl Shared {
             Err(refusal) => return reply::refused(refusal),
         };
         let kind = error_type(request.headers().get(ERROR_TYPE), "Function");
-        let (json, reply) = read_error(&kind, request.into_body()).await;
+        let Some((json, reply)) = read_error(&kind, request.into_body(), self.world.get()).await else {
+            return answering.drop_it();
+        };
         answering.end(Err(json));
         reply
     }
@@ -206,7 +217,9 @@ impl Shared {
             return reply::refused(refusal);
         }
         let kind = error_type(request.headers().get(ERROR_TYPE), "Runtime");
-        let (json, reply) = read_error(&kind, request.into_body()).await;
+        let nothing = || (error_json(&kind, ""), reply::accepted());
+        let (json, reply) =
+            read_error(&kind, request.into_body(), self.world.get()).await.unwrap_or_else(nothing);
         self.tell(Event::InitError(json));
         reply
     }
@@ -223,17 +236,23 @@ impl Shared {
 struct Answering<'a> {
     shared: &'a Shared,
     id: &'a str,
-    outcome: Result<Bytes, Bytes>,
+    /// `None`: there was no room for it.
+    outcome: Option<Result<Bytes, Bytes>>,
 }
 
 impl<'a> Answering<'a> {
     fn begin(shared: &'a Shared, id: &'a str, target: State) -> Result<Self, Refusal> {
         shared.conversation().begin_answer(id, target)?;
-        Ok(Self { shared, id, outcome: failure("Runtime.TruncatedResponse") })
+        Ok(Self { shared, id, outcome: Some(failure("Runtime.TruncatedResponse")) })
     }
 
     fn end(mut self, outcome: Result<Bytes, Bytes>) {
-        self.outcome = outcome;
+        self.outcome = Some(outcome);
+    }
+
+    fn drop_it(mut self) -> Reply {
+        self.outcome = None;
+        reply::accepted()
     }
 }
 
@@ -241,20 +260,23 @@ impl Drop for Answering<'_> {
     fn drop(&mut self) {
         self.shared.conversation().end_answer(self.id);
         let id = self.id.to_owned();
-        self.shared.tell(match self.outcome.clone() {
-            Ok(body) => Event::Response { id, body },
-            Err(json) => Event::Error { id, json },
+        self.shared.tell(match self.outcome.take() {
+            Some(Ok(body)) => Event::Response { id, body },
+            Some(Err(json)) => Event::Error { id, json },
+            None => Event::Dropped { id },
         });
     }
 }
 
-async fn read_error(kind: &str, body: Incoming) -> (Bytes, Reply) {
-    match body::read(body).await {
+/// `None`: there was no room for it.
+async fn read_error(kind: &str, body: Incoming, world: Option<&World>) -> Option<(Bytes, Reply)> {
+    Some(match body::read(body, world).await {
+        Posted::Dropped => return None,
         Posted::Whole(json) | Posted::Failed(json) if !json.is_empty() => (json, reply::accepted()),
         Posted::Whole(_) | Posted::Failed(_) => (error_json(kind, ""), reply::accepted()),
         Posted::TooLarge => (too_large(), reply::too_large()),
         Posted::Truncated => (error_json("Runtime.TruncatedResponse", ""), reply::truncated()),
-    }
+    })
 }
 
 /// The type in the header, or `<family>.Unknown` unless it looks like `Runtime.Something` or `Function.Something`.

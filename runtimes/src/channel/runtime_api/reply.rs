@@ -79,7 +79,7 @@ pub(super) fn deliverable(call: &Call, deadline_ms: u64) -> Delivery {
     insert("lambda-runtime-client-context", call.client_context.as_deref().unwrap_or_default());
     insert("lambda-runtime-invoked-function-arn", &call.invoked_arn);
     insert("lambda-runtime-deadline-ms", &deadline_ms.to_string());
-    Delivery { id: call.request_id.clone(), headers, event: Bytes::copy_from_slice(&call.payload) }
+    Delivery { id: call.request_id.clone(), headers, event: call.payload.clone() }
 }
 
 fn error(status: StatusCode, kind: &str, message: &str) -> Reply {
