@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import shlex
 import shutil
 import subprocess
 import time
@@ -203,6 +204,38 @@ def test_errors_have_three_lines(tmp_path):
     lines = done.stderr.strip().splitlines()
     assert done.returncode == 1 and len(lines) == 3, done.stderr
     assert lines[2].strip().startswith("hint:") and "dayfly up" in lines[2]
+
+
+def hint(done):
+    """The command of a failure's hint, as a shell would read it."""
+    line = done.stderr.strip().splitlines()[-1]
+    assert done.returncode and line.startswith("hint: "), done.stderr
+    return shlex.split(line.removeprefix("hint: "))
+
+
+def test_hints_can_be_pasted(platform, tmp_path):
+    folder = project(tmp_path / "it's mine", {"app.py": "def handlr(event, context):\n    return 1\n"})
+    deploying = platform.cli("deploy", str(folder), check=False)
+    assert hint(deploying) == ["dayfly", "deploy", str(folder), "--handler", "app.handlr"]
+
+    def elsewhere(*arguments):
+        shell = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "DAYFLY_"))}
+        return subprocess.run([BINARY, *arguments], env=shell, capture_output=True, text=True)
+
+    data = str(tmp_path / "no platform")
+    assert hint(elsewhere("list", "--data", data))[-2:] == ["--data", data]
+    gone = elsewhere("describe", "cli-never", "--data", platform.data, "--endpoint", platform.endpoint)
+    assert hint(gone)[-4:] == ["--data", str(platform.data), "--endpoint", platform.endpoint]
+    taken = elsewhere("up", "--data", data, "--listen", platform.endpoint.removeprefix("http://"))
+    assert hint(taken) == ["dayfly", "up", "--listen", "127.0.0.1:0", "--data", data]
+
+
+def test_the_key_of_a_platform_that_has_stopped_goes_to_no_other(own):
+    stopped = own()
+    stopped.stop()
+    shell = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "DAYFLY_"))}
+    listing = subprocess.run([BINARY, "list"], env={**shell, "DAYFLY_DATA": stopped.data}, capture_output=True, text=True)
+    assert "no platform runs on" in listing.stderr and hint(listing) == ["dayfly", "up"], listing.stderr
 
 
 @pytest.mark.parametrize("files, says", [

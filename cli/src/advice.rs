@@ -9,6 +9,8 @@ use model::{Language, Runtime};
 const LONG_US: u64 = 20_000;
 /// What the platform's records say of a copy of a process that had loaded the code.
 const COPY: &str = "the function's template";
+/// And where no process of its language can be copied here.
+const NOT_FORKED: &str = "it cannot be forked";
 /// The handler's own modules, among packages.
 const OWN: &str = ".";
 
@@ -19,11 +21,16 @@ pub fn is_copy(start: &Invocation) -> bool {
         .any(|words| start.reason.contains(words))
 }
 
-/// Whether the start was no copy for a reason that passes by itself.
-fn will_be_copied(start: &Invocation) -> bool {
-    ["its template is being made", "its template was not made yet", "as was asked for"]
-        .iter()
-        .any(|why| start.reason.contains(why))
+/// Whether the start took its rung for a reason that passes by itself.
+fn will_pass(start: &Invocation) -> bool {
+    [
+        "its template is being made",
+        "its template was not made yet",
+        "no process waits for",
+        "as was asked for",
+    ]
+    .iter()
+    .any(|why| start.reason.contains(why))
 }
 
 /// What kind of code a function is.
@@ -32,8 +39,12 @@ pub fn language(function: &Configuration) -> Option<Language> {
 }
 
 /// How a package is called here.
-pub fn package(import: &Import) -> &str {
-    if import.package == OWN { "(the function's own code)" } else { &import.package }
+pub fn package<'a>(function: &Configuration, import: &'a Import) -> &'a str {
+    match (import.package.as_str(), language(function)) {
+        (OWN, Some(Language::Node)) => "(own code and ES modules)",
+        (OWN, _) => "(own code)",
+        (package, _) => package,
+    }
 }
 
 /// What the last cold starts, newest first, call for. Nothing where they were quick.
@@ -48,11 +59,12 @@ pub fn of(function: &Configuration, starts: &[Invocation]) -> Vec<String> {
     advice.extend(about_waiting(name, starts));
     match language(function) {
         Some(Language::Python | Language::Node) => {
-            if typical(starts, load_us) > LONG_US && !(function.snap_start.is_on() && will_be_copied(last)) {
+            if typical(starts, load_us) > LONG_US && !(function.snap_start.is_on() && will_pass(last)) {
                 advice.extend(about_loading(function, last, starts));
                 advice.extend(about_imports(starts));
             }
         }
+        _ if will_pass(last) => {}
         _ => advice.extend(about_readiness(name, starts)),
     }
     advice
@@ -101,6 +113,7 @@ fn about_loading(function: &Configuration, last: &Invocation, starts: &[Invocati
             "SnapStart is on, but the last start was no copy of the function's template: {}",
             last.reason
         )),
+        (false, false) if last.reason.contains(NOT_FORKED) => about_readiness(name, starts),
         (false, false) => Some(format!(
             "loading the code takes {} of a start's {} ms; to load it once and copy it, in its folder: dayfly deploy \
              --name {name} --snapstart",
@@ -201,6 +214,17 @@ mod tests {
             ),
             ("copied", copied(), vec![start(copy, 0, 30_000, &[]), heavy.clone()], &[]),
             ("crowded", python(), vec![start(runtime, 90_000, 4000, &[])], &["--provisioned 2"]),
+            (
+                "not forked",
+                node(),
+                vec![start(
+                    "first instance; it cannot be forked: without namespaces nothing is",
+                    0,
+                    60_000,
+                    &slow,
+                )],
+                &["--provisioned 1"],
+            ),
             ("a program", program(), vec![start("first instance", 0, 50_000, &[])], &["--provisioned 1"]),
             ("a quick program", program(), vec![start("first instance", 0, 5000, &[])], &[]),
         ];

@@ -1,6 +1,6 @@
 //! Signed requests to the platform's public API, and what it answers. The CLI has no other door.
 
-use crate::endpoint::Target;
+use crate::endpoint::{DEFAULT, Target};
 use crate::failure::Failure;
 use access::Scope;
 use bytes::{Bytes, BytesMut};
@@ -176,7 +176,11 @@ impl Client {
     async fn connect(&self) -> Result<TcpStream, CallError> {
         let endpoint = &self.target.endpoint;
         let unreachable = |why: String| {
-            let hint = if endpoint.is_here() { "dayfly up" } else { "dayfly doctor" };
+            let hint = match endpoint.is_here() {
+                true if endpoint.url() == DEFAULT => "dayfly up".to_owned(),
+                true => format!("dayfly up --listen {}", endpoint.authority()),
+                false => "dayfly doctor".to_owned(),
+            };
             CallError::Broken(Failure::new(format!("cannot reach Dayfly at {}", endpoint.url()), why, hint))
         };
         let socket = timeout(CONNECT, TcpStream::connect((endpoint.host.as_str(), endpoint.port)))

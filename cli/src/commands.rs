@@ -14,6 +14,7 @@ pub mod up;
 
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
+use crate::pasted::Flags;
 use crate::screen::Screen;
 use clap::{Args, Parser, Subcommand};
 use std::future::Future;
@@ -56,6 +57,15 @@ pub struct Global {
     pub data: Option<PathBuf>,
 }
 
+impl Global {
+    /// Those that name the platform.
+    pub fn flags(&self) -> Flags {
+        let from_environment = std::env::var_os("DAYFLY_DATA").map(PathBuf::from);
+        let data = self.data.clone().filter(|data| Some(data) != from_environment.as_ref());
+        Flags { data, endpoint: self.endpoint.clone() }
+    }
+}
+
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -88,7 +98,8 @@ pub enum Command {
 impl Dayfly {
     /// Does what the command line says.
     pub fn run(self, screen: Screen) -> Result<Exit, Failure> {
-        let context = Context::new(screen, self.global.endpoint, self.global.data);
+        let flags = self.global.flags();
+        let context = Context::new(screen, flags, self.global.data);
         match self.command {
             Command::Up(args) => up::run(args, &context),
             Command::Root(args) => root::run(args, &context),

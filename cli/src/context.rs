@@ -4,6 +4,7 @@ use crate::client::{CallError, Client};
 use crate::endpoint::{Environment, Target};
 use crate::failure::Failure;
 use crate::likeness::closest;
+use crate::pasted::Flags;
 use crate::screen::Screen;
 use crate::{api, home};
 use std::path::PathBuf;
@@ -18,14 +19,17 @@ pub struct Context {
     pub endpoint: Option<String>,
     /// The data directory, `--data` or the default.
     pub data: PathBuf,
+    /// The flags that named the platform, for commands that the user is told.
+    pub flags: Flags,
     /// Clock and randomness.
     pub world: World,
 }
 
 impl Context {
     /// Surroundings from the flags that every command has.
-    pub fn new(screen: Screen, endpoint: Option<String>, data: Option<PathBuf>) -> Self {
-        Self { screen, endpoint, data: data.unwrap_or_else(home::data), world: World::real() }
+    pub fn new(screen: Screen, flags: Flags, data: Option<PathBuf>) -> Self {
+        let data = data.unwrap_or_else(home::data);
+        Self { screen, endpoint: flags.endpoint.clone(), data, flags, world: World::real() }
     }
 
     /// Which platform is meant.

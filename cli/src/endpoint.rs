@@ -1,6 +1,7 @@
 //! Which platform a command talks to, and with which key.
 
 use crate::failure::Failure;
+use crate::pasted;
 use access::{Credentials, RootKey};
 use serde::Deserialize;
 use std::net::{TcpStream, ToSocketAddrs as _};
@@ -138,8 +139,12 @@ impl Target {
         let running = Running::read(data);
         let left = running.as_ref().map(|running| running.endpoint.as_str());
         let endpoint = Endpoint::parse(named.or(left).unwrap_or(DEFAULT))?;
-        let ours = key_file(data)
-            .or_else(|| environment.root.as_ref().map(|(id, secret)| credentials(id, secret, None)));
+        let kept = key_file(data);
+        if named.is_none() && left.is_none() && kept.is_some() && environment.root.is_none() {
+            return Err(not_running(data));
+        }
+        let ours =
+            kept.or_else(|| environment.root.as_ref().map(|(id, secret)| credentials(id, secret, None)));
         let theirs =
             environment.key.as_ref().map(|(id, secret)| credentials(id, secret, environment.token.clone()));
         let is_ours =
@@ -175,12 +180,25 @@ fn credentials(id: &str, secret: &str, token: Option<String>) -> Credentials {
     Credentials { access_key: id.to_owned(), secret_key: secret.to_owned(), token }
 }
 
+/// Whatever listens at the default address is then another platform, which has another key.
+fn not_running(data: &Path) -> Failure {
+    Failure::new(
+        "cannot reach Dayfly",
+        format!("no platform runs on {}; one did, and its key is there", data.display()),
+        "dayfly up",
+    )
+}
+
 fn no_key(endpoint: &Endpoint, data: &Path) -> Failure {
     let path = key_path(data);
     let url = endpoint.url();
     if path.exists() {
         let why = format!("{} cannot be read by this user, and AWS_ACCESS_KEY_ID is not set", path.display());
-        return Failure::new(format!("no access key for {url}"), why, format!("ls -l {}", path.display()));
+        return Failure::new(
+            format!("no access key for {url}"),
+            why,
+            format!("ls -l {}", pasted::path(&path)),
+        );
     }
     let why = format!("no platform was started on {}, and AWS_ACCESS_KEY_ID is not set", data.display());
     if endpoint.is_here() && endpoint.listens() {
@@ -233,6 +251,9 @@ mod tests {
         let key = r#"{"accessKeyId":"AKIAAAAAAAAAAAAAAAAA","secretAccessKey":"ssssssssssssssssssssssssssssssssssssssss"}"#;
         std::fs::write(key_path(data.path()), key).expect("written");
         let (ours, file) = ("http://127.0.0.1:7000", "AKIAAAAAAAAAAAAAAAAA");
+        std::fs::rename(data.path().join(FILE), data.path().join("aside")).expect("moved");
+        assert_eq!(find(None, &environment), Err("dayfly up".into()), "it has stopped");
+        std::fs::rename(data.path().join("aside"), data.path().join(FILE)).expect("moved");
         assert_eq!(find(None, &environment), expect(ours, file, "eu-north-1"));
         assert_eq!(find(Some(ours), &environment), expect(ours, file, "eu-north-1"));
         let elsewhere = "http://10.0.0.1:4566";

@@ -72,12 +72,16 @@ impl Failure {
             .collect();
         let first = first.join(" ");
         let first = first.strip_prefix("error: ").unwrap_or(&first);
+        let (first, values) = match first.split_once(" [possible values: ") {
+            Some((first, values)) => (first, Some(format!("it is one of {}", values.trim_end_matches(']')))),
+            None => (first, None),
+        };
         let (what, reason) = match first.split_once("': ") {
             Some((what, reason)) => (format!("{what}'"), Some(reason.to_owned())),
             None => (first.to_owned(), None),
         };
         let usage = || usage.map(|usage| format!("usage: {usage}"));
-        let why = tip.map(str::to_owned).or(reason).or_else(usage);
+        let why = tip.map(str::to_owned).or(reason).or(values).or_else(usage);
         let why = why.unwrap_or_else(|| "the command line cannot be read".to_owned());
         let command = command.map_or_else(String::new, |command| format!(" {command}"));
         Self::usage(what, why, format!("dayfly{command} --help"))
@@ -136,6 +140,12 @@ mod tests {
             "unexpected argument '--folow' found",
             "'--follow'",
             "dayfly logs --help",
+        );
+        check(
+            &["dayfly", "invoke", "x", "--cold=hot"],
+            "invalid value 'hot' for '--cold[=<RUNG>]'",
+            "it is one of any, spare, fork, spawn",
+            "dayfly invoke --help",
         );
         check(
             &["dayfly", "logs", "x", "--since", "1y"],

@@ -87,7 +87,7 @@ impl Cost<'_> {
 }
 
 /// A row for each package.
-pub fn table(packages: &[Import]) -> Table {
+pub fn table(function: &Configuration, packages: &[Import]) -> Table {
     let mut table = Table::new(&[
         ("PACKAGE", Align::Left),
         ("MODULES", Align::Right),
@@ -96,8 +96,8 @@ pub fn table(packages: &[Import]) -> Table {
     ]);
     for import in packages {
         table.row([
-            advice::package(import).to_owned(),
-            import.modules.to_string(),
+            advice::package(function, import).to_owned(),
+            if import.modules == 0 { "-".to_owned() } else { import.modules.to_string() },
             figure::milliseconds(import.total_us),
             figure::milliseconds(import.own_us),
         ]);

@@ -1,6 +1,7 @@
 //! Installed dependencies, kept between deployments under the hash of what asked for them.
 
 use crate::failure::Failure;
+use crate::pasted;
 use sha2::{Digest as _, Sha256};
 use std::fs;
 use std::io;
@@ -102,7 +103,7 @@ impl Layers {
         Failure::new(
             "cannot keep installed dependencies",
             format!("{}: {error}", self.directory.display()),
-            format!("df -h {}", self.directory.parent().unwrap_or(Path::new(".")).display()),
+            format!("df -h {}", pasted::path(self.directory.parent().unwrap_or(Path::new(".")))),
         )
     }
 }

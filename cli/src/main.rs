@@ -14,6 +14,7 @@ mod imports;
 mod layer;
 mod likeness;
 mod package;
+mod pasted;
 mod range;
 mod recipe;
 mod screen;
@@ -44,9 +45,11 @@ fn main() -> ExitCode {
     let exit = match Dayfly::try_parse() {
         Ok(dayfly) => {
             let screen = Screen::new(dayfly.global.json);
+            let flags = dayfly.global.flags();
             dayfly.run(screen).unwrap_or_else(|failure| {
-                screen.failure(&failure);
-                failure.exit
+                let exit = failure.exit;
+                screen.failure(&Failure { hint: flags.onto(&failure.hint), ..failure });
+                exit
             })
         }
         Err(error) => misread(&error),

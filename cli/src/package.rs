@@ -2,6 +2,7 @@
 
 use crate::failure::Failure;
 use crate::figure;
+use crate::pasted;
 use crate::tree::Found;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -102,24 +103,24 @@ impl Package {
     }
 
     /// Refuses what the platform would refuse, before anything is compressed or sent.
-    pub fn check(&self) -> Result<(), Failure> {
+    pub fn check(&self, project: &Path) -> Result<(), Failure> {
         let (bytes, allowed) = (self.bytes(), model::limit("unzipped-bytes"));
         if bytes > allowed {
-            return Err(self.too_large("unpacked", bytes, allowed));
+            return Err(self.too_large(project, "unpacked", bytes, allowed));
         }
         let (files, allowed) = (self.entries.len() as u64, model::limit("zip-entries"));
         if files > allowed {
             return Err(Failure::new(
                 format!("the package has {files} files"),
                 format!("the limit zip-entries is {allowed}; the largest parts are {}", self.offenders()),
-                self.leave_out(),
+                self.leave_out(project),
             ));
         }
         Ok(())
     }
 
     /// Makes the archive.
-    pub fn zip(&self) -> Result<Zip, Failure> {
+    pub fn zip(&self, project: &Path) -> Result<Zip, Failure> {
         let broken = |error: zip::result::ZipError| {
             Failure::new("the package cannot be made", error.to_string(), "df -h .")
         };
@@ -142,23 +143,25 @@ impl Package {
         let bytes = writer.finish().map_err(broken)?.into_inner();
         let (size, allowed) = (bytes.len() as u64, model::limit("zip-bytes"));
         if size > allowed {
-            return Err(self.too_large("zipped", size, allowed));
+            return Err(self.too_large(project, "zipped", size, allowed));
         }
         let sha256 = STANDARD.encode(Sha256::digest(&bytes));
         Ok(Zip { bytes, sha256 })
     }
 
-    fn too_large(&self, how: &str, bytes: u64, allowed: u64) -> Failure {
+    fn too_large(&self, project: &Path, how: &str, bytes: u64, allowed: u64) -> Failure {
         Failure::new(
             format!("the package is too large: {} {how}", figure::bytes(bytes)),
             format!("{} is allowed; the largest parts are {}", figure::bytes(allowed), self.offenders()),
-            self.leave_out(),
+            self.leave_out(project),
         )
     }
 
-    fn leave_out(&self) -> String {
+    fn leave_out(&self, project: &Path) -> String {
         let name = self.heaviest(1).into_iter().next().map_or_else(String::new, |(name, _)| name);
-        format!("echo '/{name}' >> .dayflyignore")
+        let file = project.join(".dayflyignore");
+        let file = file.strip_prefix(".").unwrap_or(&file);
+        format!("echo {} >> {}", pasted::word(&format!("/{name}")), pasted::path(file))
     }
 
     fn offenders(&self) -> String {
@@ -185,7 +188,7 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
     Failure::new(
         format!("cannot pack {}", path.display()),
         error.to_string(),
-        format!("ls -l {}", path.display()),
+        format!("ls -l {}", pasted::path(path)),
     )
 }
 
@@ -213,18 +216,18 @@ mod tests {
         let b = tree(&[("run", "3", 0o755), ("a.py", "2", 0o644), ("b/x.py", "1", 0o664)]);
         let old = fs::File::open(a.0.path().join("a.py")).expect("there");
         old.set_modified(std::time::UNIX_EPOCH).expect("set");
-        let (a, b) = (a.1.zip().expect("zipped"), b.1.zip().expect("zipped"));
+        let (a, b) = (a.1.zip(Path::new(".")).expect("zipped"), b.1.zip(Path::new(".")).expect("zipped"));
         assert_eq!(a.bytes, b.bytes);
         assert_eq!(a.sha256.len(), 44);
         let c = tree(&[("run", "3", 0o755), ("a.py", "2!", 0o644), ("b/x.py", "1", 0o664)]);
-        assert_ne!(c.1.zip().expect("zipped").sha256, a.sha256);
+        assert_ne!(c.1.zip(Path::new(".")).expect("zipped").sha256, a.sha256);
     }
 
     #[test]
     fn the_archive_reads_back() {
         let (_root, mut package) = tree(&[("bootstrap", "#!/bin/sh", 0o644), ("data/x", "y", 0o600)]);
         package.make_executable("bootstrap");
-        let zip = package.zip().expect("zipped");
+        let zip = package.zip(Path::new(".")).expect("zipped");
         let mut archive = zip::ZipArchive::new(Cursor::new(zip.bytes)).expect("readable");
         let modes: Vec<(String, u32)> = (0..archive.len())
             .map(|index| {
@@ -257,9 +260,10 @@ mod tests {
         fs::File::create(&path).and_then(|file| file.set_len(300 << 20)).expect("sparse");
         let mut package = Package::default();
         package.add([Found { name: "big/file".into(), path }]).expect("readable");
-        let failure = package.check().expect_err("it is too large");
+        let failure = package.check(Path::new("my app")).expect_err("it is too large");
         assert_eq!(failure.what, "the package is too large: 300 MB unpacked");
         assert_eq!(failure.why, "250 MB is allowed; the largest parts are big/ 300 MB");
-        assert_eq!(failure.hint, "echo '/big/' >> .dayflyignore");
+        assert_eq!(failure.hint, "echo /big/ >> 'my app/.dayflyignore'");
+        assert_eq!(package.check(Path::new(".")).expect_err("as before").hint, "echo /big/ >> .dayflyignore");
     }
 }

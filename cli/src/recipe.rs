@@ -10,6 +10,7 @@ pub mod requirements;
 use crate::failure::Failure;
 use crate::layer::Layers;
 use crate::package::Package;
+use crate::pasted;
 use crate::range::Range;
 use crate::screen::Screen;
 use model::{Language, Runtime};
@@ -141,7 +142,7 @@ fn first(path: &Path, wishes: &Wishes) -> Result<Recipe, Failure> {
         return Err(Failure::usage(
             format!("{} holds a Python and a Node project", path.display()),
             "a Python handler and package.json are both there",
-            format!("dayfly deploy {} --runtime python", path.display()),
+            format!("dayfly deploy {} --runtime python", pasted::path(path)),
         ));
     }
     if is_python && let Some(recipe) = python::recognise(path, wishes)? {
@@ -161,7 +162,7 @@ fn unknown(path: &Path) -> Failure {
         format!("no function is recognised in {}", path.display()),
         "looked for an executable bootstrap, Cargo.toml, pom.xml, package.json, index.js or .mjs, and app.py, main.py, \
          lambda_function.py, handler.py, index.py or pyproject.toml, and a .wasm file",
-        format!("ls -la {}", path.display()),
+        format!("ls -la {}", pasted::path(path)),
     )
 }
 
@@ -200,7 +201,7 @@ fn read(path: &Path) -> Result<Option<String>, Failure> {
         Err(error) => Err(Failure::new(
             format!("cannot read {}", path.display()),
             error.to_string(),
-            format!("ls -l {}", path.display()),
+            format!("ls -l {}", pasted::path(path)),
         )),
     }
 }

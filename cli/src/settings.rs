@@ -2,6 +2,7 @@
 
 use crate::failure::Failure;
 use crate::likeness::closest;
+use crate::pasted;
 use model::Egress;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -79,7 +80,7 @@ impl Settings {
             Err(error) => Err(Failure::usage(
                 format!("cannot read {}", path.display()),
                 error.to_string(),
-                format!("ls -l {}", path.display()),
+                format!("ls -l {}", pasted::path(&path)),
             )),
         }
     }
@@ -142,7 +143,7 @@ impl Source<'_> {
         Failure::usage(
             format!("{}: this is not TOML", self.place(start)),
             error.message(),
-            format!("${{EDITOR:-vi}} {}", self.path),
+            format!("${{EDITOR:-vi}} {}", pasted::word(self.path)),
         )
     }
 
@@ -152,7 +153,7 @@ impl Source<'_> {
             Some(meant) => Failure::usage(
                 what,
                 format!("did you mean {meant:?}?"),
-                format!("sed -i 's/^{key}\\b/{meant}/' {}", self.path),
+                format!("sed -i 's/^{key}\\b/{meant}/' {}", pasted::word(self.path)),
             ),
             None => {
                 let keys: Vec<&str> = KEYS.iter().map(|(name, ..)| *name).collect();
@@ -217,7 +218,7 @@ impl Field<'_> {
                 self.name
             ),
             format!("it must be {expected}"),
-            format!("${{EDITOR:-vi}} {}", self.source.path),
+            format!("${{EDITOR:-vi}} {}", pasted::word(self.source.path)),
         )
     }
 }

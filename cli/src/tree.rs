@@ -1,6 +1,7 @@
 //! Which files of a project belong to its package.
 
 use crate::failure::Failure;
+use crate::pasted;
 use crate::settings;
 use ignore::WalkBuilder;
 use std::path::{Path, PathBuf};
@@ -51,7 +52,7 @@ pub struct Found {
 /// below `root` too.
 pub fn select(root: &Path, rules: Rules) -> Result<Vec<Found>, Failure> {
     let unreadable = |why: String| {
-        Failure::new(format!("cannot read {}", root.display()), why, format!("ls -la {}", root.display()))
+        Failure::new(format!("cannot read {}", root.display()), why, format!("ls -la {}", pasted::path(root)))
     };
     let real_root = root.canonicalize().map_err(|error| unreadable(error.to_string()))?;
     let mut builder = WalkBuilder::new(root);
@@ -106,7 +107,7 @@ fn stays_inside(path: &Path, real_root: &Path) -> Result<(), Failure> {
     Err(Failure::new(
         format!("{} points out of the project", path.display()),
         format!("it is a link to {}, which is not part of the package", real.display()),
-        format!("cp --remove-destination \"$(readlink -f {0})\" {0}", path.display()),
+        format!("cp --remove-destination \"$(readlink -f {0})\" {0}", pasted::path(path)),
     ))
 }
 
@@ -115,7 +116,7 @@ fn name(path: &Path, root: &Path) -> Result<String, Failure> {
         Failure::new(
             format!("{} cannot be packed", path.display()),
             "its name is not UTF-8",
-            format!("ls -b {}", root.display()),
+            format!("ls -b {}", pasted::path(root)),
         )
     })
 }

@@ -44,8 +44,8 @@ pub fn run(
     if options.multi_tenant {
         tenants::refuse_what_is_missing(launcher.protections(), Image::ToCome)?;
     }
-    let listener = listen(&options.listen)?;
     let data = DataDir::open(&options.data)?;
+    let listener = listen(&options.listen)?;
     Launcher::drop_server_privileges()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -14,6 +14,7 @@ use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::layer::Layers;
 use crate::package::{self, Package, Zip};
+use crate::pasted;
 use crate::recipe::{self, Bench, Recipe};
 use crate::{figure, home};
 use apply::Outcome;
@@ -124,7 +125,8 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         fresh: refresh,
     };
     let package = recipe.build(&bench)?;
-    let zip = pack(context, &package)?;
+    let project = if order.path.is_file() { order.path.parent().unwrap_or(&order.path) } else { &order.path };
+    let zip = pack(context, &package, project)?;
     let mut desired = Desired::new(&order, &recipe, &choice, present.as_ref());
     desired.machine =
         format!("arn:aws:lambda:{}:{}:capacity-provider:dayfly", client.target().region, status.account);
@@ -165,16 +167,16 @@ fn local<'a>(client: &Client, choice: &'a Choice) -> Option<&'a Path> {
     (client.target().endpoint.is_here() && executable.is_file()).then_some(executable)
 }
 
-fn pack(context: &Context, package: &Package) -> Result<Zip, Failure> {
+fn pack(context: &Context, package: &Package, project: &Path) -> Result<Zip, Failure> {
     let screen = context.screen;
-    package.check()?;
+    package.check(project)?;
     if package.bytes() > package::LARGE {
         for (name, bytes) in package.heaviest(5).into_iter().filter(|(_, bytes)| *bytes > package::HEAVY) {
             screen.warn(format!("{:>8}  {name}", figure::bytes(bytes)));
         }
     }
     let phase = screen.phase("package", "packing");
-    let zip = package.zip()?;
+    let zip = package.zip(project)?;
     phase.done(format!(
         "{}, {}, {} zipped",
         figure::count(package.len(), "file"),
@@ -189,7 +191,7 @@ impl Done<'_> {
         let screen = context.screen;
         let name = self.name;
         if screen.json {
-            return screen.document(&self.document());
+            return screen.document(&self.document(context));
         }
         let changes = self.changes();
         match (&self.outcome, changes.is_empty()) {
@@ -201,14 +203,14 @@ impl Done<'_> {
             (Some(path), Some(host)) => {
                 screen.line(format!("url   {path}"));
                 screen.line(format!("      {host}"));
-                screen.line(format!("next  curl {path}"));
+                screen.line(format!("next  curl {}", pasted::word(path)));
             }
-            _ => screen.line(format!("next  {}", self.next())),
+            _ => screen.line(format!("next  {}", self.next(context))),
         }
     }
 
-    fn next(&self) -> String {
-        format!("dayfly invoke {}", self.name)
+    fn next(&self, context: &Context) -> String {
+        context.flags.onto(&format!("dayfly invoke {}", self.name))
     }
 
     fn changes(&self) -> Vec<String> {
@@ -218,7 +220,7 @@ impl Done<'_> {
         changes
     }
 
-    fn document(&self) -> serde_json::Value {
+    fn document(&self, context: &Context) -> serde_json::Value {
         let configuration = self.outcome.configuration();
         json!({
             "function": self.name,
@@ -231,7 +233,7 @@ impl Done<'_> {
             "arn": configuration.function_arn,
             "url": self.public.by_path(),
             "url_by_host": self.public.by_host(),
-            "next": self.next(),
+            "next": self.next(context),
         })
     }
 }

@@ -7,7 +7,6 @@ use crate::context::{Context, explain};
 use crate::failure::{Exit, Failure};
 use crate::figure;
 use crate::imports;
-use crate::screen::Screen;
 use crate::table::{Align, Table};
 use serde_json::{Value, json};
 
@@ -53,9 +52,9 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     };
     let endpoint = client.target().endpoint.url();
     if context.screen.json {
-        context.screen.document(&known.document(&endpoint));
+        context.screen.document(&known.document(context, &endpoint));
     } else {
-        known.show(context.screen, &endpoint, context.world.now().0);
+        known.show(context, &endpoint);
     }
     Ok(Exit::Done)
 }
@@ -66,7 +65,12 @@ impl Known {
         &self.starts[..self.starts.len().min(STARTS)]
     }
 
-    fn document(&self, endpoint: &str) -> Value {
+    fn advice(&self, context: &Context) -> Vec<String> {
+        let advice = advice::of(&self.function, self.last_starts());
+        advice.iter().map(|advice| context.flags.onto(advice)).collect()
+    }
+
+    fn document(&self, context: &Context, endpoint: &str) -> Value {
         let Self { function, url, .. } = self;
         json!({
             "name": function.function_name,
@@ -93,11 +97,12 @@ impl Known {
             "invocations": self.records,
             "cold_starts": self.last_starts(),
             "imports": imports::cost(function, &self.starts).document(),
-            "advice": advice::of(function, self.last_starts()),
+            "advice": self.advice(context),
         })
     }
 
-    fn show(&self, screen: Screen, endpoint: &str, now_us: u64) {
+    fn show(&self, context: &Context, endpoint: &str) {
+        let (screen, now_us) = (context.screen, context.world.now().0);
         let Self { function, url, .. } = self;
         let facts = facts(function, url.as_ref(), endpoint);
         for (name, value) in facts.into_iter().chain(promises(self.reserved, self.provisioned.as_ref())) {
@@ -105,27 +110,29 @@ impl Known {
         }
         screen.line("");
         if self.records.is_empty() {
-            screen.note(format!("no invocation is recorded; next: dayfly invoke {}", function.function_name));
+            let next = format!("no invocation is recorded; next: dayfly invoke {}", function.function_name);
+            screen.note(context.flags.onto(&next));
         } else {
             screen.line("last invocations, times in milliseconds:");
             screen.table(&invocations(&self.records, now_us));
         }
         if !self.starts.is_empty() {
-            self.show_starts(screen, now_us);
+            self.show_starts(context, now_us);
         }
     }
 
-    fn show_starts(&self, screen: Screen, now_us: u64) {
+    fn show_starts(&self, context: &Context, now_us: u64) {
+        let screen = context.screen;
         screen.line("");
         screen.line("last cold starts, times in milliseconds:");
         screen.table(&cold_starts(self.last_starts(), now_us));
         screen.line("");
         let cost = imports::cost(&self.function, &self.starts);
-        screen.line(cost.line(&self.function, now_us));
+        screen.line(context.flags.onto(&cost.line(&self.function, now_us)));
         if !cost.packages().is_empty() {
-            screen.table(&imports::table(cost.packages()));
+            screen.table(&imports::table(&self.function, cost.packages()));
         }
-        let advice = advice::of(&self.function, self.last_starts());
+        let advice = self.advice(context);
         if !advice.is_empty() {
             screen.line("");
         }

@@ -56,6 +56,7 @@ pub fn run(_args: Args, context: &Context) -> Result<Exit, Failure> {
     report.add(port(&endpoint, listens));
     machine::add_checks(&mut report, context);
     posture::add_checks(&mut report);
+    report.mean(&context.flags);
     report.show(context);
     Ok(if report.is_able() { Exit::Done } else { Exit::Failed })
 }

@@ -9,6 +9,7 @@ use crate::context::{Context, explain};
 use crate::failure::{Exit, Failure};
 use crate::figure;
 use crate::imports;
+use crate::pasted;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -113,7 +114,7 @@ fn payload(args: &Args) -> Result<Bytes, Failure> {
                 Failure::usage(
                     format!("cannot read the event from {path}"),
                     error.to_string(),
-                    format!("ls -l {path}"),
+                    format!("ls -l {}", pasted::word(path)),
                 )
             })?,
             None => text.as_bytes().to_vec(),
@@ -176,7 +177,7 @@ fn show(context: &Context, name: &str, invoked: &Invoked, record: Option<&Invoca
     };
     screen.note(format!("{} {outcome}: {words}", name.bold()));
     if invoked.error.is_some() {
-        screen.fact("next", format!("dayfly logs {name}"));
+        screen.fact("next", context.flags.onto(&format!("dayfly logs {name}")));
     }
 }
 
@@ -184,11 +185,11 @@ fn show(context: &Context, name: &str, invoked: &Invoked, record: Option<&Invoca
 fn explain_start(context: &Context, function: &Configuration, record: &Invocation) {
     if !record.imports.is_empty() {
         context.screen.note("  importing took, in milliseconds:");
-        let table = imports::table(&record.imports).render(false);
+        let table = imports::table(function, &record.imports).render(false);
         table.lines().for_each(|line| context.screen.note(format!("  {line}")));
     }
     for advice in advice::of(function, std::slice::from_ref(record)) {
-        context.screen.fact("advice", advice);
+        context.screen.fact("advice", context.flags.onto(&advice));
     }
 }
 

@@ -65,6 +65,7 @@ fn shown(limit: &Limit) -> String {
         "mebibytes" => format!("{} MB", limit.value),
         "seconds" => figure::duration(limit.value),
         "milliseconds" => format!("{} ms", limit.value),
+        "microseconds" => format!("{} ms", figure::milliseconds(limit.value)),
         _ => limit.value.to_string(),
     }
 }

@@ -25,7 +25,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let screen = context.screen;
     let functions = lambda::list(&client).await?;
     if functions.is_empty() && !screen.json {
-        screen.note("no function was deployed yet; next: dayfly deploy DIR");
+        screen.note(context.flags.onto("no function was deployed yet; next, in its folder: dayfly deploy"));
         return Ok(Exit::Done);
     }
     if args.cost {

@@ -3,6 +3,7 @@
 use crate::commands::block_on;
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
+use crate::pasted;
 use clap::Subcommand;
 use runtimes::{Origin, RootImage, Runtimes};
 use sandbox::{Launcher, LauncherOptions};
@@ -38,8 +39,10 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         Failure::new("interpreters cannot be looked for", error.to_string(), "dayfly doctor")
     })?;
     let scratch = std::env::temp_dir().join(format!("dayfly-root-{}", context.world.hex(8)));
+    let phase = context.screen.phase("root image", "copying interpreters and libraries");
     let made = block_on(async { build(&launcher, &scratch, &folder, context).await });
     let _ = std::fs::remove_dir_all(&scratch);
+    drop(phase);
     show(&made?, &folder, context);
     Ok(Exit::Done)
 }
@@ -51,7 +54,7 @@ async fn build(
     context: &Context,
 ) -> Result<RootImage, Failure> {
     let failed = |why: String| {
-        Failure::new("no root image was made", why, format!("df -h && ls -la {}", folder.display()))
+        Failure::new("no root image was made", why, format!("df -h && ls -la {}", pasted::path(folder)))
     };
     let data = DataDir::open(scratch).map_err(|error| failed(error.to_string()))?;
     let mut runtimes =
@@ -81,5 +84,5 @@ fn show(image: &RootImage, folder: &Path, context: &Context) {
     if !image.missing.is_empty() {
         screen.line(format!("named by some program and not on this machine: {}", image.missing.join(", ")));
     }
-    screen.note(format!("dayfly up --root {}", folder.display()));
+    screen.note(format!("dayfly up --root {}", pasted::path(folder)));
 }

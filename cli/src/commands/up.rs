@@ -4,6 +4,7 @@ use crate::context::Context;
 use crate::endpoint::Environment;
 use crate::failure::{Exit, Failure};
 use crate::figure;
+use crate::pasted;
 use access::RootKey;
 use model::{Egress, Place};
 use owo_colors::OwoColorize as _;
@@ -95,6 +96,9 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
         .init();
     let options = options(args, context);
+    if options.root != Root::Machine || options.multi_tenant {
+        context.screen.note("the root image is made or checked first, which may take a minute");
+    }
     let listen = options.listen.clone();
     server::run(options, key, |ready| banner(context, ready)).map_err(|error| explain(error, &listen))?;
     context.screen.note("stopped; what was acknowledged is on disk");
@@ -234,7 +238,8 @@ const MINIMAL: &str = "functions run as your own user, see each other's processe
 
 fn runtimes(ready: &Ready) -> String {
     let names = ready.runtimes.iter().map(|(name, _)| name.clone());
-    let mut names: Vec<String> = names.chain([String::from("any program named bootstrap")]).collect();
+    let mut names: Vec<String> =
+        names.chain(["any program named bootstrap", "WebAssembly components"].map(String::from)).collect();
     names.dedup();
     names.join(", ")
 }
@@ -300,8 +305,10 @@ fn explain(error: ServerError, listen: &str) -> Failure {
         ),
         ServerError::Keys(_) => Failure::new("the root key cannot be used", words, "dayfly up --help"),
         ServerError::Sandbox(SandboxError::Unsupported { why, fix }) => {
-            let hint = format!("{fix}; or, for code that you trust: dayfly up --sandbox=minimal");
-            Failure::new("functions cannot be kept apart on this machine", why, hint)
+            let why = format!(
+                "{why} (to fix: {fix}); code that you trust runs without: dayfly up --sandbox=minimal"
+            );
+            Failure::new("functions cannot be kept apart on this machine", why, "dayfly doctor")
         }
         ServerError::Sandbox(SandboxError::LauncherGone) => Failure::new(
             "the platform has stopped: its launcher process ended, and with it every running function",
@@ -318,20 +325,22 @@ fn explain(error: ServerError, listen: &str) -> Failure {
             Failure::new(
                 "functions of several tenants cannot be kept apart well enough here",
                 format!("missing: {}", each.collect::<Vec<_>>().join("; ")),
-                "dayfly up, for one tenant",
+                "dayfly up",
             )
         }
         ServerError::Root { folder, .. } => Failure::new(
             "there is no root image to make sandboxes of",
             words,
             match folder {
-                Some(folder) => format!("dayfly root build {}", folder.display()),
+                Some(folder) => format!("dayfly root build {}", pasted::path(&folder)),
                 None => "df -h".to_owned(),
             },
         ),
-        ServerError::File { path, .. } => {
-            Failure::new("a file cannot be used", words, format!("ls -ld {0} && df -h {0}", path.display()))
-        }
+        ServerError::File { path, .. } => Failure::new(
+            "a file cannot be used",
+            words,
+            format!("ls -ld {0} && df -h {0}", pasted::path(&path)),
+        ),
         ServerError::State(_) => {
             Failure::new("the stored state cannot be read", words, "dayfly up --data ~/.local/share/dayfly-2")
         }

@@ -3,6 +3,7 @@
 use super::{Bench, Kind, Recipe, absolute, read};
 use crate::failure::Failure;
 use crate::package::Package;
+use crate::pasted;
 use crate::tool::{self, Tool};
 use crate::tree::{self, Found, Rules};
 use model::Language;
@@ -38,7 +39,7 @@ pub fn recognise(directory: &Path) -> Result<Option<Recipe>, Failure> {
             "the Runtime API starts a program of that name",
             format!(
                 "printf '\\n[[bin]]\\nname = \"bootstrap\"\\npath = \"src/main.rs\"\\n' >> {}",
-                directory.join("Cargo.toml").display()
+                pasted::path(&directory.join("Cargo.toml"))
             ),
         ));
     }
@@ -57,7 +58,7 @@ pub fn from_file(path: &Path) -> Result<Recipe, Failure> {
             "a file can be deployed if it is a program named bootstrap, a jar or a zip of classes; else name its directory",
             format!(
                 "dayfly deploy {}",
-                path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")).display()
+                pasted::path(path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")))
             ),
         ));
     }
@@ -96,11 +97,11 @@ fn check(path: &Path) -> Result<Program, Failure> {
         Failure::new(
             format!("cannot read {}", path.display()),
             error.to_string(),
-            format!("ls -l {}", path.display()),
+            format!("ls -l {}", pasted::path(path)),
         )
     })?;
     let refuse = |why: String| {
-        let hint = format!("file {}", path.display());
+        let hint = format!("file {}", pasted::path(path));
         Failure::usage(format!("{} cannot run on this platform", path.display()), why, hint)
     };
     match inspect(&head) {
@@ -188,7 +189,7 @@ pub(super) fn cargo(
 ) -> Result<PathBuf, Failure> {
     let words = what.join(" ");
     let manifest = directory.join("Cargo.toml");
-    let manual = format!("cargo build --release {words} --manifest-path {}", manifest.display());
+    let manual = format!("cargo build --release {words} --manifest-path {}", pasted::path(&manifest));
     let cargo = tool::find("cargo").ok_or_else(|| {
         Failure::new(
             "the Rust program cannot be built",

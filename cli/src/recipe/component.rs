@@ -3,6 +3,7 @@
 use super::{Bench, Kind, Recipe, absolute, compiled};
 use crate::failure::Failure;
 use crate::package::Package;
+use crate::pasted;
 use crate::tree::{self, Found, Rules};
 use model::Language;
 use std::io::Read as _;
@@ -51,7 +52,7 @@ pub fn recognise(directory: &Path) -> Result<Option<Recipe>, Failure> {
             return Err(Failure::usage(
                 format!("{} holds {} WebAssembly files", directory.display(), found.len()),
                 format!("one is deployed as a file, or named {COMPONENT}"),
-                format!("dayfly deploy {}", first.display()),
+                format!("dayfly deploy {}", pasted::path(first)),
             ));
         }
     };
@@ -92,7 +93,7 @@ fn check(path: &Path) -> Result<(), Failure> {
         Ok(())
     });
     read.map_err(|error| {
-        let hint = format!("ls -l {}", path.display());
+        let hint = format!("ls -l {}", pasted::path(path));
         Failure::new(format!("cannot read {}", path.display()), error.to_string(), hint)
     })?;
     let refuse =
@@ -100,7 +101,7 @@ fn check(path: &Path) -> Result<(), Failure> {
     match &head[..got] {
         [0, b'a', b's', b'm', 0x0d, 0, 1, 0] => Ok(()),
         [0, b'a', b's', b'm', ..] => Err(refuse("it is a core module, not a component", MAKE.into())),
-        _ => Err(refuse("it is not WebAssembly", format!("file {}", path.display()))),
+        _ => Err(refuse("it is not WebAssembly", format!("file {}", pasted::path(path)))),
     }
 }
 

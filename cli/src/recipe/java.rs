@@ -6,6 +6,7 @@ mod jar;
 use super::{Bench, Kind, Recipe, Wishes, absolute, read};
 use crate::failure::Failure;
 use crate::package::Package;
+use crate::pasted;
 use crate::range::Range;
 use crate::tool::{self, Tool};
 use crate::tree::Found;
@@ -88,7 +89,7 @@ pub fn from_file(path: &Path, wishes: &Wishes) -> Result<Recipe, Failure> {
 }
 
 fn only<'a>(found: &'a [String], place: &Path) -> Result<&'a String, Failure> {
-    let hint = |handler: &str| format!("dayfly deploy {} --handler {handler}", place.display());
+    let hint = |handler: &str| format!("dayfly deploy {} --handler {handler}", pasted::path(place));
     match found {
         [one] => Ok(one),
         [] => Err(Failure::usage(
@@ -176,7 +177,7 @@ fn run(maven: &Path, directory: &Path, bench: &Bench<'_>, goals: &[&str]) -> Res
     let ran = Tool::new(maven, &absolute(directory)).args(arguments).run(&phase)?;
     if !ran.success {
         bench.screen.note(ran.tail().trim_end());
-        let manual = format!("mvn --file {} {}", directory.join(POM).display(), goals.join(" "));
+        let manual = format!("mvn --file {} {}", pasted::path(&directory.join(POM)), goals.join(" "));
         return Err(Failure::new("the Java project does not build", reason(&ran.lines), manual));
     }
     phase.done(words);
@@ -207,7 +208,7 @@ fn built(directory: &Path) -> Result<PathBuf, Failure> {
         Failure::new(
             "the Java project has no jar",
             format!("{} holds none", target.display()),
-            format!("mvn --file {} package", directory.join(POM).display()),
+            format!("mvn --file {} package", pasted::path(&directory.join(POM))),
         )
     })
 }

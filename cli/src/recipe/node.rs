@@ -5,6 +5,7 @@ use crate::failure::Failure;
 use crate::figure;
 use crate::layer::Layers;
 use crate::package::Package;
+use crate::pasted;
 use crate::range::Range;
 use crate::screen::Phase;
 use crate::source::{Export, exports};
@@ -99,7 +100,7 @@ impl Manifest {
             Failure::usage(
                 format!("{} is not JSON", path.display()),
                 error.to_string(),
-                format!("${{EDITOR:-vi}} {}", path.display()),
+                format!("${{EDITOR:-vi}} {}", pasted::path(&path)),
             )
         })?;
         let filled = |key: &str| json[key].as_object().is_some_and(|object| !object.is_empty());
@@ -128,7 +129,7 @@ fn named(directory: &Path, handler: &str, manifest: &Manifest) -> Result<Entry, 
     Err(Failure::usage(
         format!("handler {handler:?} has no file"),
         format!("{}/{module}.js, .mjs or .cjs does not exist", directory.display()),
-        format!("ls {}", directory.display()),
+        format!("ls {}", pasted::path(directory)),
     ))
 }
 
@@ -164,7 +165,7 @@ fn export(directory: &Path, file: &str) -> Result<Export, Failure> {
 }
 
 fn no_entry(directory: &Path, manifest: &Manifest) -> Failure {
-    let here = directory.display();
+    let here = pasted::path(directory);
     let file = manifest.main.as_deref().and_then(|main| resolve(directory, main));
     let file = file.or_else(|| ENTRIES.iter().find_map(|name| resolve(directory, name)));
     match file {
@@ -278,7 +279,7 @@ impl Node {
             return Err(Failure::new(
                 "the build script did not make the handler's file",
                 format!("{} is not there after npm run build", self.entry),
-                format!("npm run build --prefix {}", self.directory.display()),
+                format!("npm run build --prefix {}", pasted::path(&self.directory)),
             ));
         }
         Ok(package)
@@ -323,7 +324,7 @@ impl Node {
                 self.directory.display()
             ),
             reason,
-            format!("npm {hint} --prefix {}", self.directory.display()),
+            format!("npm {hint} --prefix {}", pasted::path(&self.directory)),
         ))
     }
 }

@@ -5,6 +5,7 @@ use super::{Bench, Kind, Recipe, Wishes, absolute, read};
 use crate::failure::Failure;
 use crate::layer::Layers;
 use crate::package::Package;
+use crate::pasted;
 use crate::screen::Phase;
 use crate::source::python_names;
 use crate::tool::{self, Ran, Tool};
@@ -93,7 +94,7 @@ fn searched(directory: &Path, found: &[Candidate]) -> Result<(String, String), F
             format!("{file} defines {handler}"),
         ));
     }
-    let here = directory.display();
+    let here = pasted::path(directory);
     match found.first() {
         Some(Candidate { file, names, .. }) => {
             let guess = names.first().map_or("handler", String::as_str);
@@ -114,7 +115,7 @@ fn searched(directory: &Path, found: &[Candidate]) -> Result<(String, String), F
 }
 
 fn named(directory: &Path, handler: &str) -> Result<(String, String), Failure> {
-    let here = directory.display();
+    let here = pasted::path(directory);
     let Some(file) = module_file(directory, handler) else {
         let module = handler.rsplit_once('.').map_or(handler, |(module, _)| module);
         return Err(Failure::usage(

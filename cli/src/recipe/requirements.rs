@@ -2,6 +2,7 @@
 
 use super::read;
 use crate::failure::Failure;
+use crate::pasted;
 use crate::range::Range;
 use std::path::{Path, PathBuf};
 
@@ -41,7 +42,7 @@ impl Project {
             Failure::usage(
                 format!("{} is not TOML", path.display()),
                 error.message(),
-                format!("${{EDITOR:-vi}} {}", path.display()),
+                format!("${{EDITOR:-vi}} {}", pasted::path(&path)),
             )
         })?;
         let project = table.get("project").and_then(toml::Value::as_table);

@@ -2,6 +2,7 @@
 
 use super::Args;
 use crate::failure::Failure;
+use crate::pasted;
 use crate::recipe::{RuntimeWish, Wishes, default_name};
 use crate::settings::Settings;
 use model::Egress;
@@ -82,19 +83,19 @@ impl Order {
             Failure::usage(
                 "the function has no name",
                 format!("none can be made from {}", args.path.display()),
-                format!("dayfly deploy {} --name hello", args.path.display()),
+                format!("dayfly deploy {} --name hello", pasted::path(&args.path)),
             )
         })?;
         model::FunctionName::parse(&name).map_err(|error| {
             Failure::usage(
                 format!("{name:?} cannot be the function's name"),
                 error.to_string(),
-                format!("dayfly deploy {} --name hello", args.path.display()),
+                format!("dayfly deploy {} --name hello", pasted::path(&args.path)),
             )
         })?;
         check(&settings)?;
         let set = args.env.iter().map(|(key, _)| key);
-        check_names(set.chain(settings.env.iter().flat_map(BTreeMap::keys)))?;
+        check_names(&args.path, set.chain(settings.env.iter().flat_map(BTreeMap::keys)))?;
         let wishes = Wishes {
             runtime: settings.runtime.as_deref().map(RuntimeWish::parse).transpose()?,
             handler: settings.handler.clone(),
@@ -155,7 +156,7 @@ fn check(settings: &Settings) -> Result<(), Failure> {
     Ok(())
 }
 
-fn check_names<'a>(names: impl Iterator<Item = &'a String>) -> Result<(), Failure> {
+fn check_names<'a>(path: &Path, names: impl Iterator<Item = &'a String>) -> Result<(), Failure> {
     let fits = |name: &str| {
         name.len() >= 2
             && name.starts_with(|c: char| c.is_ascii_alphabetic())
@@ -166,7 +167,7 @@ fn check_names<'a>(names: impl Iterator<Item = &'a String>) -> Result<(), Failur
         Some(name) => Err(Failure::usage(
             format!("{name:?} cannot be an environment variable"),
             "a name has two or more letters, digits and underscores, and begins with a letter",
-            "dayfly deploy --env NAME=value",
+            format!("dayfly deploy {} --env NAME=value", pasted::path(path)),
         )),
     }
 }

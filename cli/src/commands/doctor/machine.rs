@@ -3,6 +3,7 @@
 use super::report::{Check, Report, State};
 use crate::context::Context;
 use crate::figure;
+use crate::pasted;
 use crate::recipe::python::has_pip;
 use crate::tool;
 use std::fs;
@@ -135,7 +136,7 @@ fn disk(data: &Path) -> Check {
     if free >= DISK {
         Check::new("disk", State::Good, words)
     } else {
-        Check::new("disk", State::Weak, words).fix(format!("df -h {}", there.display()))
+        Check::new("disk", State::Weak, words).fix(format!("df -h {}", pasted::path(there)))
     }
 }
 

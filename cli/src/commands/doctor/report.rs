@@ -1,6 +1,7 @@
 //! What the doctor found.
 
 use crate::context::Context;
+use crate::pasted::Flags;
 use crate::table::{Align, Table};
 use owo_colors::OwoColorize as _;
 use serde_json::{Value, json};
@@ -102,6 +103,13 @@ impl Report {
             format!("functions can run here{level}")
         } else {
             format!("functions cannot run here until what is missing is fixed{level}")
+        }
+    }
+
+    /// Makes commands that help mean the platform that was asked about.
+    pub fn mean(&mut self, flags: &Flags) {
+        for fix in self.checks.iter_mut().filter_map(|check| check.fix.as_mut()) {
+            *fix = flags.onto(fix);
         }
     }
 

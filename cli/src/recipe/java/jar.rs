@@ -4,6 +4,7 @@ use super::HANDLERS;
 use super::class::Class;
 use crate::failure::Failure;
 use crate::package::Package;
+use crate::pasted;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -109,7 +110,7 @@ fn unreadable(path: &Path, why: &str) -> Failure {
     Failure::usage(
         format!("{} cannot be deployed", path.display()),
         why.to_owned(),
-        format!("unzip -l {}", path.display()),
+        format!("unzip -l {}", pasted::path(path)),
     )
 }
 
@@ -156,7 +157,7 @@ mod tests {
             let (_folder, path) = jar(&[("META-INF/maven/g/a/pom.properties", properties), ("data", b"1")]);
             let package = Jar::open(&path).expect("opened").package().expect("packed");
             assert_eq!(package.len(), 2);
-            package.zip().expect("zipped").sha256
+            package.zip(Path::new(".")).expect("zipped").sha256
         };
         assert_eq!(zipped(b"#Mon\nversion=1\n"), zipped(b"#Tue\nversion=1\n"));
         assert_ne!(zipped(b"#Mon\nversion=1\n"), zipped(b"#Mon\nversion=2\n"));
