@@ -196,7 +196,7 @@ def test_no_user_namespaces_is_a_refusal_in_three_lines(home, how, hint):
     assert [line.split(":")[0] for line in lines] == ["error", "why", "hint"], refused.stderr
     assert "functions cannot be kept apart" in lines[0] and "namespaces cannot be made" in lines[1], lines
     assert hint in lines[2], lines
-    assert lines[2].endswith("dayfly up --sandbox=minimal"), lines
+    assert lines[2].endswith(f"dayfly up --sandbox=minimal --data {data}"), lines
     assert not data.exists(), "nothing was made"
     doctor = home.run(*wrapper, str(home.binary), "doctor", "--data", str(data))
     assert "namespaces cannot be made" in doctor.stdout + doctor.stderr, doctor

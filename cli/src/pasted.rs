@@ -26,8 +26,14 @@ pub struct Flags {
 }
 
 impl Flags {
-    /// A text that ends with a command of ours, if it does, with the flags that it needs to mean the same platform.
+    /// A text that ends with a command of ours, if it does, with the flags that it needs to mean the same platform. Where
+    /// a remark follows the command, the same goes for both.
     pub fn onto(&self, text: &str) -> String {
+        let parts: Vec<String> = text.split(" # ").map(|part| self.onto_one(part)).collect();
+        parts.join(" # ")
+    }
+
+    fn onto_one(&self, text: &str) -> String {
         let Some(begin) = text.rfind("dayfly ") else { return text.to_owned() };
         let command = &text[begin..];
         if ["--help", "--data", "--endpoint"].iter().any(|flag| command.contains(flag)) {
@@ -71,6 +77,10 @@ mod tests {
             ("dayfly up", "dayfly up --data '/tmp/my data'"),
             ("dayfly up --data elsewhere", "dayfly up --data elsewhere"),
             ("dayfly logs --help", "dayfly logs --help"),
+            (
+                "sudo dayfly up # or: dayfly up -x",
+                "sudo dayfly up --data '/tmp/my data' # or: dayfly up -x --data '/tmp/my data'",
+            ),
             ("ls -l x", "ls -l x"),
         ] {
             assert_eq!(flags.onto(text), expected);

@@ -305,10 +305,9 @@ fn explain(error: ServerError, listen: &str) -> Failure {
         ),
         ServerError::Keys(_) => Failure::new("the root key cannot be used", words, "dayfly up --help"),
         ServerError::Sandbox(SandboxError::Unsupported { why, fix }) => {
-            let why = format!(
-                "{why} (to fix: {fix}); code that you trust runs without: dayfly up --sandbox=minimal"
-            );
-            Failure::new("functions cannot be kept apart on this machine", why, "dayfly doctor")
+            let fix = if fix.starts_with("sudo ") { fix } else { format!("dayfly doctor # {fix}") };
+            let hint = format!("{fix} # or, for code that you trust: dayfly up --sandbox=minimal");
+            Failure::new("functions cannot be kept apart on this machine", why, hint)
         }
         ServerError::Sandbox(SandboxError::LauncherGone) => Failure::new(
             "the platform has stopped: its launcher process ended, and with it every running function",

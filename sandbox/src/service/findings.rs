@@ -142,7 +142,7 @@ impl Switches {
                 "sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0"
             }
             Self { root: false, .. } => {
-                "sudo dayfly up, or, in a container, docker run --security-opt seccomp=unconfined \
+                "sudo dayfly up # or, in a container: docker run --security-opt seccomp=unconfined \
                  --security-opt systempaths=unconfined"
             }
             Self { root: true, .. } => "in a container: docker run --privileged",
