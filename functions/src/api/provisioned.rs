@@ -20,6 +20,22 @@ use wire::lambda::{
     PutProvisionedConcurrencyConfigResponse,
 };
 
+/// What AWS tells with the same fields in three shapes.
+macro_rules! told {
+    ($shape:ident, $shown:expr $(, $more:ident)?) => {{
+        let shown: Shown = $shown;
+        $shape {
+            $($more,)?
+            requested_provisioned_concurrent_executions: shown.requested,
+            allocated_provisioned_concurrent_executions: shown.allocated,
+            available_provisioned_concurrent_executions: shown.available,
+            status: Some(shown.status),
+            status_reason: shown.reason,
+            last_modified: Some(shown.modified),
+        }
+    }};
+}
+
 pub(super) async fn put(
     functions: &Functions,
     input: PutProvisionedConcurrencyConfigRequest,
@@ -41,15 +57,7 @@ pub(super) async fn put(
         .await?;
     drop(promising);
     let (_, entry) = functions.find(&input.function_name, Some(&input.qualifier))?;
-    let shown = shown(functions, &entry)?;
-    Ok(PutProvisionedConcurrencyConfigResponse {
-        requested_provisioned_concurrent_executions: shown.requested,
-        allocated_provisioned_concurrent_executions: shown.allocated,
-        available_provisioned_concurrent_executions: shown.available,
-        status: Some(shown.status),
-        status_reason: shown.reason,
-        last_modified: Some(shown.modified),
-    })
+    Ok(told!(PutProvisionedConcurrencyConfigResponse, shown(functions, &entry)?))
 }
 
 pub(super) fn get(
@@ -57,15 +65,7 @@ pub(super) fn get(
     input: GetProvisionedConcurrencyConfigRequest,
 ) -> Result<GetProvisionedConcurrencyConfigResponse, FunctionsError> {
     let (_, entry) = functions.find(&input.function_name, Some(&input.qualifier))?;
-    let shown = shown(functions, &entry)?;
-    Ok(GetProvisionedConcurrencyConfigResponse {
-        requested_provisioned_concurrent_executions: shown.requested,
-        available_provisioned_concurrent_executions: shown.available,
-        allocated_provisioned_concurrent_executions: shown.allocated,
-        status: Some(shown.status),
-        status_reason: shown.reason,
-        last_modified: Some(shown.modified),
-    })
+    Ok(told!(GetProvisionedConcurrencyConfigResponse, shown(functions, &entry)?))
 }
 
 /// One function has one version, so there is one page.
@@ -74,16 +74,9 @@ pub(super) fn list(
     input: ListProvisionedConcurrencyConfigsRequest,
 ) -> Result<ListProvisionedConcurrencyConfigsResponse, FunctionsError> {
     let (address, entry) = functions.find(&input.function_name, None)?;
-    let item = |shown: Shown| ProvisionedConcurrencyConfigListItem {
-        function_arn: Some(functions.place().function_arn(&address.name, Some(LATEST))),
-        requested_provisioned_concurrent_executions: shown.requested,
-        available_provisioned_concurrent_executions: shown.available,
-        allocated_provisioned_concurrent_executions: shown.allocated,
-        status: Some(shown.status),
-        status_reason: shown.reason,
-        last_modified: Some(shown.modified),
-    };
-    let configs = shown(functions, &entry).into_iter().map(item).collect();
+    let function_arn = Some(functions.place().function_arn(&address.name, Some(LATEST)));
+    let item = |shown| told!(ProvisionedConcurrencyConfigListItem, shown, function_arn);
+    let configs = shown(functions, &entry).ok().map(item).into_iter().collect();
     Ok(ListProvisionedConcurrencyConfigsResponse {
         provisioned_concurrency_configs: Some(configs),
         next_marker: None,
