@@ -56,25 +56,37 @@ pub(crate) trait Hierarchy {
     fn remove(&self);
 }
 
-/// One sandbox's group.
+/// One sandbox's group. What one does that is none stands here: nothing.
 pub(crate) trait Group {
     /// Sets the limits, before anything but the platform's own code runs in it, or again.
-    fn limit(&self, limits: &Limits) -> io::Result<()>;
+    fn limit(&self, _limits: &Limits) -> io::Result<()> {
+        Ok(())
+    }
     /// Reads the limits back: which of `memory`, `cpu`, `pids` are not as they were set last, and in what.
-    fn deviations(&self) -> Vec<(&'static str, String)>;
+    fn deviations(&self) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
     /// How a process enters.
-    fn entry(&self) -> Entry<'_>;
+    fn entry(&self) -> Entry<'_> {
+        Entry::Nowhere
+    }
     /// Files that put whoever writes `0` to them into the group, for one who is not born there.
-    fn doors(&self) -> io::Result<Vec<OwnedFd>>;
+    fn doors(&self) -> io::Result<Vec<OwnedFd>> {
+        Ok(Vec::new())
+    }
     /// Opened counters, handed out once.
-    fn take_meters(&mut self) -> Vec<(Meter, OwnedFd)>;
+    fn take_meters(&mut self) -> Vec<(Meter, OwnedFd)> {
+        Vec::new()
+    }
     /// Lets go of what only entering needed.
-    fn entered(&mut self);
+    fn entered(&mut self) {}
     /// Becomes readable when a process was killed for memory, where the interface says so and does not kill the
     /// whole group by itself.
-    fn oom_event(&self) -> Option<BorrowedFd<'_>>;
+    fn oom_event(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
     /// Kills every process in it, where the interface can.
-    fn kill(&self);
+    fn kill(&self) {}
     /// Lets no process in it use the processor, or lets them again; `false` where the interface cannot, or not so that
     /// they can still be killed.
     fn freeze(&self, _still: bool) -> bool {
@@ -85,7 +97,9 @@ pub(crate) trait Group {
         false
     }
     /// Removes it. Fails with `ResourceBusy` while a process is still dying in it; removing again is fine.
-    fn remove(&self) -> io::Result<()>;
+    fn remove(&self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// How a process enters a group.

@@ -6,8 +6,7 @@ use super::lodging::Lodger;
 use super::maker::{Ends, Made, Place, fork, gauge};
 use super::member::{Inmate, Role, Work};
 use super::survey::{self, Found};
-use crate::cgroup::{Entry, Group, Limits};
-use crate::gauge::Meter;
+use crate::cgroup::Group;
 use crate::identity::{Identities, Identity};
 use crate::inside::{Bare, Birth, Ceiling, Plan, ProcView};
 use crate::probe::View;
@@ -275,34 +274,6 @@ fn sweep() {
 struct Scratch(PathBuf);
 
 impl Group for Scratch {
-    fn limit(&self, _limits: &Limits) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn deviations(&self) -> Vec<(&'static str, String)> {
-        Vec::new()
-    }
-
-    fn entry(&self) -> Entry<'_> {
-        Entry::Nowhere
-    }
-
-    fn doors(&self) -> io::Result<Vec<OwnedFd>> {
-        Ok(Vec::new())
-    }
-
-    fn take_meters(&mut self) -> Vec<(Meter, OwnedFd)> {
-        Vec::new()
-    }
-
-    fn entered(&mut self) {}
-
-    fn oom_event(&self) -> Option<BorrowedFd<'_>> {
-        None
-    }
-
-    fn kill(&self) {}
-
     fn is_bare(&self) -> bool {
         true
     }
