@@ -1,7 +1,7 @@
 //! Sandboxes without namespaces, for machines that let nobody make any: what is left are the filter, Landlock and limits per
 //! process. Only whoever asks for it gets this.
 
-use super::findings::{self, Switches, layer};
+use super::findings::{self, DELEGATE, NEWER_LANDLOCK, Switches, layer};
 use super::lodging::Lodger;
 use super::maker::{Ends, Made, Place, fork, gauge};
 use super::member::{Inmate, Role, Work};
@@ -170,10 +170,9 @@ impl BareMaker {
 
     fn protections(&self, view: &View) -> Protections {
         let fix = Switches::read().fix();
-        let unbounded = "run the platform as root, or as a systemd service with Delegate=yes";
         let version = self.landlock_version;
         let off = |name, why| layer(name, false, why, fix);
-        let layers = vec![
+        let mut layers = vec![
             off(
                 "namespaces",
                 "functions share this machine's network and process numbers; only Landlock keeps them off",
@@ -184,24 +183,9 @@ impl BareMaker {
             ),
             off(Protections::OWN_IMAGE, "without namespaces there is no root of one's own"),
             off("own user per sandbox", "all functions are the user that runs the platform"),
-            layer(
-                "no capabilities",
-                view.no_capabilities,
-                "the probe had a capability",
-                "report this as a bug",
-            ),
-            layer(
-                "no new privileges",
-                view.no_new_privileges,
-                "the kernel refused it",
-                "use Linux 5.13 or newer",
-            ),
-            layer(
-                "seccomp",
-                view.filtered,
-                "no system call filter is installed",
-                "use a kernel with CONFIG_SECCOMP_FILTER",
-            ),
+        ];
+        layers.extend(findings::of_the_process(view));
+        layers.extend([
             layer(
                 "landlock",
                 version >= KEEPS_SIGNALS,
@@ -210,17 +194,17 @@ impl BareMaker {
                 } else {
                     "the kernel's Landlock does not keep signals in: functions can end each other"
                 },
-                "use Linux 6.12 or newer with CONFIG_SECURITY_LANDLOCK, and landlock in the lsm= boot option",
+                NEWER_LANDLOCK,
             ),
             layer(
                 "memory limit",
                 false,
                 "memory is looked at ten times a second, and limited per process",
-                unbounded,
+                DELEGATE,
             ),
-            layer("cpu limit", false, "nothing bounds it", unbounded),
-            layer("process limit", false, "it counts all processes of the user", unbounded),
-        ];
+            layer("cpu limit", false, "nothing bounds it", DELEGATE),
+            layer("process limit", false, "it counts all processes of the user", DELEGATE),
+        ]);
         let sound = view.no_capabilities && view.no_new_privileges && view.filtered;
         let level = u8::from(sound && !view.can_unshare && version >= JUDGES_CONNECTIONS);
         Protections { level, layers }

@@ -28,6 +28,48 @@ pub(super) fn protections(maker: &Maker, view: &View) -> Protections {
             "without root all sandboxes are the same host user, the one that runs the platform",
             "run the platform as root; it gives up its privileges after starting its launcher",
         ),
+    ];
+    layers.extend(of_the_process(view));
+    layers.extend([
+        landlock(maker.landlock_version),
+        layer(
+            "restricted /proc",
+            maker.proc_view == ProcView::OwnProcesses,
+            match maker.proc_view {
+                ProcView::Absent => "the kernel refuses to mount /proc here, so sandboxes have none",
+                _ => "the kernel cannot hide the system's files in /proc",
+            },
+            "use Linux 5.8 or newer; in a container, one whose /proc is not masked",
+        ),
+        layer(
+            "neutral mount names",
+            maker.base.veils(),
+            "the kernel cannot overlay folders here, so a function can read where its package lies on the host",
+            "use Linux 5.11 or newer with CONFIG_OVERLAY_FS",
+        ),
+        layer(
+            Protections::OWN_IMAGE,
+            maker.base.is_image() && view.programs.is_some() && view.programs != probe::programs(),
+            "sandboxes see this machine's /usr, read-only",
+            "dayfly up --own-root",
+        ),
+    ]);
+    layers.extend(limits(&maker.unlimited()));
+    let sound = |name: &str| layers.iter().any(|layer| layer.name == name && layer.on);
+    let basic = ["namespaces", "own root file system", "no capabilities", "no new privileges"];
+    let level = if layers.iter().all(|layer| layer.on || layer.name == Protections::OWN_IMAGE) {
+        3
+    } else if basic.into_iter().all(sound) {
+        2
+    } else {
+        1
+    };
+    Protections { level, layers }
+}
+
+/// What a process has lost and is held by, whatever is around it.
+pub(super) fn of_the_process(view: &View) -> [Layer; 3] {
+    [
         layer("no capabilities", view.no_capabilities, "the probe had a capability", "report this as a bug"),
         layer(
             "no new privileges",
@@ -41,41 +83,14 @@ pub(super) fn protections(maker: &Maker, view: &View) -> Protections {
             "no system call filter is installed",
             "use a kernel with CONFIG_SECCOMP_FILTER",
         ),
-        landlock(maker.landlock_version),
-        layer(
-            "restricted /proc",
-            maker.proc_view == ProcView::OwnProcesses,
-            match maker.proc_view {
-                ProcView::Absent => "the kernel refuses to mount /proc here, so sandboxes have none",
-                _ => "the kernel cannot hide the system's files in /proc",
-            },
-            "use Linux 5.8 or newer; in a container, one whose /proc is not masked",
-        ),
-    ];
-    layers.push(layer(
-        "neutral mount names",
-        maker.base.veils(),
-        "the kernel cannot overlay folders here, so a function can read where its package lies on the host",
-        "use Linux 5.11 or newer with CONFIG_OVERLAY_FS",
-    ));
-    layers.push(layer(
-        Protections::OWN_IMAGE,
-        maker.base.is_image() && view.programs.is_some() && view.programs != probe::programs(),
-        "sandboxes see this machine's /usr, read-only",
-        "dayfly up --own-root",
-    ));
-    layers.extend(limits(&maker.unlimited()));
-    let sound = |name: &str| layers.iter().any(|layer| layer.name == name && layer.on);
-    let basic = ["namespaces", "own root file system", "no capabilities", "no new privileges"];
-    let level = if layers.iter().all(|layer| layer.on || layer.name == Protections::OWN_IMAGE) {
-        3
-    } else if basic.into_iter().all(sound) {
-        2
-    } else {
-        1
-    };
-    Protections { level, layers }
+    ]
 }
+
+/// What makes each controller of control groups usable.
+pub(super) const DELEGATE: &str = "run the platform as root, or as a systemd service with Delegate=yes";
+/// What makes all of Landlock usable.
+pub(super) const NEWER_LANDLOCK: &str =
+    "use Linux 6.12 or newer with CONFIG_SECURITY_LANDLOCK, and landlock in the lsm= boot option";
 
 /// What control groups limit, and what else does where they cannot.
 fn limits(missing: &[(&str, String)]) -> impl Iterator<Item = Layer> {
@@ -90,22 +105,16 @@ fn limits(missing: &[(&str, String)]) -> impl Iterator<Item = Layer> {
     ];
     controllers.into_iter().map(|(controller, name, instead)| {
         let why = missing.iter().find(|(missing, _)| *missing == controller);
-        layer(
-            name,
-            why.is_none(),
-            &why.map_or(String::new(), |(_, why)| format!("{why}{instead}")),
-            "run the platform as root, or as a systemd service with Delegate=yes",
-        )
+        layer(name, why.is_none(), &why.map_or(String::new(), |(_, why)| format!("{why}{instead}")), DELEGATE)
     })
 }
 
 fn landlock(version: i32) -> Layer {
     const SCOPES_SINCE: i32 = 6;
-    let fix = "use Linux 6.12 or newer with CONFIG_SECURITY_LANDLOCK, and landlock in the lsm= boot option";
-    let mut layer = layer("landlock", version > 0, "the kernel has no Landlock", fix);
+    let mut layer = layer("landlock", version > 0, "the kernel has no Landlock", NEWER_LANDLOCK);
     if (1..SCOPES_SINCE).contains(&version) {
         let weaker = "this kernel's Landlock does not scope signals and abstract sockets; namespaces do";
-        (layer.why_missing, layer.how_to_fix) = (Some(weaker.to_owned()), Some(fix.to_owned()));
+        (layer.why_missing, layer.how_to_fix) = (Some(weaker.to_owned()), Some(NEWER_LANDLOCK.to_owned()));
     }
     layer
 }
