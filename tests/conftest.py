@@ -64,6 +64,19 @@ def ask(method, path, service, body, headers):
 """
 
 
+# For the code of a function: what came of something that it should not be able to do.
+ATTEMPT = """
+import os
+
+def attempt(deed):
+    try:
+        deed()
+        return 'done'
+    except OSError as error:
+        return type(error).__name__
+"""
+
+
 class Platform:
     """One `dayfly up` on a data directory of its own."""
 

@@ -13,7 +13,7 @@ import sys
 import pytest
 import requests
 
-from conftest import ROOT, Functions, until
+from conftest import ATTEMPT, ROOT, Functions, until
 from ordinary import OrdinaryHome, started
 
 LIMITS = {"memory limit", "cpu limit", "process limit"}
@@ -203,15 +203,8 @@ def test_no_user_namespaces_is_a_refusal_in_three_lines(home, how, hint):
 
 
 # Says what of all that must be refused it could do.
-TRIES = """
+TRIES = ATTEMPT + """
 import os, socket, subprocess, tempfile
-
-def attempt(deed):
-    try:
-        deed()
-        return 'done'
-    except OSError as error:
-        return type(error).__name__
 
 def handler(event, context):
     with tempfile.NamedTemporaryFile() as file:

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from conftest import BINARY, Functions, Platform, zipped_files
+from conftest import ATTEMPT, BINARY, Functions, Platform, zipped_files
 from test_java import PLAIN, compiled, java  # noqa: F401 (a fixture)
 from test_wasm import component  # noqa: F401 (a fixture)
 
@@ -78,14 +78,7 @@ def test_what_the_machine_has_besides_is_not_there(tenants, tenant_functions):
 
 
 def test_the_image_cannot_be_changed_from_inside(tenant_functions):
-    code = """
-import os
-def attempt(deed):
-    try:
-        deed()
-        return 'done'
-    except OSError as error:
-        return type(error).__name__
+    code = ATTEMPT + """
 def handler(e, c):
     return [attempt(lambda: open('/usr/bin/new', 'w')), attempt(lambda: open('/etc/passwd', 'a')),
             attempt(lambda: os.remove('/etc/passwd')), attempt(lambda: os.chmod('/etc/passwd', 0o777))]
