@@ -184,7 +184,16 @@ def newest(platform, language):
     found = [r for r in platform.banner["runtimes"] if r["language"].lower() == language]
     if not found:
         pytest.skip(f"no {language} on this machine")
-    version = max(tuple(int(n) for n in r["version"].split(".")) for r in found)
+    return identifier(language, max(version(r) for r in found))
+
+
+def version(runtime):
+    """The version of an interpreter that the banner names, as numbers."""
+    return tuple(map(int, runtime["version"].split(".")))
+
+
+def identifier(language, version):
+    """AWS's name for an interpreter."""
     return f"python3.{version[1]}" if language == "python" else f"nodejs{version[0]}.x"
 
 
@@ -281,11 +290,17 @@ def own(workspace):
             one.stop()
 
 
-@pytest.fixture
-def functions(platform):
-    made = Functions(platform)
-    yield made
-    made.close()
+def functions_on(name):
+    """A fixture: functions on the platform that the fixture `name` starts, removed after the test."""
+    @pytest.fixture
+    def made(request):
+        functions = Functions(request.getfixturevalue(name))
+        yield functions
+        functions.close()
+    return made
+
+
+functions = functions_on("platform")
 
 
 def until(condition, what, seconds=DEADLINE_S):

@@ -8,7 +8,7 @@ import pathlib
 
 import pytest
 
-from conftest import Functions, Platform, zipped_files
+from conftest import Platform, functions_on, identifier, version, zipped_files
 from test_starts import DRAWS, HOME, LOADED, PLAIN, start
 
 PYTHONS = [(3, minor) for minor in range(9, 14)]
@@ -27,18 +27,14 @@ def everything(workspace):
     assert platform.stop() == 0
 
 
-@pytest.fixture
-def made(everything):
-    functions = Functions(everything)
-    yield functions
-    functions.close()
+made = functions_on("everything")
 
 
-def identifier(platform, language, version):
-    found = [tuple(map(int, r["version"].split("."))) for r in platform.banner["runtimes"] if r["language"].lower() == language]
-    if not any(one[: len(version)] == version for one in found):
-        pytest.skip(f"skipped: no {language} {'.'.join(map(str, version))} on this machine")
-    return f"python3.{version[1]}" if language == "python" else f"nodejs{version[0]}.x"
+def found(platform, language, wanted):
+    here = [version(one) for one in platform.banner["runtimes"] if one["language"].lower() == language]
+    if not any(one[: len(wanted)] == wanted for one in here):
+        pytest.skip(f"skipped: no {language} {'.'.join(map(str, wanted))} on this machine")
+    return identifier(language, wanted)
 
 
 def package(language, code):
@@ -46,11 +42,11 @@ def package(language, code):
 
 
 @pytest.mark.parametrize(
-    "language, version", [("python", version) for version in PYTHONS] + [("node", version) for version in NODES],
+    "language, wanted", [("python", version) for version in PYTHONS] + [("node", version) for version in NODES],
     ids=lambda value: value if isinstance(value, str) else ".".join(map(str, value)),
 )
-def test_every_interpreter_is_forked(everything, made, language, version):
-    runtime = identifier(everything, language, version)
+def test_every_interpreter_is_forked(everything, made, language, wanted):
+    runtime = found(everything, language, wanted)
     plain = made.create(package(language, PLAIN[language]), runtime=runtime, Environment={"Variables": {"COLOUR": "blue"}})
     seen = []
     for rung in ("spawn", "fork", "fork", "spare"):

@@ -13,7 +13,7 @@ import sys
 import pytest
 import requests
 
-from conftest import ATTEMPT, ROOT, Functions, until
+from conftest import ATTEMPT, ROOT, Functions, functions_on, until
 from ordinary import OrdinaryHome, started
 
 LIMITS = {"memory limit", "cpu limit", "process limit"}
@@ -33,11 +33,7 @@ def ordinary(home):
     assert platform.stop() == 0, "SIGTERM ends the platform with exit code 0"
 
 
-@pytest.fixture
-def own_functions(ordinary):
-    made = Functions(ordinary)
-    yield made
-    made.close()
+own_functions = functions_on("ordinary")
 
 
 def dayfly(home, platform, *arguments):

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from conftest import ATTEMPT, BINARY, Functions, Platform, zipped_files
+from conftest import ATTEMPT, BINARY, Functions, Platform, functions_on, identifier, version, zipped_files
 from test_java import PLAIN, compiled, java  # noqa: F401 (a fixture)
 from test_wasm import component  # noqa: F401 (a fixture)
 
@@ -37,11 +37,7 @@ def tenants(workspace, platform):
     assert started.stop() == 0
 
 
-@pytest.fixture
-def tenant_functions(tenants):
-    made = Functions(tenants)
-    yield made
-    made.close()
+tenant_functions = functions_on("tenants")
 
 
 def manifest(platform):
@@ -105,14 +101,12 @@ exports.handler = async (event) => {
 """
     ran = 0
     for runtime in tenants.banner["runtimes"]:
-        version = runtime["version"].split(".")
-        if runtime["language"] == "python":
-            files, handler, name = {"app.py": python}, "app.handler", f"python3.{version[1]}"
-        elif runtime["language"] == "node":
-            files, handler, name = {"app.js": node}, "app.handler", f"nodejs{version[0]}.x"
-        else:
+        language = runtime["language"]
+        if language not in ("python", "node"):
             continue
-        function = tenant_functions.create(zipped_files(files), name, handler, MemorySize=256)
+        name = identifier(language, version(runtime))
+        files = {"app.py": python} if language == "python" else {"app.js": node}
+        function = tenant_functions.create(zipped_files(files), name, MemorySize=256)
         for _ in range(2):
             assert tenant_functions.call(function, {"runtime": name}) == {"runtime": name}
         ran += 1
