@@ -77,6 +77,23 @@ def attempt(deed):
 """
 
 
+# A function that goes wrong in the way that the event's `deed` names.
+FAULTS = """
+import os, time
+def handler(event, context):
+    deed = event['deed']
+    if deed == 'raise':
+        raise ValueError('as asked')
+    if deed == 'exit':
+        os._exit(1)
+    if deed == 'sleep':
+        time.sleep(60)
+    if deed == 'fill':
+        return len(bytearray(512 * 1024 * 1024))
+    return event
+"""
+
+
 class Platform:
     """One `dayfly up` on a data directory of its own."""
 
@@ -240,6 +257,9 @@ class Functions:
 
     def record(self, request_id):
         return self.platform.api(f"invocations/{request_id}")["Invocation"]
+
+    def instances(self, name):
+        return [one for one in self.platform.api("status")["Instances"] if one["FunctionName"] == name]
 
     def public_url(self, name):
         url = self.client.create_function_url_config(FunctionName=name, AuthType="NONE")

@@ -6,7 +6,7 @@ import botocore.exceptions
 import pytest
 
 from conftest import Functions, newest, until, zipped_files
-from test_load import SLEEPER, at_once, instances, outcome, patient, sharing
+from test_load import SLEEPER, at_once, outcome, patient, sharing
 
 KIND = """
 import os
@@ -100,12 +100,12 @@ def ready(functions, name, count):
     assert shown["AvailableProvisionedConcurrentExecutions"] >= count, shown
 
 
-def test_provisioned_instances_wait_for_calls(quick, platform):
+def test_provisioned_instances_wait_for_calls(quick):
     name = quick.create(KIND)
     assert refused(lambda: kept(quick, name))[:2] == (404, "ProvisionedConcurrencyConfigNotFoundException")
     promise(quick, name, 3)
     ready(quick, name, 3)
-    assert [one["State"] for one in instances(platform, name)] == ["idle"] * 3, "nobody has called"
+    assert [one["State"] for one in quick.instances(name)] == ["idle"] * 3, "nobody has called"
     answer = quick.invoke(name, "")
     assert json.loads(answer["Payload"]) == "provisioned-concurrency VERSION"
     record = quick.record(answer["ResponseMetadata"]["RequestId"])
@@ -119,7 +119,7 @@ def test_provisioned_instances_wait_for_calls(quick, platform):
     assert quick.client.list_provisioned_concurrency_configs(FunctionName=name)["ProvisionedConcurrencyConfigs"] == []
 
 
-def test_an_update_is_ready_before_it_takes_over(quick, platform):
+def test_an_update_is_ready_before_it_takes_over(quick):
     name = quick.create(KIND)
     promise(quick, name, 2)
     ready(quick, name, 2)
@@ -130,8 +130,8 @@ def test_an_update_is_ready_before_it_takes_over(quick, platform):
         assert json.loads(answer["Payload"]) == f"provisioned-concurrency {version}"
         record = quick.record(answer["ResponseMetadata"]["RequestId"])
         assert record["Reason"] == "provisioned instance", record
-    until(lambda: len(instances(platform, name)) == 2, "the old ones are gone")
-    platform.api(f"functions/{name}/instances", method="DELETE")
+    until(lambda: len(quick.instances(name)) == 2, "the old ones are gone")
+    quick.platform.api(f"functions/{name}/instances", method="DELETE")
     ready(quick, name, 2)
 
 
@@ -218,7 +218,7 @@ def test_python_serves_several_calls_in_processes(quick, threads):
     assert fine[0]["written"] >= 1 and max(one["written"] for one in fine) == 9, "/tmp is shared"
 
 
-def test_what_one_process_suffers_is_its_own(quick, platform):
+def test_what_one_process_suffers_is_its_own(quick):
     name = quick.create(CROWD, MemorySize=512, Timeout=2, CapacityProviderConfig=sharing(8))
     stream = quick.call(name, {"s": 0})["stream"]
     events = [{"s": 1}, {"spin": True}, {"exit": 7}, {"fail": True}, {"s": 60}, {"s": 1}]
@@ -232,7 +232,7 @@ def test_what_one_process_suffers_is_its_own(quick, platform):
     assert set(after) == {stream}, "the instance goes on"
     records = [quick.record(answer["ResponseMetadata"]["RequestId"]) for answer in got]
     assert [record["Outcome"] for record in records] == ["success", "timeout", "error", "error", "timeout", "success"]
-    assert [one["State"] for one in instances(platform, name)] == ["idle"]
+    assert [one["State"] for one in quick.instances(name)] == ["idle"]
     # Nothing of those that were given up is left to use the processor.
     spent = quick.record(quick.invoke(name, {"s": 1})["ResponseMetadata"]["RequestId"])["Usage"]["UserUs"]
     assert spent < 500_000, spent

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from conftest import newest, until, zipped_files
+from conftest import FAULTS, newest, until, zipped_files
 from test_lambda_api import refused
 
 ECHO = "def handler(event, context):\n    return event\n"
@@ -279,31 +279,18 @@ def test_instances_of_different_functions_share_nothing(functions):
 
 
 def test_every_invocation_leaves_one_record_and_one_report(functions, platform):
-    code = """
-import os, time
-def handler(e, c):
-    if e == 'raise':
-        raise ValueError('as asked')
-    if e == 'exit':
-        os._exit(1)
-    if e == 'sleep':
-        time.sleep(60)
-    if e == 'fill':
-        return len(bytearray(512 * 1024 * 1024))
-    return e
-"""
-    name = functions.create(code, Timeout=2, MemorySize=128)
+    name = functions.create(FAULTS, Timeout=2, MemorySize=128)
     outcomes = {"ok": "success", "again": "success", "raise": "error", "exit": "crash", "sleep": "timeout",
                 "fill": "out-of-memory"}
-    asked = {functions.invoke(name, event)["ResponseMetadata"]["RequestId"]: event for event in outcomes}
+    asked = {functions.invoke(name, {"deed": deed})["ResponseMetadata"]["RequestId"]: deed for deed in outcomes}
     records = {r["RequestId"]: r for r in platform.api(f"functions/{name}/invocations")["Invocations"]}
     assert set(records) == set(asked) and len(asked) == len(outcomes)
-    for request_id, event in asked.items():
+    for request_id, deed in asked.items():
         record = records[request_id]
-        assert record["Outcome"] == outcomes[event], (event, record)
+        assert record["Outcome"] == outcomes[deed], (deed, record)
         assert record["Caller"] == "arn:aws:iam::000000000000:root"
         assert record["BilledMs"] >= 1 and record["CostNanodollars"] >= 200, "a call costs 0.2 microdollars at least"
-        assert record["Usage"]["PeakBytes"] > 0 and record["RequestBytes"] == len(json.dumps(event))
+        assert record["Usage"]["PeakBytes"] > 0 and record["RequestBytes"] == len(json.dumps({"deed": deed}))
     logs = platform.client("logs").filter_log_events(logGroupName=f"/aws/lambda/{name}")["events"]
     reports = [e["message"] for e in logs if e["message"].startswith("REPORT RequestId: ")]
     assert sorted(r.split()[2] for r in reports) == sorted(asked)
@@ -312,5 +299,5 @@ def handler(e, c):
         wanted = {"REPORT RequestId", "Duration", "Billed Duration", "Memory Size", "Max Memory Used",
                   "User Duration", "System Duration", "Rung", "Queue Duration", "Cost"}
         assert wanted <= set(fields), report
-        event = asked[fields["REPORT RequestId"]]
-        assert fields.get("Status") == {"sleep": "timeout", "exit": "error", "fill": "error"}.get(event), report
+        deed = asked[fields["REPORT RequestId"]]
+        assert fields.get("Status") == {"sleep": "timeout", "exit": "error", "fill": "error"}.get(deed), report

@@ -19,7 +19,7 @@ import uuid
 import botocore.exceptions
 import pytest
 
-from conftest import ROLE, SIGNED_ASK, Functions, Platform, newest, until, zipped_files
+from conftest import FAULTS, ROLE, SIGNED_ASK, Functions, Platform, newest, until, zipped_files
 
 ECHO = "def handler(event, context):\n    return event\n"
 SLEEPER = "import time\ndef handler(event, context):\n    time.sleep(event['s'])\n    return 'awake'\n"
@@ -60,10 +60,6 @@ def outcome(functions, name, event):
 def at_once(count, work):
     with concurrent.futures.ThreadPoolExecutor(count) as pool:
         return list(pool.map(work, range(count)))
-
-
-def instances(platform, name):
-    return [one for one in platform.api("status")["Instances"] if one["FunctionName"] == name]
 
 
 def test_check_128_more_than_fits_is_refused_with_its_reason(small):
@@ -112,7 +108,7 @@ def test_check_131_a_function_full_of_sleepers_holds_nobody_up(functions, platfo
     assert functions.call(good, 1) == 1
     with concurrent.futures.ThreadPoolExecutor(40) as pool:
         asleep = [pool.submit(lambda: outcome(functions, sleeper, {"s": 4})) for _ in range(40)]
-        until(lambda: len(instances(platform, sleeper)) >= 2, "some of them run")
+        until(lambda: len(functions.instances(sleeper)) >= 2, "some of them run")
         for n in range(50):
             assert functions.call(good, n) == n
         assert not all(one.done() for one in asleep), "they slept on meanwhile"
@@ -130,7 +126,7 @@ def test_check_135_slow_readers_hold_no_instance(functions, platform):
         readers.append(reader)
     for reader in readers:
         assert reader.recv(12) == b"HTTP/1.1 200"
-    until(lambda: all(one["State"] == "idle" for one in instances(platform, name)), "all instances are free")
+    until(lambda: all(one["State"] == "idle" for one in functions.instances(name)), "all instances are free")
     for reader in readers:
         reader.close()
 
@@ -141,9 +137,9 @@ def test_check_136_one_who_leaves_ends_nothing(functions, platform):
     for _ in range(3):
         left = socket.create_connection((url.hostname, url.port))
         left.sendall(f"GET {url.path} HTTP/1.1\r\nhost: {url.netloc}\r\n\r\n".encode())
-        until(lambda: any(one["State"] == "busy" for one in instances(platform, name)), "it runs")
+        until(lambda: any(one["State"] == "busy" for one in functions.instances(name)), "it runs")
         left.close()
-        until(lambda: all(one["State"] == "idle" for one in instances(platform, name)), "it has ended")
+        until(lambda: all(one["State"] == "idle" for one in functions.instances(name)), "it has ended")
     records = platform.api(f"functions/{name}/invocations")["Invocations"]
     assert [record["Outcome"] for record in records] == ["success"] * 3
 
@@ -506,22 +502,6 @@ def test_check_140_who_announces_too_much_waits_and_is_told(confined):
     [connection.close() for connection in (waiting, *let_in)]
 
 
-FAULTS = """
-import os, time
-def handler(event, context):
-    deed = event.get("deed")
-    if deed == "raise":
-        raise ValueError("as asked")
-    if deed == "exit":
-        os._exit(1)
-    if deed == "hang":
-        time.sleep(60)
-    if deed == "eat":
-        return len("x" * 400_000_000)
-    return event
-"""
-
-
 def test_check_126_a_soak_with_faults(own):
     """Calls and faults at random, the server killed in between: every call ends as it must, and nothing grows."""
     seconds = float(os.environ.get("DAYFLY_SOAK_S", "20"))
@@ -529,9 +509,9 @@ def test_check_126_a_soak_with_faults(own):
     functions = Functions(platform)
     names = [functions.create(FAULTS, Timeout=3) for _ in range(3)]
     shared = functions.create(FAULTS, Timeout=3, MemorySize=256, CapacityProviderConfig=sharing(8))
-    deeds = ["fine"] * 20 + ["raise", "exit", "hang", "eat", "leave", "deploy"]
-    expected = {"fine": None, "raise": "ValueError", "exit": "Runtime.ExitError", "hang": "Sandbox.Timedout",
-                "eat": "Runtime.ExitError"}
+    deeds = ["fine"] * 20 + ["raise", "exit", "sleep", "fill", "leave", "deploy"]
+    expected = {"fine": None, "raise": "ValueError", "exit": "Runtime.ExitError", "sleep": "Sandbox.Timedout",
+                "fill": "Runtime.ExitError"}
     wrong, sizes = [], []
 
     def work(n, until_s, client):
@@ -549,9 +529,9 @@ def test_check_126_a_soak_with_faults(own):
                     answer = client.invoke(FunctionName=name, Payload=event)
                     body = json.loads(answer["Payload"].read())
                     kind = body.get("errorType")
-                    # In a shared instance, one that eats all memory ends the others too; eating may take too long.
+                    # In a shared instance, one that fills all memory ends the others too; filling it may take too long.
                     fits = kind == expected[deed] or name == shared and kind == "Runtime.ExitError"
-                    fits = fits or deed == "eat" and kind == "Sandbox.Timedout"
+                    fits = fits or deed == "fill" and kind == "Sandbox.Timedout"
                     if not fits or kind is None and body != json.loads(event):
                         wrong.append((name == shared, deed, body))
             except botocore.exceptions.ClientError as error:
