@@ -81,7 +81,7 @@ def attempt(deed):
 FAULTS = """
 import os, time
 def handler(event, context):
-    deed = event['deed']
+    deed = event.get('deed')
     if deed == 'raise':
         raise ValueError('as asked')
     if deed == 'exit':

@@ -4,7 +4,6 @@ Each test runs on the platform as root and on the platform of an ordinary user, 
 """
 
 import concurrent.futures
-import contextlib
 import json
 import os
 import pathlib
@@ -530,8 +529,13 @@ for number in os.listdir('/proc/self/fd'):
 
 # Lingering ----------------------------------------------------------------------------------------------------------
 
+def seconds():
+    """So long does a process sleep that can be told from all others by it."""
+    return str(10_000_000 + secrets.randbelow(10_000_000))
+
+
 def test_children_end_with_their_instance(place):
-    number = str(10_000_000 + secrets.randbelow(10_000_000))
+    number = seconds()
     code = """
 for _ in range(3):
     subprocess.Popen(['sleep', event['number']], start_new_session=True)
@@ -561,7 +565,7 @@ def test_nothing_is_left_of_many_instances(place):
         place.platform.api(f"functions/{name}/instances", method="DELETE")
 
     def settled():
-        until(lambda: not instances(place, name), "no instance is left")
+        until(lambda: not place.functions.instances(name), "no instance is left")
         return held(), len(below(launcher))
 
     cycle()
@@ -569,10 +573,6 @@ def test_nothing_is_left_of_many_instances(place):
     for _ in range(20):
         cycle()
     until(lambda: all(now <= then for now, then in zip(settled(), before)), f"as many as before: {before}")
-
-
-def instances(place, name):
-    return [one for one in place.platform.api("status")["Instances"] if one["FunctionName"] == name]
 
 
 ATTACKS = {
@@ -607,7 +607,7 @@ def test_limits_that_somebody_changes_end_the_instance(own):
         pytest.skip("skipped: there are no control groups here")
     functions = Functions(platform)
     changed, other = functions.create(SLEEPER), functions.create(SLEEPER)
-    numbers = [str(10_000_000 + secrets.randbelow(10_000_000)) for _ in range(2)]
+    numbers = [seconds() for _ in range(2)]
     first, bystander = functions.call(changed, numbers[0]), functions.call(other, numbers[1])
     [inside] = until(lambda: running(numbers[0].encode()), "it has left a process that can be found")
     (group_of(inside) / "pids.max").write_text("4000")
@@ -658,11 +658,8 @@ def test_what_a_handler_leaves_behind_uses_no_processor_between_calls(functions)
     first = functions.call(name, mark)
 
     def used():
-        for entry in pathlib.Path("/proc").iterdir():
-            with contextlib.suppress(OSError):
-                if entry.name.isdigit() and mark in (entry / "cmdline").read_bytes().decode(errors="replace"):
-                    return sum(int(ticks) for ticks in (entry / "stat").read_text().rsplit(")", 1)[1].split()[11:13])
-        raise AssertionError("it is gone")
+        [busy] = running(mark.encode())
+        return sum(int(ticks) for ticks in pathlib.Path(f"/proc/{busy}/stat").read_text().rsplit(")", 1)[1].split()[11:13])
 
     def stands_still():
         before = used()
@@ -675,10 +672,4 @@ def test_what_a_handler_leaves_behind_uses_no_processor_between_calls(functions)
     until(lambda: used() > frozen, "it goes on")
     until(stands_still, "it is frozen again")
     functions.client.delete_function(FunctionName=name)
-    until(lambda: not [p for p in pathlib.Path("/proc").iterdir() if p.name.isdigit() and is_marked(p, mark)], "it dies")
-
-
-def is_marked(process, mark):
-    with contextlib.suppress(OSError):
-        return mark in (process / "cmdline").read_bytes().decode(errors="replace")
-    return False
+    until(lambda: not running(mark.encode()), "it dies")
