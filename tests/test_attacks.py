@@ -122,18 +122,29 @@ answer = left
 CORE = """
 import resource
 canary = event['canary']
-try:
-    resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-except (OSError, ValueError):
-    pass
-os.abort()
+for size in (resource.RLIM_INFINITY, 4096, 0):
+    with open('/proc/self/limits') as before:
+        limits = before.read()
+    tries = [lambda: resource.setrlimit(resource.RLIMIT_CORE, (size, size)), lambda: resource.prlimit(0, resource.RLIMIT_CORE, (size, size)),
+             lambda: resource.prlimit(os.getppid(), resource.RLIMIT_CORE, (size, 1))]
+    for attempt in tries:
+        try:
+            attempt()
+        except (OSError, ValueError):
+            pass
+    assert open('/proc/self/limits').read() == limits, size
+if event['aborts']:
+    os.abort()
+answer = [line.split()[4:6] for line in limits.splitlines() if line.startswith('Max core file size')]
 """
 
 
 def test_a_crash_leaves_no_core(place):
-    """Check 23."""
+    """Check 23: with a limit of one byte the kernel writes no file and starts no handler of the host's, while at 0 it would
+    start one; so nothing else can be set."""
+    assert place.attack(CORE, canary="x" * 64, aborts=False) == [["1", "1"]]
     with place.leaves_nothing():
-        place.typed_failure(CORE, "Runtime.ExitError", canary="x" * 64)
+        place.typed_failure(CORE, "Runtime.ExitError", canary="x" * 64, aborts=True)
     assert place.attack("answer = [name for name in os.listdir('/tmp') if 'core' in name]") == []
     assert not list(place.platform.data.rglob("core*"))
 

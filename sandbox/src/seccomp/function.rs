@@ -73,9 +73,8 @@ const ALLOWED: &[Rule] = &[
     allow(&["getuid", "geteuid", "getgid", "getegid", "getresuid", "getresgid", "getgroups", "setuid",
             "setgid", "setreuid", "setregid", "setresuid", "setresgid", "setfsuid", "setfsgid", "capget",
             "capset"]),
-    // Time, limits, scheduling, the machine.
-    allow(&["clock_gettime", "clock_getres", "gettimeofday", "time", "times", "getrlimit", "setrlimit",
-            "prlimit64", "getrusage", "getpriority", "setpriority", "ioprio_get", "ioprio_set",
+    // Time, limits, scheduling, the machine. What changes limits has argument rules.
+    allow(&["clock_gettime", "clock_getres", "gettimeofday", "time", "times", "getrlimit", "getrusage", "getpriority", "setpriority", "ioprio_get", "ioprio_set",
             "sched_yield", "sched_getaffinity", "sched_setaffinity", "sched_getparam", "sched_setparam",
             "sched_getscheduler", "sched_setscheduler", "sched_getattr", "sched_setattr",
             "sched_get_priority_max", "sched_get_priority_min", "sched_rr_get_interval", "getcpu", "sysinfo",

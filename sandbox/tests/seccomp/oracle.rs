@@ -30,6 +30,8 @@ fn by_hand(name: &str, policy: &Policy) -> Vec<Conditions> {
         "mknod" => node(1),
         "mknodat" => node(2),
         "ioctl" => vec![vec![(1, Ne, 0x5412), (1, Ne, 0x541c), (1, Ne, 0x5423)]],
+        "setrlimit" => vec![vec![(0, Ne, 4)]],
+        "prlimit64" => vec![vec![(1, Ne, 4)]],
         "personality" => vec![vec![(0, Eq, 0)], vec![(0, Eq, 0xffff_ffff)]],
         "prctl" => {
             let own = [1, 2, 3, 4, 7, 15, 16, 21, 22, 23, 29, 30, 36, 37, 38, 39, 41, 42, 52, 0x5356_4d41];
