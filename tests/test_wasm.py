@@ -14,6 +14,7 @@ from botocore.exceptions import ClientError
 from concurrent.futures import ThreadPoolExecutor
 
 from conftest import ROOT, TARGET, Functions, until, zipped_files
+from harness import everything_below
 
 COMPONENT = b"\0asm\x0d\0\x01\0"
 CORE_MODULE = b"\0asm\x01\0\0\0"
@@ -113,6 +114,33 @@ def test_environment_and_output(platform, component):
         assert [request_id, "to stdout 42"] in lines and [request_id, "to stderr 42"] in lines, tail
     finally:
         functions.close()
+
+
+def test_a_component_is_loaded_before_its_first_call(own, component):
+    platform = own()
+    functions = Functions(platform)
+    name = functions.create(zipped_files({"bootstrap.wasm": component}), "wasm", "x")
+
+    def first(deed):
+        platform.api(f"functions/{name}/instances?NextRung=spare", "DELETE")
+        answer = functions.invoke(name, {"deed": deed})
+        record = functions.record(answer["ResponseMetadata"]["RequestId"])
+        assert record["Rung"] == "spare" and "a process that had loaded its component" in record["Reason"], record
+        return answer["Payload"].decode()
+
+    assert first("/env?AWS_LAMBDA_FUNCTION_NAME") == name
+    # What was loaded for one revision serves no other.
+    for mine in ("1", "2"):
+        functions.client.update_function_configuration(FunctionName=name, Environment={"Variables": {"MINE": mine}})
+        assert first("/env?MINE") == mine
+
+    def loaded():
+        below = [pathlib.Path(f"/proc/{pid}/cmdline") for pid in everything_below(platform.process.pid)]
+        return sum(held(path).endswith(b"\0__wasm\0loaded\0") for path in below)
+
+    until(lambda: loaded() == 2, "there is one for the next start beside the instance")
+    functions.client.delete_function(FunctionName=name)
+    until(lambda: not loaded(), "it goes with its function")
 
 
 def test_each_request_has_an_instance_of_its_own(shared):

@@ -4,7 +4,7 @@ use crate::recipes::{Key, spec};
 use crate::sandboxes::Sandboxes;
 use crate::start::{InstanceTag, Origin};
 use crate::templates::{Found, Spare};
-use model::{Rung, Usage, Version};
+use model::{Language, Rung, Usage, Version};
 use runtimes::StartPlan;
 use sandbox::{Sandbox, Spec};
 use std::io::{ErrorKind, Write};
@@ -42,7 +42,7 @@ impl Sandboxes {
                 }
             };
             let found = self.templates.find(&key, &version.function, || self.recipe(&key, version), wanted);
-            forks |= !matches!(found, Found::Refused(_));
+            forks |= version.runtime.language != Language::Wasm && !matches!(found, Found::Refused(_));
             let bounds = || spec(version, &tag.instance_id, plan.clone());
             let housed = match found {
                 Found::Spare(spare) => told(moved_in(*spare, bounds()).await, plan),
@@ -56,7 +56,7 @@ impl Sandboxes {
             };
             match housed {
                 Ok((sandbox, rung, before)) => {
-                    notes.insert(0, origin(&key, rung));
+                    notes.insert(0, origin(&key, rung, version.runtime.language));
                     let origin = Origin { rung, note: notes.join("; "), ..Origin::default() };
                     return Ok(Housing { sandbox, origin, before });
                 }
@@ -67,9 +67,10 @@ impl Sandboxes {
     }
 }
 
-fn origin(key: &Key, rung: Rung) -> String {
+fn origin(key: &Key, rung: Rung, language: Language) -> String {
     let from = if rung == Rung::Spare { "a spare of" } else { "forked from" };
     match key {
+        Key::Function(..) if language == Language::Wasm => "a process that had loaded its component".into(),
         Key::Function(..) => format!("{from} the function's template"),
         Key::Runtime(_) => format!("{from} the runtime's template"),
         Key::Waiting(program, memory_mb) => {

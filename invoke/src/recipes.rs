@@ -60,6 +60,7 @@ impl Sandboxes {
         let runtimes = &self.parts.runtimes;
         let wants = version.snapstart || self.parts.snapstart;
         let function = match wants.then(|| runtimes.may_fork(version)) {
+            _ if version.runtime.language == Language::Wasm => self.loaded(version).ok_or(None),
             None => Err(None),
             Some(Ok(_)) => Ok(Key::Function(version.function.clone(), version.revision.clone())),
             Some(Err(why)) => Err(Some(why)),
@@ -77,6 +78,12 @@ impl Sandboxes {
         [function, runtime, waiting]
     }
 
+    /// The key of workers that have loaded the function's component: there are some where it is compiled.
+    fn loaded(&self, version: &Version) -> Option<Key> {
+        self.parts.components.as_ref()?.known(&version.code_dir)?;
+        Some(Key::Function(version.function.clone(), version.revision.clone()))
+    }
+
     /// The key of workers that wait for a component.
     fn worker(&self, version: &Version) -> Option<Key> {
         let compiler = self.parts.components.as_ref()?;
@@ -86,6 +93,7 @@ impl Sandboxes {
     pub(crate) fn recipe(&self, key: &Key, version: &Version) -> Recipe {
         match key {
             Key::Runtime(_) => self.of_runtime(version),
+            Key::Function(..) if version.runtime.language == Language::Wasm => self.of_loaded(version),
             Key::Function(..) => self.of_function(version),
             Key::Waiting(..) => self.of_waiting(version),
         }
@@ -127,11 +135,8 @@ impl Sandboxes {
     }
 
     fn of_waiting(&self, version: &Version) -> Recipe {
-        let plan = match &self.parts.components {
-            Some(compiler) if version.runtime.language == Language::Wasm => {
-                let program = Bind { host: compiler.program().into(), guest: wasm::PROGRAM.into() };
-                StartPlan::waiting_worker(program, &[wasm::WORKER, wasm::WAITING], self.port())
-            }
+        let plan = match version.runtime.language {
+            Language::Wasm => self.worker_plan(None, wasm::WAITING),
             _ => self.parts.runtimes.waiting(version, self.port()).expect("it has a key"),
         };
         let spare = Spec { cpu_weight: WAITING_WEIGHT, waits: true, ..spec(version, "waiting", plan) };
@@ -144,6 +149,22 @@ impl Sandboxes {
             }
         };
         Recipe { template: None, spare, costs, stream: None, instead_of }
+    }
+
+    /// A worker that has its function's component and its limits before it waits: all it lacks is its environment.
+    fn of_loaded(&self, version: &Version) -> Recipe {
+        let code = self.parts.components.as_ref().and_then(|compiler| compiler.known(&version.code_dir));
+        let code = code.map(|host| Bind { host, guest: wasm::ARTIFACT.into() });
+        let spare = spec(version, "loaded", self.worker_plan(code, wasm::LOADED));
+        // What it takes the place of is a worker that waits for any component.
+        let costs = costs([2_500.0, 0.0, 400.0, 15_000.0], None, 8.0);
+        Recipe { template: None, spare, costs, stream: None, instead_of: None }
+    }
+
+    fn worker_plan(&self, code: Option<Bind>, waits: &str) -> StartPlan {
+        let compiler = self.parts.components.as_ref().expect("who asks has a key, which needs one");
+        let program = Bind { host: compiler.program().into(), guest: wasm::PROGRAM.into() };
+        StartPlan::waiting_worker(program, code, &[wasm::WORKER, waits], self.port())
     }
 
     fn port(&self) -> Option<u16> {

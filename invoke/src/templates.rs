@@ -130,23 +130,24 @@ impl Templates {
     ) -> Found {
         let now = self.world.moment();
         let mut state = self.lock();
-        if let Key::Function(name, revision) = key {
-            // Whoever asks for a revision asks no more for those before it.
-            state
-                .lines
-                .retain(|other, _| !matches!(other, Key::Function(n, r) if n == name && r != revision));
-        }
+        state.leave_behind(key);
         let line = state.line(key, user, recipe);
         line.arrivals.note(now);
         line.kept.template = true;
         while let Some(spare) = if best == Rung::Spare { line.spares.pop_front() } else { None } {
             if !spare.sandbox.has_ended() {
+                let now = !line.refills_later(key);
                 drop(state);
-                self.refill(key.clone());
+                if now {
+                    self.refill(key.clone());
+                }
                 return Found::Spare(Box::new(spare));
             }
         }
         let found = match &line.stage {
+            Stage::Processes if matches!(key, Key::Function(..)) => {
+                Found::Nothing("no process had loaded its code yet".into())
+            }
             Stage::Processes => Found::Nothing("no process waits for such a function yet".into()),
             Stage::Ready(template) if !template.sandbox.has_ended() => Found::Template(Arc::clone(template)),
             Stage::Ready(_) | Stage::Absent => Found::Nothing("its template was not made yet".into()),
@@ -165,7 +166,8 @@ impl Templates {
         if line.recipe.template.is_none() {
             line.stage = Stage::Processes;
         }
-        if matches!(line.stage, Stage::Processes) || matches!(found, Found::Template(_)) {
+        if line.refills_later(key) {
+        } else if matches!(line.stage, Stage::Processes) || matches!(found, Found::Template(_)) {
             drop(state);
             self.refill(key.clone());
         } else {
@@ -180,6 +182,7 @@ impl Templates {
     pub(crate) fn prepare(&self, key: &Key, user: &FunctionName, recipe: impl FnOnce() -> Recipe) {
         let (now, budget) = (self.world.moment(), to_f64((self.budget)()));
         let mut state = self.lock();
+        state.leave_behind(key);
         if let Some(line) = state.lines.get_mut(key) {
             line.admit(key, user);
             return;
@@ -305,6 +308,9 @@ impl Templates {
             line.spares.truncate(kept.spares);
             match &line.stage {
                 Stage::Ready(_) if !kept.template => drop(state.lines.remove(&key)),
+                Stage::Processes if kept.spares == 0 && matches!(key, Key::Function(..)) => {
+                    state.lines.remove(&key);
+                }
                 Stage::Ready(_) | Stage::Processes if line.spares.len() < kept.spares => hungry.push(key),
                 _ => {}
             }
@@ -425,6 +431,13 @@ impl State {
         line
     }
 
+    /// Whoever asks for a revision asks no more for those before it.
+    fn leave_behind(&mut self, key: &Key) {
+        if let Key::Function(name, revision) = key {
+            self.lines.retain(|other, _| !matches!(other, Key::Function(n, r) if n == name && r != revision));
+        }
+    }
+
     fn offer(&self, line: &Line, now: Moment) -> Offer {
         let refused =
             |key| self.lines.get(key).is_some_and(|line| matches!(line.stage, Stage::Refused { .. }));
@@ -449,6 +462,12 @@ impl Line {
             refilling: false,
             promised: HashSet::new(),
         }
+    }
+
+    /// A function that is just getting an instance can do without the next process of its own for a moment, and its call
+    /// cannot do without the processor.
+    fn refills_later(&self, key: &Key) -> bool {
+        matches!(key, Key::Function(..)) && self.recipe.template.is_none()
     }
 
     /// Processes wait for this function, too.

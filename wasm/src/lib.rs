@@ -18,4 +18,4 @@ mod seal;
 mod worker;
 
 pub use compile::{COMPILE, CompileError, Compiler, run_compiler};
-pub use worker::{ARTIFACT, PROGRAM, WAITING, WORKER, run_worker};
+pub use worker::{ARTIFACT, LOADED, PROGRAM, WAITING, WORKER, run_worker};

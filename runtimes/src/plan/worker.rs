@@ -17,14 +17,20 @@ pub(crate) fn plan(version: &Version, facts: &InstanceFacts, component: &Compone
 }
 
 impl StartPlan {
-    /// The plan for a worker that waits for its component; `words` are its arguments. What its instances see comes later.
-    pub fn waiting_worker(program: Bind, words: &[&str], endpoint_port: Option<u16>) -> Self {
+    /// The plan for a worker that waits for its work; `words` are its arguments. What its instances see comes later, and
+    /// its component, where that is not in `code`.
+    pub fn waiting_worker(
+        program: Bind,
+        code: Option<Bind>,
+        words: &[&str],
+        endpoint_port: Option<u16>,
+    ) -> Self {
         let name = program.guest.to_string_lossy().into_owned();
         Self {
             argv: std::iter::once(name).chain(words.iter().map(|word| (*word).to_owned())).collect(),
             env: Vec::new(),
             workdir: "/".into(),
-            binds: vec![program],
+            binds: std::iter::once(program).chain(code).collect(),
             own_mb: WORKER_MB,
             protocol: Protocol::Framed,
             listen: endpoint_port.into_iter().collect(),

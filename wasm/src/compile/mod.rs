@@ -81,12 +81,21 @@ impl Compiler {
         &self.program
     }
 
+    /// The machine code of a package, where it is known to be there and to be ours.
+    pub fn known(&self, package: &Path) -> Option<PathBuf> {
+        let name = self.kept.name(package)?;
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&name)?.get().cloned()
+    }
+
     /// The machine code of the component in an unpacked package, whose folder is named by the package's hash.
     /// Compiles it first where that was not done, or where what is kept is not what was compiled.
     ///
     /// # Errors
     /// See [`CompileError`].
     pub async fn artifact(self: &Arc<Self>, package: &Path) -> Result<PathBuf, CompileError> {
+        if let Some(known) = self.known(package) {
+            return Ok(known);
+        }
         // A task of its own: who asks may leave, and the next finds it done.
         let (compiler, package) = (Arc::clone(self), package.to_owned());
         tokio::spawn(async move { compiler.once(&package).await }).await.map_err(failed)?

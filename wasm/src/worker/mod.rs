@@ -17,16 +17,19 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use tokio::net::unix::OwnedWriteHalf;
 use tokio::sync::Notify;
 use wasmtime::component::{Component, Linker};
 use wasmtime::{Engine, Store};
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
 use world::World;
 
-/// The hidden subcommand. One argument: the memory of all instances together, in mebibytes, or [`WAITING`].
+/// The hidden subcommand. One argument: the memory of all instances together, in mebibytes, or [`WAITING`], or [`LOADED`].
 pub const WORKER: &str = "__wasm";
 /// In place of the memory: what it is for comes later, in a Load frame, and its component by then.
 pub const WAITING: &str = "wait";
+/// In place of the memory: its component is there already, so it is ready before it is told the rest, in a Load frame.
+pub const LOADED: &str = "loaded";
 /// Where the worker's sandbox sees this program.
 pub const PROGRAM: &str = "/var/runtime/dayfly";
 /// Where it sees the compiled component.
@@ -45,14 +48,14 @@ const FILE_THREADS: usize = 4;
 
 /// The life of the worker process: the entry of the hidden subcommand [`WORKER`].
 pub fn run_worker(arguments: &[String]) -> ExitCode {
-    let lived = purpose(arguments).and_then(|purpose| {
+    let lived = told(arguments).and_then(|told| {
         // Even while that many tasks compute for a tick each, the runtime looks at the socket and the clock in between.
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .event_interval(POLLS)
             .max_blocking_threads(FILE_THREADS)
             .build();
-        runtime.map_err(|error| error.to_string())?.block_on(live(purpose))
+        runtime.map_err(|error| error.to_string())?.block_on(live(told))
     });
     match lived {
         Ok(()) => ExitCode::SUCCESS,
@@ -63,6 +66,16 @@ pub fn run_worker(arguments: &[String]) -> ExitCode {
     }
 }
 
+/// What the worker knows of its work from the start.
+enum Told {
+    /// Nothing.
+    Nothing,
+    /// Which component.
+    Component,
+    /// All of it.
+    Everything(Purpose),
+}
+
 /// What the worker is for.
 struct Purpose {
     /// Of all instances together.
@@ -71,12 +84,14 @@ struct Purpose {
     env: BTreeMap<String, String>,
 }
 
-/// What the arguments say; `None`: it is to be told.
-fn purpose(arguments: &[String]) -> Result<Option<Purpose>, String> {
-    match arguments.first().map(String::as_str) {
-        Some(WAITING) => Ok(None),
-        memory => Ok(Some(Purpose { memory_bytes: memory_bytes(memory)?, env: std::env::vars().collect() })),
-    }
+fn told(arguments: &[String]) -> Result<Told, String> {
+    Ok(match arguments.first().map(String::as_str) {
+        Some(WAITING) => Told::Nothing,
+        Some(LOADED) => Told::Component,
+        memory => {
+            Told::Everything(Purpose { memory_bytes: memory_bytes(memory)?, env: std::env::vars().collect() })
+        }
+    })
 }
 
 fn memory_bytes(mebibytes: Option<&str>) -> Result<usize, String> {
@@ -84,33 +99,40 @@ fn memory_bytes(mebibytes: Option<&str>) -> Result<usize, String> {
     number.and_then(|mb| mb.checked_mul(1 << 20)).ok_or_else(|| "expected the memory in MB".into())
 }
 
-async fn live(purpose: Option<Purpose>) -> Result<(), String> {
+/// How a worker gets from its start to its calls: in which order it loads its component and is told its work.
+async fn live(told: Told) -> Result<(), String> {
     let words = |error: std::io::Error| format!("control socket: {error}");
+    let engine = |error: wasmtime::Error| format!("the engine does not work: {error:#}");
     let control = inmate::control().map_err(words)?;
     control.set_nonblocking(true).map_err(words)?;
     let (reader, mut writer) = tokio::net::UnixStream::from_std(control).map_err(words)?.into_split();
     let (mut reader, outbox) = (Reader::new(reader), Arc::new(Outbox::default()));
-    let workshop = Workshop::new().map_err(|error| format!("the engine cannot be made: {error:#}"))?;
-    let purpose = match purpose {
-        Some(purpose) => purpose,
-        None => {
-            workshop.practise().await.map_err(|error| format!("the engine does not work: {error:#}"))?;
+    let workshop = Workshop::new().map_err(engine)?;
+    let kitchen = match told {
+        Told::Everything(purpose) => workshop.open().and_then(|larder| larder.kitchen(purpose)),
+        Told::Nothing => {
+            workshop.practise().await.map_err(engine)?;
             outbox.send(Frame::Waits);
             outbox.write_out(&mut writer).await.map_err(words)?;
-            let Some(Load { env }) = reader.load().await.map_err(words)? else { return Ok(()) };
-            let memory_bytes = memory_bytes(env.get(MEMORY_VARIABLE).map(String::as_str))?;
-            Purpose { memory_bytes, env }
+            let Some(purpose) = hear(&mut reader).await? else { return Ok(()) };
+            workshop.open().and_then(|larder| larder.kitchen(purpose))
+        }
+        Told::Component => {
+            workshop.practise().await.map_err(engine)?;
+            let larder = workshop.open().map_err(|error| format!("{error:#}"))?;
+            // Nothing can go wrong any more with what it is told, so its first call may come with that.
+            outbox.send(Frame::Waits);
+            outbox.send(Frame::Ready);
+            outbox.write_out(&mut writer).await.map_err(words)?;
+            let Some(purpose) = hear(&mut reader).await? else { return Ok(()) };
+            let kitchen = larder.kitchen(purpose).map_err(engine)?;
+            return serve(kitchen, reader, writer, outbox).await.map_err(words);
         }
     };
-    match workshop.kitchen(purpose) {
+    match kitchen {
         Ok(kitchen) => {
             outbox.send(Frame::Ready);
-            let taken = take_calls(Arc::new(kitchen), reader, Arc::clone(&outbox));
-            tokio::select! {
-                delivered = outbox.deliver(writer) => delivered,
-                taken = taken => taken,
-            }
-            .map_err(words)
+            serve(kitchen, reader, writer, outbox).await.map_err(words)
         }
         Err(error) => {
             let error = FunctionError {
@@ -124,10 +146,27 @@ async fn live(purpose: Option<Purpose>) -> Result<(), String> {
     }
 }
 
+/// What it is for, from the platform; `None` when that has hung up.
+async fn hear(reader: &mut Reader) -> Result<Option<Purpose>, String> {
+    let heard = reader.load().await.map_err(|error| format!("control socket: {error}"))?;
+    let Some(Load { env }) = heard else { return Ok(None) };
+    let memory_bytes = memory_bytes(env.get(MEMORY_VARIABLE).map(String::as_str))?;
+    Ok(Some(Purpose { memory_bytes, env }))
+}
+
 /// Everything that does not depend on the component.
 struct Workshop {
     engine: Engine,
     linker: Linker<Guest>,
+    epoch: Epoch,
+    world: World,
+}
+
+/// Everything that does not depend on what the worker is told of its function.
+struct Larder {
+    pre: ProxyPre<Guest>,
+    wishes: Wishes,
+    epoch: Epoch,
     world: World,
 }
 
@@ -135,7 +174,8 @@ impl Workshop {
     fn new() -> wasmtime::Result<Self> {
         let engine = engine::serving(INSTANCES as u32)?;
         let linker = linker(&engine)?;
-        Ok(Self { engine, linker, world: World::real() })
+        let epoch = Epoch::start(engine.clone());
+        Ok(Self { engine, linker, epoch, world: World::real() })
     }
 
     /// Runs a component that is empty, so that what every call needs is in memory and warm.
@@ -147,12 +187,34 @@ impl Workshop {
         Ok(())
     }
 
-    fn kitchen(self, purpose: Purpose) -> wasmtime::Result<Kitchen> {
-        let Self { engine, linker, world } = self;
+    /// Loads the component.
+    fn open(self) -> wasmtime::Result<Larder> {
+        let Self { engine, linker, epoch, world } = self;
         let component = inmate::load(&engine, Path::new(ARTIFACT))?;
         let pre = ProxyPre::new(linker.instantiate_pre(&component)?)?;
-        let household = Household::new(purpose.memory_bytes, purpose.env, Wishes::of(&engine, &component))?;
-        Ok(Kitchen { pre, household, epoch: Epoch::start(engine), world })
+        Ok(Larder { pre, wishes: Wishes::of(&engine, &component), epoch, world })
+    }
+}
+
+impl Larder {
+    fn kitchen(self, purpose: Purpose) -> wasmtime::Result<Kitchen> {
+        let Self { pre, wishes, epoch, world } = self;
+        let household = Household::new(purpose.memory_bytes, purpose.env, wishes)?;
+        Ok(Kitchen { pre, household, epoch, world })
+    }
+}
+
+/// Serves until the platform hangs up.
+async fn serve(
+    kitchen: Kitchen,
+    reader: Reader,
+    writer: OwnedWriteHalf,
+    outbox: Arc<Outbox>,
+) -> std::io::Result<()> {
+    let taken = take_calls(Arc::new(kitchen), reader, Arc::clone(&outbox));
+    tokio::select! {
+        delivered = outbox.deliver(writer) => delivered,
+        taken = taken => taken,
     }
 }
 
