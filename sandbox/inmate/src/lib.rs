@@ -5,10 +5,12 @@
 //! what is built on it do without the WebAssembly engine.
 #![allow(unsafe_code)]
 
+use rustix::mm::{Advice, madvise};
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use wasmtime::Engine;
 use wasmtime::component::Component;
@@ -43,6 +45,22 @@ pub fn load(engine: &Engine, file: &Path) -> wasmtime::Result<Component> {
     // is compared with its seal by the server before it is bound into this sandbox, read-only, and nobody but the
     // server can write it. Were the compiler deceived, then the code runs where the component's owner runs code anyway.
     unsafe { Component::deserialize_file(engine, file) }
+}
+
+/// Has all that a component needs to run in memory, so that no call meets a page for the first time. Where the kernel does
+/// not know how, calls do.
+///
+/// # Errors
+/// The memory that its instances begin with cannot be made.
+pub fn lay_ready(component: &Component) -> wasmtime::Result<()> {
+    component.initialize_copy_on_write_image()?;
+    let code = component.image_range();
+    let (from, to) = (code.start as usize, code.end as usize);
+    let from = from - from % rustix::param::page_size();
+    // SAFETY: needed, since it is told by address. These pages are those of the component, which lives; the advice brings
+    // them in, and changes neither what they hold nor what may be done with them.
+    let _ = unsafe { madvise(ptr::without_provenance_mut(from), to - from, Advice::LinuxPopulateRead) };
+    Ok(())
 }
 
 #[cfg(test)]

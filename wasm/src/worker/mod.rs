@@ -119,7 +119,8 @@ async fn live(told: Told) -> Result<(), String> {
         }
         Told::Component => {
             workshop.practise().await.map_err(engine)?;
-            let larder = workshop.open().map_err(|error| format!("{error:#}"))?;
+            let larder = workshop.open().map_err(engine)?;
+            inmate::lay_ready(larder.pre.instance_pre().component()).map_err(engine)?;
             // Nothing can go wrong any more with what it is told, so its first call may come with that.
             outbox.send(Frame::Waits);
             outbox.send(Frame::Ready);
