@@ -56,6 +56,8 @@ pub(crate) fn serving(instances: u32) -> Result<Engine> {
         .table_keep_resident(KEPT_TABLE_BYTES)
         .pagemap_scan(Enabled::Auto);
     let mut config = config();
+    // It compiles nothing worth a thread.
+    config.parallel_compilation(false);
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     Engine::new(&config)
 }

@@ -7,6 +7,7 @@
 
 use rustix::mm::{Advice, madvise};
 use std::io;
+use std::ops::Range;
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -55,12 +56,27 @@ pub fn load(engine: &Engine, file: &Path) -> wasmtime::Result<Component> {
 pub fn lay_ready(component: &Component) -> wasmtime::Result<()> {
     component.initialize_copy_on_write_image()?;
     let code = component.image_range();
-    let (from, to) = (code.start as usize, code.end as usize);
-    let from = from - from % rustix::param::page_size();
-    // SAFETY: needed, since it is told by address. These pages are those of the component, which lives; the advice brings
-    // them in, and changes neither what they hold nor what may be done with them.
-    let _ = unsafe { madvise(ptr::without_provenance_mut(from), to - from, Advice::LinuxPopulateRead) };
+    lay_pages_ready(code.start as usize..code.end as usize);
     Ok(())
+}
+
+/// The same for this program's own machine code.
+pub fn lay_program_ready() {
+    // SAFETY: needed, since only the linker knows where the code lies. It defines both names for every program, and nothing
+    // is read through them: only where they stand counts.
+    unsafe extern "C" {
+        safe static __executable_start: u8;
+        safe static etext: u8;
+    }
+    lay_pages_ready(&raw const __executable_start as usize..&raw const etext as usize);
+}
+
+fn lay_pages_ready(bytes: Range<usize>) {
+    let from = bytes.start - bytes.start % rustix::param::page_size();
+    let first = ptr::with_exposed_provenance_mut(from);
+    // SAFETY: needed, since pages are told by address. The advice brings those in that are mapped there, and changes neither
+    // what they hold nor what may be done with them.
+    let _ = unsafe { madvise(first, bytes.end - from, Advice::LinuxPopulateRead) };
 }
 
 #[cfg(test)]

@@ -5,10 +5,11 @@ use bytes::Bytes;
 use model::limit;
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use std::io::{Error, ErrorKind, Result};
+use std::io::{Error, ErrorKind, Result, Write};
+use std::os::unix::net::UnixStream;
 use std::sync::{Mutex, PoisonError};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::io::{AsyncReadExt, BufReader};
+use tokio::net::unix::pipe::{Receiver, Sender};
 use tokio::sync::Notify;
 
 const INVOKE: u8 = 1;
@@ -78,12 +79,14 @@ impl Call {
 
 /// Reads calls.
 pub(super) struct Reader {
-    socket: BufReader<OwnedReadHalf>,
+    /// Watched for reading only: who watches a Unix socket for writing too is woken whenever the other end reads.
+    socket: BufReader<Receiver>,
 }
 
 impl Reader {
-    pub(super) fn new(socket: OwnedReadHalf) -> Self {
-        Self { socket: BufReader::with_capacity(READ_BYTES, socket) }
+    fn new(socket: UnixStream) -> Result<Self> {
+        let socket = Receiver::from_owned_fd_unchecked(socket.into())?;
+        Ok(Self { socket: BufReader::with_capacity(READ_BYTES, socket) })
     }
 
     /// The next call; `None` when the platform has hung up.
@@ -113,6 +116,32 @@ impl Reader {
         self.socket.read_exact(&mut payload).await?;
         Ok(Some(payload))
     }
+}
+
+/// Writes answers.
+pub(super) struct Writer(UnixStream);
+
+impl Writer {
+    async fn write_all(&self, mut bytes: &[u8]) -> Result<()> {
+        let mut socket = &self.0;
+        while !bytes.is_empty() {
+            match socket.write(bytes) {
+                Ok(written) => bytes = &bytes[written..],
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    Sender::from_owned_fd_unchecked(socket.try_clone()?.into())?.writable().await?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Both directions of the control socket. Needs a tokio runtime.
+pub(super) fn split(control: UnixStream) -> Result<(Reader, Writer)> {
+    control.set_nonblocking(true)?;
+    Ok((Reader::new(control.try_clone()?)?, Writer(control)))
 }
 
 fn wrong(what: &str, kind: u8, length: usize) -> Error {
@@ -165,7 +194,7 @@ impl Outbox {
     }
 
     /// Writes for as long as there is something.
-    pub(super) async fn write_out(&self, socket: &mut OwnedWriteHalf) -> Result<()> {
+    pub(super) async fn write_out(&self, socket: &Writer) -> Result<()> {
         let mut frames = Vec::new();
         loop {
             std::mem::swap(&mut frames, &mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
@@ -179,10 +208,10 @@ impl Outbox {
     }
 
     /// Writes whatever comes, until the platform hangs up.
-    pub(super) async fn deliver(&self, mut socket: OwnedWriteHalf) -> Result<()> {
+    pub(super) async fn deliver(&self, socket: Writer) -> Result<()> {
         loop {
             self.more.notified().await;
-            self.write_out(&mut socket).await?;
+            self.write_out(&socket).await?;
         }
     }
 }

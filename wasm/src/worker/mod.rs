@@ -8,7 +8,7 @@ mod serve;
 use crate::budget::Seat;
 use crate::engine;
 use crate::guest::{Guest, Household, Wishes, linker};
-use conversation::{Call, Frame, Load, Outbox, Reader};
+use conversation::{Call, Frame, Load, Outbox, Reader, Writer, split};
 use epoch::Epoch;
 use model::{FunctionError, limit};
 use serve::Kitchen;
@@ -17,7 +17,6 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::net::unix::OwnedWriteHalf;
 use tokio::sync::Notify;
 use wasmtime::component::{Component, Linker};
 use wasmtime::{Engine, Store};
@@ -39,7 +38,7 @@ pub const ARTIFACT: &str = "/var/runtime/component.cwasm";
 const INSTANCES: usize = limit("wasm-instances") as usize;
 /// Where the environment says how much memory the function has.
 const MEMORY_VARIABLE: &str = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE";
-/// A component that holds nothing.
+/// A component that holds nothing, and takes no time to compile.
 const EMPTY: &[u8] = b"\0asm\x0d\0\x01\0";
 /// Polls of tasks between two looks at the socket and the clock.
 const POLLS: u32 = 8;
@@ -55,7 +54,9 @@ pub fn run_worker(arguments: &[String]) -> ExitCode {
             .event_interval(POLLS)
             .max_blocking_threads(FILE_THREADS)
             .build();
-        runtime.map_err(|error| error.to_string())?.block_on(live(told))
+        let runtime = runtime.map_err(|error| error.to_string())?;
+        // As a task: to wake what is blocked on takes a system call.
+        runtime.block_on(async { tokio::spawn(live(told)).await.map_err(|error| error.to_string())? })
     });
     match lived {
         Ok(()) => ExitCode::SUCCESS,
@@ -104,16 +105,15 @@ async fn live(told: Told) -> Result<(), String> {
     let words = |error: std::io::Error| format!("control socket: {error}");
     let engine = |error: wasmtime::Error| format!("the engine does not work: {error:#}");
     let control = inmate::control().map_err(words)?;
-    control.set_nonblocking(true).map_err(words)?;
-    let (reader, mut writer) = tokio::net::UnixStream::from_std(control).map_err(words)?.into_split();
-    let (mut reader, outbox) = (Reader::new(reader), Arc::new(Outbox::default()));
+    let (mut reader, writer) = split(control).map_err(words)?;
+    let outbox = Arc::new(Outbox::default());
     let workshop = Workshop::new().map_err(engine)?;
     let kitchen = match told {
         Told::Everything(purpose) => workshop.open().and_then(|larder| larder.kitchen(purpose)),
         Told::Nothing => {
             workshop.practise().await.map_err(engine)?;
             outbox.send(Frame::Waits);
-            outbox.write_out(&mut writer).await.map_err(words)?;
+            outbox.write_out(&writer).await.map_err(words)?;
             let Some(purpose) = hear(&mut reader).await? else { return Ok(()) };
             workshop.open().and_then(|larder| larder.kitchen(purpose))
         }
@@ -124,7 +124,7 @@ async fn live(told: Told) -> Result<(), String> {
             // Nothing can go wrong any more with what it is told, so its first call may come with that.
             outbox.send(Frame::Waits);
             outbox.send(Frame::Ready);
-            outbox.write_out(&mut writer).await.map_err(words)?;
+            outbox.write_out(&writer).await.map_err(words)?;
             let Some(purpose) = hear(&mut reader).await? else { return Ok(()) };
             let kitchen = larder.kitchen(purpose).map_err(engine)?;
             return serve(kitchen, reader, writer, outbox).await.map_err(words);
@@ -142,7 +142,7 @@ async fn live(told: Told) -> Result<(), String> {
             };
             let json = serde_json::to_vec(&error).expect("two texts are JSON");
             outbox.send(Frame::InitError(&json));
-            outbox.write_out(&mut writer).await.map_err(words)
+            outbox.write_out(&writer).await.map_err(words)
         }
     }
 }
@@ -181,6 +181,7 @@ impl Workshop {
 
     /// Runs a component that is empty, so that what every call needs is in memory and warm.
     async fn practise(&self) -> wasmtime::Result<()> {
+        inmate::lay_program_ready();
         let empty = Component::new(&self.engine, EMPTY)?;
         let household = Household::new(1 << 20, BTreeMap::new(), Wishes::of(&self.engine, &empty))?;
         let mut store = Store::new(&self.engine, household.guest("practice")?);
@@ -206,12 +207,7 @@ impl Larder {
 }
 
 /// Serves until the platform hangs up.
-async fn serve(
-    kitchen: Kitchen,
-    reader: Reader,
-    writer: OwnedWriteHalf,
-    outbox: Arc<Outbox>,
-) -> std::io::Result<()> {
+async fn serve(kitchen: Kitchen, reader: Reader, writer: Writer, outbox: Arc<Outbox>) -> std::io::Result<()> {
     let taken = take_calls(Arc::new(kitchen), reader, Arc::clone(&outbox));
     tokio::select! {
         delivered = outbox.deliver(writer) => delivered,
@@ -272,5 +268,36 @@ async fn serve_calls(kitchen: Arc<Kitchen>, counter: Arc<Counter>, outbox: Arc<O
         }
         counter.open.fetch_sub(1, Ordering::Relaxed);
         drop(seat);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_worker_practises() {
+        Workshop::new().unwrap().practise().await.unwrap();
+    }
+
+    #[test]
+    fn what_a_worker_knows_is_in_its_arguments() {
+        let cases: [(&[&str], &str); 5] = [
+            (&["wait"], "nothing"),
+            (&["loaded"], "component"),
+            (&["128"], "134217728"),
+            (&["much"], "expected the memory in MB"),
+            (&[], "expected the memory in MB"),
+        ];
+        for (arguments, expected) in cases {
+            let arguments: Vec<String> = arguments.iter().map(|word| (*word).into()).collect();
+            let said = match told(&arguments) {
+                Ok(Told::Nothing) => "nothing".into(),
+                Ok(Told::Component) => "component".into(),
+                Ok(Told::Everything(purpose)) => purpose.memory_bytes.to_string(),
+                Err(why) => why,
+            };
+            assert_eq!(said, expected, "{arguments:?}");
+        }
     }
 }
