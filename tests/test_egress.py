@@ -6,13 +6,15 @@ import json
 import os
 import shutil
 import socket
+import socketserver
+import struct
 import subprocess
 import threading
 
 import botocore.exceptions
 import pytest
 
-from conftest import Functions
+from conftest import Functions, Platform
 
 # Asks the proxy for tunnels and for pages, by hand and as a library does.
 CLIENT = """
@@ -251,3 +253,127 @@ def test_names_that_are_none_are_refused_in_time(own, elsewhere):
         expected = ("502", "504") if target.startswith(("no-such", "a..b", "[")) else ("400",)
         assert status in expected, (target, status, body)
         assert json.loads(body)["Type"].startswith("Egress") , body
+
+
+A, CNAME, AAAA = 1, 5, 28
+LOOPBACK, METADATA = "127.0.0.1", "169.254.169.254"
+
+
+class Names(socketserver.BaseRequestHandler):
+    """A name server that does whatever its names say."""
+
+    def handle(self):
+        if isinstance(self.request, tuple):
+            said = self.answer(self.request[0], 512)
+            if said:
+                self.request[1].sendto(said, self.client_address)
+            return
+        while length := self.request.recv(2):
+            said = self.answer(self.request.recv(struct.unpack(">H", length)[0]), 65535)
+            self.request.sendall(struct.pack(">H", len(said)) + said)
+
+    def answer(self, query, most):
+        end = query.index(b"\0", 12)
+        name, asked = query[13:13 + query[12]].decode(), query[end + 2]
+        self.server.asked.append((name, asked))
+        if name.startswith("silent"):
+            return None
+        records = [self.record(kind, value) for kind, value in self.records(name) if kind in (asked, CNAME)]
+        head = lambda flags, count: query[:2] + struct.pack(">HHHHH", flags, 1, count, 0, 0) + query[12:end + 5]
+        whole = head(0x8580, len(records)) + b"".join(records)
+        return whole if len(whole) <= most else head(0x8780, 0)
+
+    def records(self, name):
+        times = sum(asked == (name, A) for asked in self.server.asked)
+        return {
+            "plain": [(A, PUBLIC)],
+            "rebinds": [(A, PUBLIC if times == 1 else LOOPBACK)],
+            "inside": [(A, LOOPBACK)],
+            "metadata": [(A, METADATA)],
+            "mapped": [(AAAA, f"::ffff:{LOOPBACK}")],
+            "both": [(A, LOOPBACK), (A, METADATA), (A, PUBLIC)],
+            "circle": [(CNAME, "circle")],
+            "many": [(A, PUBLIC)] * 1000,
+            "huge": [(A, PUBLIC)] * 4000,
+        }.get(name, [])
+
+    @staticmethod
+    def record(kind, value):
+        data = {A: lambda: socket.inet_aton(value), AAAA: lambda: socket.inet_pton(socket.AF_INET6, value),
+                CNAME: lambda: bytes([len(value)]) + value.encode() + b"\5names\4test\0"}[kind]()
+        return b"\xc0\x0c" + struct.pack(">HHIH", kind, 1, 0, len(data)) + data
+
+
+class Datagrams(socketserver.ThreadingUDPServer):
+    max_packet_size = 4096
+
+
+class Streams(socketserver.ThreadingTCPServer):
+    allow_reuse_address = True
+
+
+@pytest.fixture(scope="module")
+def hostile_names(elsewhere, workspace):
+    """A platform whose machine asks a hostile name server, and what that was asked."""
+    asked, servers = [], [kind((LOOPBACK, 53), Names) for kind in (Datagrams, Streams)]
+    for server in servers:
+        server.asked = asked
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+    settings = workspace / "resolv.conf"
+    settings.write_text(f"nameserver {LOOPBACK}\n")
+    platform = Platform(workspace / "hostile-names", "--egress", "all")
+    platform.prefix = ("unshare", "-m", "sh", "-c", f'mount --bind {settings} /etc/resolv.conf && exec "$@"', "sh")
+    yield platform.start(), asked
+    assert platform.stop() == 0
+    [server.shutdown() for server in servers]
+
+
+def test_names_that_lead_astray_lead_nowhere(hostile_names, elsewhere):
+    """Checks 50, 56: what a name leads to is judged at every connection, looked up once for it, and bounded."""
+    platform, looked_up = hostile_names
+    functions, name = client(platform, "all")
+    port = elsewhere.server_address[1]
+    expected = [
+        ("plain", "200", None), ("rebinds", "200", None), ("rebinds", "403", "EgressDenied"), ("inside", "403", "EgressDenied"),
+        ("metadata", "403", "EgressDenied"), ("mapped", "403", "EgressDenied"), ("both", "200", None),
+        ("circle", "502", "EgressUnknownHost"), ("many", "200", None), ("huge", "200", None),
+        ("nothing", "502", "EgressUnknownHost"), ("silent", "504", "EgressTimeout"),
+    ]
+    before = len(elsewhere.asked)
+    code = "answer = [ask(f'{n}.names.test:' + str(event['port']), 'GET') for n in event['names']]"
+    answers = functions.call(name, {"code": code, "port": port, "names": [host for host, _, _ in expected]})
+    for (host, status, kind), (got, _, body) in zip(expected, answers):
+        assert got == status and (kind is None or json.loads(body)["Type"] == kind), (host, got, body)
+    reached = [host.split(".")[0] for _, host in elsewhere.asked[before:]]
+    assert reached == [host for host, status, _ in expected if status == "200"], "nothing else was sent anywhere"
+    assert looked_up.count(("rebinds", A)) == 2, "each connection goes where its one look-up led"
+
+
+def test_a_flood_of_look_ups_leaves_others_theirs(hostile_names, elsewhere):
+    """Check 54: one function has so many names looked up that never answer that there are no more for it, and another
+    goes on."""
+    platform, _ = hostile_names
+    functions, flooding = client(platform, "all")
+    other = functions.create(CLIENT, Tags={"dayfly:egress": "all"})
+    place = f":{elsewhere.server_address[1]}"
+    plain = {"code": "answer = ask('plain.names.test' + event['place'], 'GET')[0]", "place": place}
+    assert functions.call(other, plain) == "200"
+    code = """
+import threading
+answer, started = {}, []
+def flood(n):
+    status = ask(f'silent{n}.names.test' + event['place'], 'GET')[0]
+    answer[status] = answer.get(status, 0) + 1
+threads = [threading.Thread(target=flood, args=(n,)) for n in range(60)]
+[one.start() for one in threads]
+[one.join() for one in threads]
+"""
+    got = []
+    flood = threading.Thread(target=lambda: got.append(functions.call(flooding, {"code": code, "place": place})))
+    flood.start()
+    served = 0
+    while flood.is_alive():
+        assert Functions(platform).call(other, plain) == "200"
+        served += 1
+    flood.join()
+    assert got == [{"504": 16, "503": 44}] and served > 1, (got, served)

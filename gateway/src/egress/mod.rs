@@ -3,19 +3,20 @@
 
 mod reach;
 mod request;
+mod slots;
 
 use crate::Gateway;
 use model::{Egress, FunctionName};
 use reach::Reach;
 use request::Wish;
 use rustix::net::sockopt::set_tcp_user_timeout;
+use slots::Slots;
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpStream, lookup_host};
-use tokio::sync::Semaphore;
 
 /// Most addresses of one name that are looked at.
 const MAX_ADDRESSES: usize = 16;
@@ -25,14 +26,13 @@ const START_BYTES: usize = 64;
 
 /// What all functions share of the way out.
 pub(crate) struct Door {
-    connections: Arc<Semaphore>,
-    lookups: Arc<Semaphore>,
+    connections: Arc<Slots>,
+    lookups: Arc<Slots>,
 }
 
 impl Door {
     pub(crate) fn new() -> Self {
-        let slots =
-            |name| Arc::new(Semaphore::new(usize::try_from(model::limit(name)).unwrap_or(usize::MAX)));
+        let slots = |name| Slots::new(usize::try_from(model::limit(name)).unwrap_or(usize::MAX));
         Self { connections: slots("egress-connections"), lookups: slots("egress-lookups") }
     }
 }
@@ -66,7 +66,7 @@ impl Gateway {
     /// Serves such a connection to its end.
     pub(crate) async fn lead_out(&self, mut inside: TcpStream, function: &FunctionName) {
         let _ = set_tcp_user_timeout(&inside, crate::connections::limit_ms("answer-timeout"));
-        let Ok(_slot) = Arc::clone(&self.door_out.connections).try_acquire_owned() else {
+        let Some(_slot) = self.door_out.connections.take(function) else {
             return refuse(&mut inside, &Refusal::Full("egress-connections")).await;
         };
         let opened = self.open(&mut inside, function).await;
@@ -86,7 +86,7 @@ impl Gateway {
         let (bytes, end) = self.within("head-timeout", read_head(inside)).await??;
         let wish = request::parse(&bytes[..end]).map_err(Refusal::Malformed)?;
         let egress = self.functions.egress(function);
-        let addresses = self.addresses(&wish).await?;
+        let addresses = self.addresses(&wish, function).await?;
         let open = choose(&wish.host, &addresses, egress)?;
         let mut outside = self.connect(&wish.host, &open).await?;
         let lost =
@@ -103,12 +103,11 @@ impl Gateway {
     }
 
     /// Every address of a host. Whatever it is called, what is judged and connected to are these.
-    async fn addresses(&self, wish: &Wish) -> Result<Vec<SocketAddr>, Refusal> {
+    async fn addresses(&self, wish: &Wish, function: &FunctionName) -> Result<Vec<SocketAddr>, Refusal> {
         if let Ok(address) = wish.host.parse::<IpAddr>() {
             return Ok(vec![SocketAddr::new(address, wish.port)]);
         }
-        let slot = Arc::clone(&self.door_out.lookups).try_acquire_owned();
-        let slot = slot.map_err(|_| Refusal::Full("egress-lookups"))?;
+        let slot = self.door_out.lookups.take(function).ok_or(Refusal::Full("egress-lookups"))?;
         let (host, port) = (wish.host.clone(), wish.port);
         // It cannot be stopped: who stops waiting for it leaves it its slot.
         let lookup = tokio::spawn(async move {
