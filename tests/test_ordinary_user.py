@@ -12,9 +12,11 @@ import sys
 
 import pytest
 import requests
+from concurrent.futures import ThreadPoolExecutor
 
-from conftest import ATTEMPT, ROOT, Functions, functions_on, until
+from conftest import ATTEMPT, ROOT, Functions, functions_on, until, zipped_files
 from ordinary import OrdinaryHome, started
+from test_wasm import component  # noqa: F401 (a fixture)
 
 LIMITS = {"memory limit", "cpu limit", "process limit"}
 
@@ -50,6 +52,20 @@ def test_the_platform_and_its_launcher_are_not_root(ordinary):
         status = pathlib.Path(f"/proc/{pid}/status").read_text()
         users = next(line for line in status.splitlines() if line.startswith("Uid:")).split()[1:]
         assert "0" not in users, status
+
+
+def runs_components(functions, component):
+    """A component answers, many calls at once too, and one call's failure is its own."""
+    name = functions.create(zipped_files({"guest.wasm": component}), "wasm", "guest.wasm")
+    with ThreadPoolExecutor(16) as pool:
+        assert list(pool.map(lambda n: functions.call(name, {"deed": "/echo", "n": n})["n"], range(64))) == list(range(64))
+    assert functions.failure(name, {"deed": "/grow"})["errorType"] == "Runtime.OutOfMemory"
+    assert functions.failure(name, {"deed": "/recurse"})["errorType"] == "Runtime.Trap"
+    assert functions.call(name, {"deed": "/echo"}) == {"deed": "/echo"}
+
+
+def test_components_run(own_functions, component):
+    runs_components(own_functions, component)
 
 
 def children(pid):
@@ -227,7 +243,7 @@ def handler(event, context):
 
 
 @pytest.mark.parametrize("how", ["seccomp", "sysctl"])
-def test_level_1_runs_where_nobody_can_make_namespaces(home, how):
+def test_level_1_runs_where_nobody_can_make_namespaces(home, how, component):
     platform = home.platform(f"minimal-{how}", "--sandbox=minimal")
     platform.prefix = [*home.prefix, *without_namespaces(home, how)]
     platform.start()
@@ -242,6 +258,7 @@ def test_level_1_runs_where_nobody_can_make_namespaces(home, how):
         assert answer == {"got": 1, "runs programs": 7, "could do": []}
         node = functions.create("exports.handler = async (event) => event;\n", "node")
         assert functions.call(node, {"a": 1}) == {"a": 1}
+        runs_components(functions, component)
         left = functions.create(
             "import subprocess\ndef handler(e, c):\n"
             "    subprocess.Popen(['/bin/sh', '-c', '(sleep 1000 &) ; sleep 1000'], start_new_session=True)\n"

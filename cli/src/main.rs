@@ -61,7 +61,7 @@ fn main() -> ExitCode {
 fn inside() -> Option<ExitCode> {
     let mut arguments = std::env::args().skip(1);
     match arguments.next()?.as_str() {
-        wasm::COMPILE => Some(wasm::run_compiler()),
+        wasm::COMPILE => Some(wasm::run_compiler(&arguments.collect::<Vec<_>>())),
         wasm::WORKER => Some(wasm::run_worker(&arguments.collect::<Vec<_>>())),
         _ => None,
     }

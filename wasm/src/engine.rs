@@ -38,8 +38,25 @@ pub(crate) fn compiling() -> Result<Engine> {
     Engine::new(&config())
 }
 
-/// The engine that runs at most `instances` components at once, from memory that it reserves for them.
-pub(crate) fn serving(instances: u32) -> Result<Engine> {
+/// Where instances find their memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Room {
+    /// In a pool that is reserved for all of them.
+    Reserved,
+    /// Each asks for its own: what a pool reserves would count towards a limit on this process.
+    OneByOne,
+}
+
+impl Room {
+    /// What this process may have.
+    pub(crate) fn here() -> Self {
+        let limit = rustix::process::getrlimit(rustix::process::Resource::Data);
+        if limit.current.is_some() { Self::OneByOne } else { Self::Reserved }
+    }
+}
+
+/// The engine that runs at most `instances` components at once.
+pub(crate) fn serving(instances: u32, room: Room) -> Result<Engine> {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(instances)
         .total_core_instances(instances * CORE_INSTANCES)
@@ -58,7 +75,9 @@ pub(crate) fn serving(instances: u32) -> Result<Engine> {
     let mut config = config();
     // It compiles nothing worth a thread.
     config.parallel_compilation(false);
-    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    if room == Room::Reserved {
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    }
     Engine::new(&config)
 }
 
@@ -84,7 +103,9 @@ mod tests {
         let empty = wasmtime::component::Component::new(&compiling().unwrap(), b"\0asm\x0d\0\x01\0").unwrap();
         let file = std::env::temp_dir().join(format!("wasm-engine-{}.cwasm", std::process::id()));
         std::fs::write(&file, empty.serialize().unwrap()).unwrap();
-        inmate::load(&serving(2).unwrap(), &file).unwrap();
+        for room in [Room::Reserved, Room::OneByOne] {
+            inmate::load(&serving(2, room).unwrap(), &file).unwrap();
+        }
         std::fs::remove_file(file).unwrap();
     }
 }

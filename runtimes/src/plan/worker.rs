@@ -10,7 +10,9 @@ const WORKER_MB: u32 = model::limit("wasm-worker-memory") as u32;
 /// Nothing of the package is visible inside but its machine code.
 pub(crate) fn plan(version: &Version, facts: &InstanceFacts, component: &Component) -> StartPlan {
     let program = component.program.guest.to_string_lossy().into_owned();
-    let argv = vec![program, component.command.clone(), version.memory_mb.to_string()];
+    // Named, since it is elsewhere without a root of one's own.
+    let artifact = component.code.guest.to_string_lossy().into_owned();
+    let argv = vec![program, component.command.clone(), version.memory_mb.to_string(), artifact];
     let binds = vec![component.program.clone(), component.code.clone()];
     let plan = assemble(version, facts, argv, binds, None);
     StartPlan { workdir: "/".into(), own_mb: WORKER_MB, ..plan }

@@ -8,9 +8,11 @@ use std::process::ExitCode;
 use wasmtime::component::Component;
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
-/// The entry of the hidden subcommand [`super::COMPILE`].
-pub fn run_compiler() -> ExitCode {
-    let answer = match compile(Path::new(PACKAGE)) {
+/// The entry of the hidden subcommand [`super::COMPILE`]. One argument: the package, which without a root of one's own is not
+/// where it usually is.
+pub fn run_compiler(arguments: &[String]) -> ExitCode {
+    let package = arguments.first().map_or(PACKAGE, String::as_str);
+    let answer = match compile(Path::new(package)) {
         Ok(code) => Answer::Code(code),
         Err(answer) => answer,
     };

@@ -139,7 +139,7 @@ impl Compiler {
         let memory_mb = limit("wasm-compile-memory");
         let spec = Spec {
             id: format!("compile {}", package.display()),
-            argv: vec![PROGRAM.into(), COMPILE.into()],
+            argv: vec![PROGRAM.into(), COMPILE.into(), PACKAGE.into()],
             workdir: "/".into(),
             binds: vec![bind(&self.program, PROGRAM), bind(package, PACKAGE)],
             tmp_bytes: MEBIBYTE,

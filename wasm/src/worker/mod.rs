@@ -6,14 +6,14 @@ mod epoch;
 mod serve;
 
 use crate::budget::Seat;
-use crate::engine;
+use crate::engine::{self, Room};
 use crate::guest::{Guest, Household, Wishes, linker};
 use conversation::{Call, Frame, Load, Outbox, Reader, Writer, split};
 use epoch::Epoch;
 use model::{FunctionError, limit};
 use serve::Kitchen;
 use std::collections::{BTreeMap, VecDeque};
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,7 +23,8 @@ use wasmtime::{Engine, Store};
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
 use world::World;
 
-/// The hidden subcommand. One argument: the memory of all instances together, in mebibytes, or [`WAITING`], or [`LOADED`].
+/// The hidden subcommand. Arguments: the memory of all instances together, in mebibytes, or [`WAITING`], or [`LOADED`]; and
+/// where the compiled component is, unless it is at [`ARTIFACT`].
 pub const WORKER: &str = "__wasm";
 /// In place of the memory: what it is for comes later, in a Load frame, and its component by then.
 pub const WAITING: &str = "wait";
@@ -47,6 +48,7 @@ const FILE_THREADS: usize = 4;
 
 /// The life of the worker process: the entry of the hidden subcommand [`WORKER`].
 pub fn run_worker(arguments: &[String]) -> ExitCode {
+    let artifact = PathBuf::from(arguments.get(1).map_or(ARTIFACT, String::as_str));
     let lived = told(arguments).and_then(|told| {
         // Even while that many tasks compute for a tick each, the runtime looks at the socket and the clock in between.
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -56,7 +58,8 @@ pub fn run_worker(arguments: &[String]) -> ExitCode {
             .build();
         let runtime = runtime.map_err(|error| error.to_string())?;
         // As a task: to wake what is blocked on takes a system call.
-        runtime.block_on(async { tokio::spawn(live(told)).await.map_err(|error| error.to_string())? })
+        runtime
+            .block_on(async { tokio::spawn(live(told, artifact)).await.map_err(|error| error.to_string())? })
     });
     match lived {
         Ok(()) => ExitCode::SUCCESS,
@@ -101,13 +104,13 @@ fn memory_bytes(mebibytes: Option<&str>) -> Result<usize, String> {
 }
 
 /// How a worker gets from its start to its calls: in which order it loads its component and is told its work.
-async fn live(told: Told) -> Result<(), String> {
+async fn live(told: Told, artifact: PathBuf) -> Result<(), String> {
     let words = |error: std::io::Error| format!("control socket: {error}");
     let engine = |error: wasmtime::Error| format!("the engine does not work: {error:#}");
     let control = inmate::control().map_err(words)?;
     let (mut reader, writer) = split(control).map_err(words)?;
     let outbox = Arc::new(Outbox::default());
-    let workshop = Workshop::new().map_err(engine)?;
+    let workshop = Workshop::new(artifact).map_err(engine)?;
     let kitchen = match told {
         Told::Everything(purpose) => workshop.open().and_then(|larder| larder.kitchen(purpose)),
         Told::Nothing => {
@@ -157,6 +160,8 @@ async fn hear(reader: &mut Reader) -> Result<Option<Purpose>, String> {
 
 /// Everything that does not depend on the component.
 struct Workshop {
+    /// Where the component will be.
+    artifact: PathBuf,
     engine: Engine,
     linker: Linker<Guest>,
     epoch: Epoch,
@@ -172,11 +177,11 @@ struct Larder {
 }
 
 impl Workshop {
-    fn new() -> wasmtime::Result<Self> {
-        let engine = engine::serving(INSTANCES as u32)?;
+    fn new(artifact: PathBuf) -> wasmtime::Result<Self> {
+        let engine = engine::serving(INSTANCES as u32, Room::here())?;
         let linker = linker(&engine)?;
         let epoch = Epoch::start(engine.clone());
-        Ok(Self { engine, linker, epoch, world: World::real() })
+        Ok(Self { artifact, engine, linker, epoch, world: World::real() })
     }
 
     /// Runs a component that is empty, so that what every call needs is in memory and warm.
@@ -191,8 +196,8 @@ impl Workshop {
 
     /// Loads the component.
     fn open(self) -> wasmtime::Result<Larder> {
-        let Self { engine, linker, epoch, world } = self;
-        let component = inmate::load(&engine, Path::new(ARTIFACT))?;
+        let Self { artifact, engine, linker, epoch, world } = self;
+        let component = inmate::load(&engine, &artifact)?;
         let pre = ProxyPre::new(linker.instantiate_pre(&component)?)?;
         Ok(Larder { pre, wishes: Wishes::of(&engine, &component), epoch, world })
     }
@@ -277,7 +282,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_worker_practises() {
-        Workshop::new().unwrap().practise().await.unwrap();
+        Workshop::new(ARTIFACT.into()).unwrap().practise().await.unwrap();
     }
 
     #[test]
