@@ -206,15 +206,15 @@ def test_explaining_a_call_draws_its_time(functions, platform):
 HEAVY = {
     "python": {
         "app.py": "import os, light, heavy\ndef handler(e, c):\n    return len(heavy.VALUE)\n",
-        "light.py": "import json\n",
+        "light.py": "VALUE = 1\n",
         "heavy/__init__.py": "from heavy import part\nVALUE = part.VALUE\n",
-        "heavy/part.py": "import time\nuntil = time.perf_counter() + 0.08\nwhile time.perf_counter() < until: pass\nVALUE = 'abc'\n",
+        "heavy/part.py": "import time\nuntil = time.perf_counter() + 0.25\nwhile time.perf_counter() < until: pass\nVALUE = 'abc'\n",
     },
     "node": {
         "app.js": "require('light'); const heavy = require('@some/heavy')\nexports.handler = async () => heavy.length\n",
-        "node_modules/light/index.js": "require('fs')\n",
+        "node_modules/light/index.js": "exports.value = 1\n",
         "node_modules/@some/heavy/index.js": "module.exports = require('./part')\n",
-        "node_modules/@some/heavy/part.js": "const until = performance.now() + 80; while (performance.now() < until);\nmodule.exports = 'abc'\n",
+        "node_modules/@some/heavy/part.js": "const until = performance.now() + 250; while (performance.now() < until);\nmodule.exports = 'abc'\n",
     },
 }
 
@@ -228,8 +228,8 @@ def test_describe_says_what_imports_cost_and_what_to_do(functions, platform, lan
         own, heaviest = record["imports"][:2]
         assert (answer, own["package"], heaviest["package"], heaviest["modules"]) == (3, ".", package, 2), record
         took = record["phases"]["sandbox_us"] + record["phases"]["init_us"]
-        assert 80_000 <= heaviest["own_us"] <= heaviest["total_us"] <= own["total_us"] <= took, record
-        assert own["own_us"] < 80_000, "what is inside another package is not its own"
+        assert 250_000 <= heaviest["own_us"] <= heaviest["total_us"] <= own["total_us"] <= took, record
+        assert own["own_us"] < 250_000, "what is inside another package is not its own"
     assert functions.call(name) == 3
     told = json.loads(platform.cli("describe", name, "--json").stdout)
     assert [start["rung"] for start in told["cold_starts"]] == ["spare", "fork", "spawn"]
