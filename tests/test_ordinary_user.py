@@ -166,19 +166,21 @@ def test_functions_outlive_the_platform_and_processes_do_not(home, how):
         platform.stop()
 
 
-# Denies one system call to a process and all that it starts, then becomes the command.
+# Denies one system call, or one with a certain first argument, to a process and all that it starts, then becomes the command.
 DENY = """
 import ctypes, os, sys
-number = int(sys.argv[1])
+number, *first = map(int, sys.argv[1].split(','))
 class Line(ctypes.Structure):
     _fields_ = [("code", ctypes.c_uint16), ("yes", ctypes.c_uint8), ("no", ctypes.c_uint8), ("k", ctypes.c_uint32)]
 class Program(ctypes.Structure):
     _fields_ = [("count", ctypes.c_uint16), ("lines", ctypes.POINTER(Line))]
 LOAD, EQUALS, RETURN, REFUSE, ALLOW, EPERM = 0x20, 0x15, 0x06, 0x00050000, 0x7FFF0000, 1
-lines = (Line * 4)(Line(LOAD, 0, 0, 0), Line(EQUALS, 0, 1, number), Line(RETURN, 0, 0, REFUSE | EPERM), Line(RETURN, 0, 0, ALLOW))
+tests = [test for at, value in zip((0, 16), (number, *first)) for test in ((LOAD, 0, 0, at), (EQUALS, 0, None, value))]
+tests = [(code, yes, len(tests) - n if no is None else no, k) for n, (code, yes, no, k) in enumerate(tests)]
+lines = [Line(*test) for test in (*tests, (RETURN, 0, 0, REFUSE | EPERM), (RETURN, 0, 0, ALLOW))]
 libc = ctypes.CDLL(None, use_errno=True)
 assert libc.prctl(38, 1, 0, 0, 0) == 0
-assert libc.prctl(22, 2, ctypes.byref(Program(4, lines)), 0, 0) == 0, os.strerror(ctypes.get_errno())
+assert libc.prctl(22, 2, ctypes.byref(Program(len(lines), (Line * len(lines))(*lines))), 0, 0) == 0, os.strerror(ctypes.get_errno())
 os.execv(sys.argv[2], sys.argv[2:])
 """
 UNSHARE = {"x86_64": 272, "aarch64": 97}.get(os.uname().machine)
