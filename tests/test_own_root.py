@@ -1,5 +1,6 @@
 """Root images of our own, and platforms for several tenants, which have one: what runs on them, and what is not there."""
 
+import os
 import pathlib
 import subprocess
 
@@ -190,3 +191,84 @@ def test_an_image_is_made_once_and_checked_at_every_start(own, platform):
         capture_output=True, text=True, timeout=300,
     )
     assert refused.returncode == 1 and "the image is damaged: /: something was added" in refused.stderr, refused
+
+
+# What is in the image, and what the platform says of it.
+HOSTILE = {
+    "a link for /dev": (["l /dev\t/"], "an image has no /dev"),
+    "a link for /proc": (["l /proc\t/etc"], "an image has no /proc"),
+    "a folder for /tmp": (["d /tmp"], "an image has no /tmp"),
+    "a link for /var": (["l /var\t../../.."], "an image has no /var"),
+    "a link for /run": (["l /run\t/run"], "an image has no /run"),
+    "a link for /opt": (["l /opt\t/root"], "/opt: File exists"),
+    "a link for /home": (["l /home\t/etc"], "/home: File exists"),
+    "a pipe": (["d /etc", "p /etc/passwd"], "damaged: /etc/passwd"),
+    "a device": (["d /etc", "c /etc/zero"], "damaged: /etc/zero"),
+    "a name that leads out": (["l /../../link\t/"], "damaged: /: something was added"),
+}
+
+
+def hostile_image(folder, lines):
+    """An image whose manifest is true, and whose content is not what an image may be."""
+    tree = folder / "tree"
+    tree.mkdir(parents=True)
+    for line in lines:
+        kind, rest = line.split(" ", 1)
+        path = tree / rest.split("\t")[0].strip("/")
+        if kind == "d":
+            path.mkdir()
+        elif kind == "l":
+            path.symlink_to(rest.split("\t")[1])
+        elif kind == "p":
+            os.mkfifo(path)
+        else:
+            os.mknod(path, 0o20666, os.makedev(1, 5))
+    (folder / "manifest").write_text("".join(line + "\n" for line in sorted(lines)))
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_a_hostile_image_is_refused(workspace, platform, what):
+    """Check 13: what an image puts where sandboxes have something of their own, or what is no file, is not taken."""
+    if not only_one_protection_is_missing(platform):
+        pytest.skip("skipped: this machine or user lacks what several tenants need")
+    folder = workspace / "hostile-image" / str(list(HOSTILE).index(what)) / "below"
+    lines, why = HOSTILE[what]
+    hostile_image(folder, lines)
+    refused = subprocess.run(
+        [BINARY, "up", "--listen", "127.0.0.1:0", "--data", f"{folder}-data", "--root", folder],
+        capture_output=True, text=True, timeout=60,
+    )
+    said = refused.stderr.splitlines()
+    assert refused.returncode == 1 and [line.split(":")[0] for line in said[1:]] == ["error", "why", "hint"], said
+    assert why in said[2], said
+
+
+def test_links_of_an_image_lead_nowhere_outside_of_it(workspace, tenants):
+    """Check 13: an image whose files are links to the machine's own, at the places where the platform mounts something."""
+    (made,) = (tenants.data / "images").iterdir()
+    folder, secret = workspace / "image-of-links", workspace / "of-the-machine"
+    secret.write_text("a secret of the machine")
+    subprocess.run(["cp", "-al", made, folder], check=True)
+    links = {"/etc/passwd": f"/proc/1/root{secret}", "/etc/resolv.conf": str(secret), "/etc/hosts": f"../../../../../..{secret}"}
+    lines = (folder / "manifest").read_text().splitlines()
+    kept = [line for line in lines if not line.endswith(tuple(f" {path}" for path in links))]
+    assert len(kept) == len(lines) - len(links)
+    for path, target in links.items():
+        (folder / "tree" / path[1:]).unlink()
+        (folder / "tree" / path[1:]).symlink_to(target)
+        kept.append(f"l {path}\t{target}")
+    (folder / "manifest").unlink()
+    (folder / "manifest").write_text("".join(line + "\n" for line in kept))
+    before = {path: pathlib.Path(path).read_bytes() for path in links}
+    platform = Platform(workspace / "links", "--root", folder)
+    try:
+        platform.start()
+    except RuntimeError as refused:
+        assert "error" in str(refused) and "panicked" not in str(refused), refused
+    else:
+        functions = Functions(platform)
+        code = ATTEMPT + "def handler(e, c):\n    return [[attempt(lambda: open(p).read()), os.path.realpath(p)] for p in e]\n"
+        seen = functions.call(functions.create(code), [*links, str(secret)])
+        assert "done" not in [how for how, _ in seen], seen
+        assert platform.stop() == 0
+    assert {path: pathlib.Path(path).read_bytes() for path in links} == before, "the machine's own files are as they were"

@@ -235,7 +235,9 @@ impl Base {
             let (from, name) = (entry.path(), guest.to_str().ok_or(io::ErrorKind::InvalidFilename)?);
             if entry.file_type()?.is_symlink() {
                 let target = fs::read_link(&from)?;
-                self.link(name, target.to_str().ok_or(io::ErrorKind::InvalidFilename)?)?;
+                let target = target.to_str().ok_or(io::ErrorKind::InvalidFilename)?;
+                let named = |why: io::Error| io::Error::new(why.kind(), format!("{name}: {why}"));
+                self.link(name, target).map_err(named)?;
                 continue;
             }
             let mount = if self.veils {
