@@ -58,7 +58,9 @@ impl Functions {
             match self.store().commit(checks, writes.collect()).await {
                 Ok(_) => {
                     self.hand_over(name).await?;
-                    self.refresh(name).await?;
+                    if let Some(version) = self.refresh(name).await? {
+                        self.runner().prepared(&version).await;
+                    }
                     return Ok(answer);
                 }
                 Err(StoreError::Conflict { .. }) => {}

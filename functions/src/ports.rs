@@ -39,6 +39,11 @@ pub trait Runner: Send + Sync {
 
     /// A version may be called from now on.
     fn prepare(&self, _version: &Arc<Version>) {}
+
+    /// Waits until its first call finds what was prepared for it, where that is a matter of a moment.
+    fn prepared<'a>(&'a self, _version: &'a Arc<Version>) -> BoxFuture<'a, ()> {
+        Box::pin(std::future::ready(()))
+    }
 }
 
 impl Runner for Engine {
@@ -75,6 +80,10 @@ impl Runner for Engine {
 
     fn prepare(&self, version: &Arc<Version>) {
         Engine::prepare(self, version);
+    }
+
+    fn prepared<'a>(&'a self, version: &'a Arc<Version>) -> BoxFuture<'a, ()> {
+        Box::pin(Engine::prepared(self, version))
     }
 }
 

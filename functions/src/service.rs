@@ -180,15 +180,15 @@ impl Functions {
     }
 
     /// Takes a function's rows from the store into memory, and lets go of the instances of a revision that is
-    /// no more.
-    pub(crate) async fn refresh(&self, name: &FunctionName) -> Result<(), FunctionsError> {
+    /// no more. Returns the version that can be called from now on, if there is a new one.
+    pub(crate) async fn refresh(&self, name: &FunctionName) -> Result<Option<Arc<Version>>, FunctionsError> {
         let _one_at_a_time = self.0.refreshing.lock().await;
         let (rows, _) = self.rows(name).await?;
         self.adopt(name, rows)
     }
 
     /// Rows that were just read become what is known of a function.
-    fn adopt(&self, name: &FunctionName, rows: Rows) -> Result<(), FunctionsError> {
+    fn adopt(&self, name: &FunctionName, rows: Rows) -> Result<Option<Arc<Version>>, FunctionsError> {
         let known = self.catalog().get(name);
         let entry = match rows.function {
             None => None,
@@ -209,10 +209,10 @@ impl Functions {
         let now = entry.as_ref().map(|entry| Arc::clone(&entry.version));
         let before = self.catalog().set(name, entry).map(|entry| Arc::clone(&entry.version));
         self.reserve(before.as_deref(), now.as_deref());
-        if let Some(now) =
-            now.as_ref().filter(|now| before.as_ref().is_none_or(|before| !Arc::ptr_eq(now, before)))
-        {
-            self.0.runner.prepare(now);
+        let other = |now: &&Arc<Version>| before.as_ref().is_none_or(|before| !Arc::ptr_eq(now, before));
+        let new = now.as_ref().filter(other).map(Arc::clone);
+        if let Some(new) = &new {
+            self.0.runner.prepare(new);
         }
         if let Some(before) = before
             && now.as_ref().is_none_or(|now| !Arc::ptr_eq(now, &before))
@@ -220,7 +220,7 @@ impl Functions {
             self.packages().retire(before);
             self.0.runner.retire(name, now.as_ref().map(|now| now.revision.as_str()));
         }
-        Ok(())
+        Ok(new)
     }
 
     /// Stores an archive and unpacks it. One that is refused leaves nothing behind.

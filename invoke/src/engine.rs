@@ -144,6 +144,11 @@ impl Engine {
         self.parts.start.prepare(version);
     }
 
+    /// Waits until a first call finds what was prepared for it, where that is a matter of a moment.
+    pub async fn prepared(&self, version: &Arc<Version>) {
+        self.parts.start.prepared(version).await;
+    }
+
     /// Ends a function's instances, and lets its next start take this rung. Returns when it can.
     pub async fn restart(&self, version: &Arc<Version>, rung: Rung) {
         self.retire(&version.function, None);

@@ -238,10 +238,10 @@ mod tests {
     #[test]
     fn what_nobody_calls_is_let_go() {
         let costs = Costs { template_bytes: None, spawn_us: 2_500.0, spare_us: 400.0, ..COSTS };
-        let costs = Costs { refill_us: 15_000.0, spare_bytes: 8.0 * MEBIBYTE, ..costs };
+        let costs = Costs { refill_us: 15_000.0, spare_bytes: 4.0 * MEBIBYTE, ..costs };
         let mut arrivals = Arrivals::default();
         arrivals.note(Moment(0));
-        for (minutes, spares) in [(0, 1), (1, 1), (10, 1), (20, 0), (60, 0)] {
+        for (minutes, spares) in [(0, 1), (1, 1), (20, 1), (30, 0), (60, 0)] {
             let rate = arrivals.rate(Moment(minutes * 60_000_000));
             let kept = keep(&[Offer { rate, costs, promised: 0 }], 1e12)[0];
             assert_eq!(kept.spares, spares, "after {minutes} minutes");

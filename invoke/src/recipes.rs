@@ -59,11 +59,11 @@ impl Sandboxes {
     pub(crate) fn keys(&self, version: &Version) -> [Result<Key, Option<String>>; 3] {
         let runtimes = &self.parts.runtimes;
         let wants = version.snapstart || self.parts.snapstart;
-        let function = match wants.then(|| runtimes.may_fork(version)) {
-            _ if version.runtime.language == Language::Wasm => self.loaded(version).ok_or(None),
-            None => Err(None),
-            Some(Ok(_)) => Ok(Key::Function(version.function.clone(), version.revision.clone())),
-            Some(Err(why)) => Err(Some(why)),
+        let function = match (self.loaded(version), wants.then(|| runtimes.may_fork(version))) {
+            (Some(key), _) => Ok(key),
+            (None, None) => Err(None),
+            (None, Some(Ok(_))) => Ok(Key::Function(version.function.clone(), version.revision.clone())),
+            (None, Some(Err(why))) => Err(Some(why)),
         };
         let runtime = match runtimes.forkable(version) {
             Ok(interpreter) => Ok(Key::Runtime(interpreter.executable.clone())),
@@ -79,7 +79,8 @@ impl Sandboxes {
     }
 
     /// The key of workers that have loaded the function's component: there are some where it is compiled.
-    fn loaded(&self, version: &Version) -> Option<Key> {
+    pub(crate) fn loaded(&self, version: &Version) -> Option<Key> {
+        Some(()).filter(|()| version.runtime.language == Language::Wasm)?;
         self.parts.components.as_ref()?.known(&version.code_dir)?;
         Some(Key::Function(version.function.clone(), version.revision.clone()))
     }
@@ -157,7 +158,7 @@ impl Sandboxes {
         let code = code.map(|host| Bind { host, guest: wasm::ARTIFACT.into() });
         let spare = spec(version, "loaded", self.worker_plan(code, wasm::LOADED));
         // What it takes the place of is a worker that waits for any component.
-        let costs = costs([2_500.0, 0.0, 400.0, 15_000.0], None, 8.0);
+        let costs = costs([2_500.0, 0.0, 400.0, 15_000.0], None, 4.0);
         Recipe { template: None, spare, costs, stream: None, instead_of: None }
     }
 

@@ -72,6 +72,10 @@ pub struct Sandboxes {
 const WANTED_PATIENCE: Duration = Duration::from_secs(60);
 const WANTED_POLL: Duration = Duration::from_millis(5);
 
+/// How long a deployment waits for its component to be loaded.
+const LOAD_PATIENCE: Duration = Duration::from_millis(model::limit("wasm-load"));
+const LOAD_POLL: Duration = Duration::from_millis(1);
+
 impl Start for Sandboxes {
     fn start<'a>(
         &'a self,
@@ -87,6 +91,22 @@ impl Start for Sandboxes {
         for key in keys.into_iter().flatten() {
             self.templates.prepare(&key, &version.function, || self.recipe(&key, version));
         }
+    }
+
+    fn prepared<'a>(&'a self, version: &'a Arc<Version>) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            let world = &self.parts.world;
+            let Some(key) = self.loaded(version) else { return };
+            let loaded = async {
+                while self.templates.makes_its_first(&key) {
+                    world.sleep(LOAD_POLL).await;
+                }
+            };
+            tokio::select! {
+                () = loaded => {}
+                () = world.sleep(LOAD_PATIENCE) => {}
+            }
+        })
     }
 
     fn promise(&self, version: &Arc<Version>, instances: u32) {

@@ -21,6 +21,11 @@ pub trait Start: Send + Sync + 'static {
     /// A function version is about to be used: what its starts can share may be made ahead.
     fn prepare(&self, _version: &Arc<Version>) {}
 
+    /// Waits until the first start finds what is made for it alone, where that is a matter of a moment.
+    fn prepared<'a>(&'a self, _version: &'a Arc<Version>) -> BoxFuture<'a, ()> {
+        Box::pin(std::future::ready(()))
+    }
+
     /// So many instances of a version are kept from now on: what replaces them may be kept too.
     fn promise(&self, _version: &Arc<Version>, _instances: u32) {}
 

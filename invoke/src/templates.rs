@@ -244,6 +244,11 @@ impl Templates {
         can
     }
 
+    /// Whether a spare is being made and there is none yet.
+    pub(crate) fn makes_its_first(&self, key: &Key) -> bool {
+        self.lock().lines.get(key).is_some_and(|line| line.refilling && line.spares.is_empty())
+    }
+
     /// Instances of a function are promised, which are started from this. From nothing: none are any more.
     pub(crate) fn promise(&self, function: &FunctionName, from: Option<(Key, Recipe)>) {
         let mut state = self.lock();

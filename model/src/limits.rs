@@ -234,6 +234,7 @@ pub const LIMITS: &[Limit] = &[
     row("wasm-compiles", 1, Unit::Count, "components compiled at once", "fixed"),
     row("wasm-compile-memory", 1536, Unit::Mebibytes, "compiling one component", "fixed"),
     row("wasm-compile-time", 60, Unit::Seconds, "compiling one component", "fixed"),
+    row("wasm-load", 500, Unit::Milliseconds, "a deployment waits for its component to be loaded", "fixed"),
     row("wasm-code-bytes", 256 * 1024 * 1024, Unit::Bytes, "a component's machine code", "fixed"),
     row(
         "unasked-look",

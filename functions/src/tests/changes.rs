@@ -32,6 +32,18 @@ async fn updates_change_the_revision_and_retire_the_old_one() {
 }
 
 #[tokio::test]
+async fn a_change_is_answered_when_its_version_is_prepared() {
+    let stage = Stage::with_hello().await;
+    let prepared = || stage.echo.prepared.lock().expect("not poisoned").clone();
+    let first = stage.get(&format!("{FUNCTION}/configuration")).await.json()["RevisionId"].clone();
+    assert_eq!(prepared(), [first.as_str().expect("a revision")]);
+    let url = stage.post("/2021-10-31/functions/hello/url", json!({ "AuthType": "NONE" })).await;
+    assert_eq!((url.status, prepared().len()), (201, 1), "it is the same version");
+    let changed = stage.put(&format!("{FUNCTION}/configuration"), json!({ "Timeout": 10 })).await.json();
+    assert_eq!(prepared().last().map(String::as_str), changed["RevisionId"].as_str());
+}
+
+#[tokio::test]
 async fn code_changes_whole_or_not_at_all() {
     let stage = Stage::with_hello().await;
     let before = stage.get(&format!("{FUNCTION}/configuration")).await.json();

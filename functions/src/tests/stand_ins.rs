@@ -15,6 +15,8 @@ use wire::BoxFuture;
 pub(super) struct Echo {
     pub(super) calls: Mutex<Vec<(Arc<Version>, Call)>>,
     pub(super) retired: Mutex<Vec<(String, Option<String>)>>,
+    /// The revisions whose preparation was waited for.
+    pub(super) prepared: Mutex<Vec<String>>,
 }
 
 impl Runner for Echo {
@@ -54,6 +56,14 @@ impl Runner for Echo {
     fn retire(&self, function: &FunctionName, keep_revision: Option<&str>) {
         let kept = keep_revision.map(Into::into);
         self.retired.lock().expect("not poisoned").push((function.to_string(), kept));
+    }
+
+    fn prepared<'a>(&'a self, version: &'a Arc<Version>) -> BoxFuture<'a, ()> {
+        Box::pin(async {
+            // It takes a moment.
+            tokio::task::yield_now().await;
+            self.prepared.lock().expect("not poisoned").push(version.revision.clone());
+        })
     }
 }
 

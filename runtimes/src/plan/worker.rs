@@ -28,8 +28,10 @@ impl StartPlan {
         endpoint_port: Option<u16>,
     ) -> Self {
         let name = program.guest.to_string_lossy().into_owned();
+        let artifact = code.as_ref().map(|code| code.guest.to_string_lossy().into_owned());
+        let words = words.iter().map(|word| (*word).to_owned()).chain(artifact);
         Self {
-            argv: std::iter::once(name).chain(words.iter().map(|word| (*word).to_owned())).collect(),
+            argv: std::iter::once(name).chain(words).collect(),
             env: Vec::new(),
             workdir: "/".into(),
             binds: std::iter::once(program).chain(code).collect(),
