@@ -16,6 +16,9 @@ use world::{Moment, World};
 /// How often it is looked at what to keep.
 const TICK: Duration = Duration::from_secs(1);
 
+/// Spares are made when nothing was started for so long: they are for later, and who starts now needs the processors.
+const CALM: Duration = Duration::from_millis(25);
+
 /// What a process that shall wait may take to become ready, beyond which it is given up: as long as a template.
 const MAKING_PATIENCE: Duration = Duration::from_secs(model::limit("snapshot-init"));
 
@@ -62,6 +65,8 @@ pub(crate) struct Templates {
 #[derive(Default)]
 struct State {
     lines: HashMap<Key, Line>,
+    /// When the last start began.
+    started_at: Moment,
     /// Functions whose next start shall take this rung.
     wanted: HashMap<FunctionName, Rung>,
 }
@@ -130,6 +135,7 @@ impl Templates {
     ) -> Found {
         let now = self.world.moment();
         let mut state = self.lock();
+        state.started_at = now;
         state.leave_behind(key);
         let line = state.line(key, user, recipe);
         line.arrivals.note(now);
@@ -351,7 +357,18 @@ impl Templates {
         Ok(template)
     }
 
-    /// Makes spares until there are as many as are worth keeping, one at a time.
+    /// Waits until nothing has been started for a while.
+    async fn calm(&self) {
+        loop {
+            let since = self.world.moment() - self.lock().started_at;
+            match CALM.checked_sub(since) {
+                Some(rest) if !rest.is_zero() => self.world.sleep(rest).await,
+                _ => return,
+            }
+        }
+    }
+
+    /// Makes spares until there are as many as are worth keeping, one at a time, while nothing else is started.
     fn refill(&self, key: Key) {
         let Some(me) = self.me.upgrade() else { return };
         match self.lock().lines.get_mut(&key) {
@@ -359,33 +376,43 @@ impl Templates {
             _ => return,
         }
         tokio::spawn(async move {
-            while let Some((template, recipe)) = me.lacking(&key) {
+            loop {
+                me.calm().await;
+                let Some((template, recipe)) = me.lacking(&key) else { break };
                 let spare = match &template {
                     Some(template) => {
                         me.launcher.fork(template, recipe.clone()).await.map_err(|error| error.to_string())
                     }
                     None => me.process(recipe.clone()).await,
                 };
-                let at = me.world.moment();
-                let mut state = me.lock();
-                let Some(line) = state.lines.get_mut(&key) else { return };
-                match spare {
-                    Ok(sandbox) => line.spares.push_back(Spare { sandbox, recipe }),
-                    Err(why) => {
-                        tracing::info!(?key, why, "no spare can be made");
-                        match template {
-                            None => line.stage = Stage::Refused { why, at },
-                            Some(template) if template.sandbox.has_ended() => line.stage = Stage::Absent,
-                            Some(_) => {}
-                        }
-                        break;
-                    }
+                if !me.take_in(&key, spare.map(|sandbox| Spare { sandbox, recipe }), template.as_deref()) {
+                    break;
                 }
             }
             if let Some(line) = me.lock().lines.get_mut(&key) {
                 line.refilling = false;
             }
         });
+    }
+
+    /// Keeps a spare that was made. Returns whether more can be made.
+    fn take_in(&self, key: &Key, spare: Result<Spare, String>, template: Option<&Template>) -> bool {
+        let at = self.world.moment();
+        let mut state = self.lock();
+        let Some(line) = state.lines.get_mut(key) else { return false };
+        match spare {
+            Ok(spare) => line.spares.push_back(spare),
+            Err(why) => {
+                tracing::info!(?key, why, "no spare can be made");
+                match template {
+                    None => line.stage = Stage::Refused { why, at },
+                    Some(template) if template.sandbox.has_ended() => line.stage = Stage::Absent,
+                    Some(_) => {}
+                }
+                return false;
+            }
+        }
+        true
     }
 
     /// A process that has made itself ready and waits. What it printed on the way is nobody's.

@@ -37,6 +37,9 @@ pub(crate) const IGNORED_SIGNALS: [i32; 5] =
 /// How often memory is looked at where the kernel does not bound it.
 const MEMORY_WATCH_MS: i64 = 100;
 
+/// Nothing is made ahead until nobody has wanted anything for so long.
+const CALM_MS: i64 = 10;
+
 /// How soon a busy control group is tried again, and how often.
 const BURIAL_RETRY_MS: i64 = 2;
 const BURIAL_TRIES: u32 = 500;
@@ -148,8 +151,9 @@ impl Service {
     fn run(&mut self) -> io::Result<()> {
         let mut events = Vec::with_capacity(64);
         loop {
-            let wait_ms = if self.preparing { Some(0) } else { self.patience_ms() };
-            if !self.wait(&mut events, wait_ms)? && self.preparing {
+            let calm_ms = self.preparing.then_some(CALM_MS);
+            let wait_ms = self.patience_ms().into_iter().chain(calm_ms).min();
+            if !self.wait(&mut events, wait_ms)? && wait_ms == calm_ms && self.preparing {
                 self.preparing = self.prepare();
             }
             for event in events.drain(..) {
