@@ -16,8 +16,8 @@ use core::ffi::c_void;
 const NAMESPACES: usize = 7;
 /// After the namespaces: the launcher's line, standard output and error, and the control socket.
 const ENDS: usize = NAMESPACES + 4;
-/// User and group inside, and whether the last descriptor is that of Landlock rules, before the filter.
-const HEAD_BYTES: usize = 12;
+/// User and group inside, whether the last descriptor is that of Landlock rules, and the most processes, before the filter.
+const HEAD_BYTES: usize = 16;
 const MAX_BYTES: usize = 16 << 10;
 /// Where the instance finds its control socket.
 const CONTROL: usize = 3;
@@ -43,6 +43,7 @@ enum Step {
     Privileges = 7,
     Rules = 8,
     Filter = 9,
+    Processes = 10,
 }
 
 type Failed = (Step, i32);
@@ -160,6 +161,7 @@ fn settle(channel: i32, message: &Message, bytes: &[u8]) -> Result<(), Failed> {
     let (user, group) = (word(0), word(4));
     kernel::plain(numbers::SETRESGID, group, group, group).map_err(|errno| (Step::Identity, errno))?;
     kernel::plain(numbers::SETRESUID, user, user, user).map_err(|errno| (Step::Identity, errno))?;
+    bound_processes(word(12)).map_err(|errno| (Step::Processes, errno))?;
     give_up().map_err(|errno| (Step::Privileges, errno))?;
     if let Some(rules) = rules {
         kernel::plain(numbers::LANDLOCK_RESTRICT_SELF, rules as usize, 0, 0)
@@ -167,6 +169,14 @@ fn settle(channel: i32, message: &Message, bytes: &[u8]) -> Result<(), Failed> {
         kernel::close(rules);
     }
     filter(&bytes[HEAD_BYTES..]).map_err(|errno| (Step::Filter, errno))
+}
+
+/// The template's own limit is another: its user owns the sandboxes of all its copies, so it has all their processes.
+fn bound_processes(most: usize) -> Result<(), i32> {
+    const PROCESSES: usize = 6;
+    let limit = [most as u64; 2];
+    // SAFETY: two words are read of two; nothing is written.
+    unsafe { kernel::call(numbers::PRLIMIT, [0, PROCESSES, limit.as_ptr() as usize, 0, 0, 0]) }.map(|_| ())
 }
 
 /// Everything that joining the user namespace gave.

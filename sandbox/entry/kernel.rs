@@ -28,6 +28,7 @@ pub mod numbers {
     pub const PRCTL: usize = 157;
     pub const KEYCTL: usize = 250;
     pub const SETNS: usize = 308;
+    pub const PRLIMIT: usize = 302;
     pub const SECCOMP: usize = 317;
     pub const LANDLOCK_RESTRICT_SELF: usize = 446;
 }
@@ -50,6 +51,7 @@ pub mod numbers {
     pub const PRCTL: usize = 167;
     pub const KEYCTL: usize = 219;
     pub const SETNS: usize = 268;
+    pub const PRLIMIT: usize = 261;
     pub const SECCOMP: usize = 277;
     pub const LANDLOCK_RESTRICT_SELF: usize = 446;
 }

@@ -261,6 +261,34 @@ fn a_child_that_waits_is_made_ready_for_its_work() {
     });
 }
 
+/// The user who owns the children's sandboxes has all their processes, on the host: no limit of one of them may count them.
+#[test]
+fn more_children_live_than_one_may_have_processes() {
+    in_each_mode(async |arena| {
+        const PROCESSES: u32 = 6;
+        let Some(nest) = Nest::new(arena) else { return };
+        let few = Spec { pids: PROCESSES, ..nest.spec("", "b'ready'") };
+        let child = Spec { pids: PROCESSES, ..nest.housing() };
+        let template = arena.launcher.template(few, &child, AHEAD).await.expect("a template");
+        template.ready().await.expect("it can be forked");
+        let mut children = Vec::new();
+        for number in 0..2 * PROCESSES {
+            let forked = arena.launcher.fork(&template, child.clone()).await;
+            children.push(Child::of(forked.unwrap_or_else(|e| panic!("{number} as {:?}: {e}", arena.mode))));
+        }
+        for child in &mut children {
+            let limit = child.ask("__import__('resource').getrlimit(__import__('resource').RLIMIT_NPROC)");
+            assert_eq!(limit, format!("({PROCESSES}, {PROCESSES})"), "as {:?}", arena.mode);
+        }
+        let bomb = "[os.fork() or __import__('time').sleep(600) for _ in range(20)]";
+        assert!(children[0].ask(bomb).contains("BlockingIOError"), "as {:?}", arena.mode);
+        for child in &children {
+            child.sandbox.kill().await;
+        }
+        template.sandbox.kill().await;
+    });
+}
+
 #[test]
 fn many_children_come_and_go() {
     in_each_mode(async |arena| {

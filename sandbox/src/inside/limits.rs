@@ -1,5 +1,6 @@
 //! Limits of each process, and of the kernel objects that all processes of the sandbox share.
 
+use super::Birth;
 use crate::protocol::Arrival;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::fs;
@@ -32,6 +33,10 @@ pub(crate) enum Ceiling {
 const COUNTERS: [(&str, &str); 3] =
     [("max_user_namespaces", "0"), ("max_inotify_instances", "16"), ("max_fanotify_groups", "0")];
 
+/// Processes of a template's user where no control group bounds the template: its own and those of all its copies, which
+/// count towards the user that owns their sandboxes.
+const TEMPLATE_PROCESSES: u64 = 4096;
+
 /// Lowers the counters for this namespace and all below it.
 pub(super) fn lower_counters() -> io::Result<()> {
     for (name, value) in COUNTERS {
@@ -43,11 +48,18 @@ pub(super) fn lower_counters() -> io::Result<()> {
     Ok(())
 }
 
+/// How many processes the user of a process may have, itself included; `None`: as many as before.
+pub(super) fn most_processes(birth: Birth, pids: u32, ceiling: Ceiling) -> Option<u64> {
+    match birth {
+        Birth::Template(_) => (ceiling == Ceiling::Process).then_some(TEMPLATE_PROCESSES),
+        _ => Some(pids.into()),
+    }
+}
+
 /// Sets soft and hard limits. No limit on address space: JavaScript and Go reserve far more than they use.
-pub(super) fn set(arrival: &Arrival, ceiling: Ceiling) -> io::Result<()> {
+pub(super) fn set(arrival: &Arrival, processes: Option<u64>, ceiling: Ceiling) -> io::Result<()> {
     let mut limits = vec![
         (Resource::Nofile, 1024),
-        (Resource::Nproc, u64::from(arrival.pids)),
         (Resource::Core, NO_CORE_BYTES),
         (Resource::Fsize, largest_file(arrival.tmp_bytes)),
         (Resource::Memlock, 64 << 10),
@@ -57,6 +69,7 @@ pub(super) fn set(arrival: &Arrival, ceiling: Ceiling) -> io::Result<()> {
         (Resource::Nice, 0),
         (Resource::Rtprio, 0),
     ];
+    limits.extend(processes.map(|most| (Resource::Nproc, most)));
     if ceiling == Ceiling::Process {
         limits.push((Resource::Data, most_data(arrival.memory_bytes)));
     }

@@ -220,7 +220,8 @@ fn arrival(plan: &Plan<'_>) -> Arrival {
 fn confine(plan: &Plan<'_>, steps: Steps<'_>, arrival: &Arrival) -> Result<(), Failure> {
     let layers = &plan.request.layers;
     if layers.rlimits {
-        steps.take("rlimits", || limits::set(arrival, plan.ceiling))?;
+        let processes = limits::most_processes(plan.birth, arrival.pids, plan.ceiling);
+        steps.take("rlimits", || limits::set(arrival, processes, plan.ceiling))?;
     }
     if layers.landlock && plan.landlock_version > 0 {
         steps.take("landlock", || landlock::restrict(plan, &arrival.guests))?;

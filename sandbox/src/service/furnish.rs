@@ -87,6 +87,11 @@ pub(super) fn bound(pid: Pid, memory_bytes: u64) -> io::Result<()> {
     lower(pid, Resource::Data, most_data(memory_bytes))
 }
 
+/// Where no control group bounds processes either. A copy of a loaded function could have left its own limit as it was.
+pub(super) fn bound_processes(pid: Pid, most: u32) -> io::Result<()> {
+    lower(pid, Resource::Nproc, most.into())
+}
+
 fn lower(pid: Pid, resource: Resource, most: u64) -> io::Result<()> {
     let limit = Rlimit { current: Some(most), maximum: Some(most) };
     Ok(prlimit(Some(pid), resource, limit).map(|_| ())?)

@@ -38,7 +38,7 @@ pub(crate) const IGNORED_SIGNALS: [i32; 5] =
 const MEMORY_WATCH_MS: i64 = 100;
 
 /// Nothing is made ahead until nobody has wanted anything for so long.
-const CALM_MS: i64 = 10;
+const CALM_MS: i64 = 3;
 
 /// How soon a busy control group is tried again, and how often.
 const BURIAL_RETRY_MS: i64 = 2;

@@ -59,12 +59,18 @@ impl Template {
         })
     }
 
-    /// Asks for one child. `filter` is what the child adds to the filter that it inherits.
-    pub(super) fn fork(&self, baggage: &Baggage<'_>, filter: &[libc::sock_filter]) -> io::Result<()> {
-        let mut bytes = Vec::with_capacity(12 + 8 * filter.len());
+    /// Asks for one child, which may be `processes` together with its own. `filter` is what the child adds to the filter that it inherits.
+    pub(super) fn fork(
+        &self,
+        baggage: &Baggage<'_>,
+        processes: u32,
+        filter: &[libc::sock_filter],
+    ) -> io::Result<()> {
+        let mut bytes = Vec::with_capacity(16 + 8 * filter.len());
         bytes.extend_from_slice(&USER_ID.to_le_bytes());
         bytes.extend_from_slice(&GROUP_ID.to_le_bytes());
         bytes.extend_from_slice(&u32::from(baggage.has_rules()).to_le_bytes());
+        bytes.extend_from_slice(&processes.to_le_bytes());
         for instruction in filter {
             bytes.extend_from_slice(&instruction.code.to_le_bytes());
             bytes.extend_from_slice(&[instruction.jt, instruction.jf]);

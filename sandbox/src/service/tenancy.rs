@@ -103,7 +103,7 @@ impl Service {
             return Err(failed(io::ErrorKind::NotFound.into()));
         };
         furnish::furnish(maker, inmate, &lodger.request.furniture, steps)?;
-        let (tenant, entry) = Tenant::new(lodger.request.listen.clone()).map_err(failed)?;
+        let (tenant, entry) = Tenant::new(lodger.request.listen.clone(), lodger.request.furniture.pids).map_err(failed)?;
         epoll_add(&self.epoll, tenant.entry(), key, Source::Entry).map_err(failed)?;
         let keys = inmate.quarters.take_keys();
         let layered = lodger.request.layers.cgroup;
@@ -112,7 +112,8 @@ impl Service {
         (inmate.role, inmate.waits) = (Role::Tenant(Box::new(tenant)), lodger.request.waits);
         let baggage = Baggage { keys: &keys, entry, ends: &lodger.ends, doors };
         let filter = self.maker.as_ref().map(|maker| &maker.filter[..]).unwrap_or_default();
-        self.ready_template(template)?.fork(&baggage, filter).map_err(failed)
+        let processes = lodger.request.furniture.pids;
+        self.ready_template(template)?.fork(&baggage, processes, filter).map_err(failed)
     }
 
     /// A child has said how it entered.
@@ -146,8 +147,10 @@ impl Service {
                 .map_err(|error| Failure::new("fork", &error))?;
         }
         admitted?;
+        let most_processes = tenant.processes;
         if let Some(bytes) = inmate.limit() {
-            furnish::bound(pid, bytes).map_err(|error| Failure::new("rlimits", &error))?;
+            let bounded = furnish::bound(pid, bytes).and_then(|()| furnish::bound_processes(pid, most_processes));
+            bounded.map_err(|error| Failure::new("rlimits", &error))?;
         }
         let Role::Tenant(tenant) = &inmate.role else { return Ok(()) };
         let listeners = inmate

@@ -12,7 +12,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// The steps of `entry/enter.rs`, by number from 1.
-const STEPS: [&str; 9] = [
+const STEPS: [&str; 10] = [
     "request",
     "fork",
     "namespaces",
@@ -22,6 +22,7 @@ const STEPS: [&str; 9] = [
     "privileges",
     "landlock",
     "seccomp",
+    "rlimits",
 ];
 
 /// What the child is given.
@@ -55,6 +56,8 @@ impl Baggage<'_> {
 pub(super) struct Tenant {
     entry: OwnedFd,
     pub(super) listen: Vec<u16>,
+    /// The most processes that it may be.
+    pub(super) processes: u32,
     program: Option<(Pid, OwnedFd)>,
     exit: Option<Exit>,
 }
@@ -71,10 +74,10 @@ pub(super) enum Entered {
 
 impl Tenant {
     /// And the child's end of what it speaks over.
-    pub(super) fn new(listen: Vec<u16>) -> io::Result<(Self, OwnedFd)> {
+    pub(super) fn new(listen: Vec<u16>, processes: u32) -> io::Result<(Self, OwnedFd)> {
         let (entry, far_entry) = channel::pair()?;
         rustix::net::sockopt::set_socket_passcred(&entry, true)?;
-        Ok((Self { entry, listen, program: None, exit: None }, far_entry))
+        Ok((Self { entry, listen, processes, program: None, exit: None }, far_entry))
     }
 
     /// Where the child says how it entered.
