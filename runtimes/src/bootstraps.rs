@@ -40,6 +40,7 @@ const FILES: &[(&str, &[u8])] = &[
     ("handler.cjs", include_bytes!("node/handler.cjs")),
     ("imports.cjs", include_bytes!("node/imports.cjs")),
     ("rehearsal.js", include_bytes!("node/rehearsal.js")),
+    ("rehearsal.mjs", include_bytes!("node/rehearsal.mjs")),
     ("template.cjs", include_bytes!("node/template.cjs")),
     ("dayfly.node", sandbox::NODE_ENTRY),
     ("libdayfly.so", sandbox::JAVA_ENTRY),

@@ -10,6 +10,7 @@ const fs = require('node:fs')
 const vm = require('node:vm')
 const v8 = require('node:v8')
 const path = require('node:path')
+const url = require('node:url')
 
 const CHANNEL_FD = 3
 const REASON_BYTES = 1000
@@ -142,6 +143,8 @@ async function rehearseStart(begin) {
   for (let time = 0; time < STARTS; time += 1) {
     await begin(frame(2, JSON.stringify({ env: { ...env, LAMBDA_TASK_ROOT: __dirname, _HANDLER: 'rehearsal.handler' } })))
     delete require.cache[path.join(__dirname, 'rehearsal.js')]
+    // What is imported is never forgotten: each time under another name.
+    await import(`${url.pathToFileURL(path.join(__dirname, 'rehearsal.mjs'))}?${time}`)
   }
   for (const name of NAMES) if (!known.has(name)) delete process.env[name]
   process.chdir('/')
@@ -150,7 +153,6 @@ async function rehearseStart(begin) {
 // Returns in the copies only.
 async function fork(mode, { rehearse, begin, born }) {
   if (mode === 'template') {
-    await import('node:fs') // the loader of modules
     await rehearseStart(begin)
   }
   for (let time = 0; time < REHEARSALS; time += 1) await rehearse(REHEARSAL, sink)
