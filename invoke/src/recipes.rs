@@ -111,7 +111,12 @@ impl Sandboxes {
         };
         Recipe {
             template: Some(Spec { listen: Vec::new(), ..bounds(plan.clone()) }),
-            spare: Spec { waits: true, ..bounds(plan) },
+            // Its first user is as good a guess as any at what it will be for.
+            spare: Spec {
+                waits: true,
+                memory_bytes: RUNTIME_MEBIBYTES * MEBIBYTE,
+                ..spec(version, "spare", plan)
+            },
             costs: costs([50_000.0, 3_000.0, 500.0, 4_000.0], Some(16.0), 1.5),
             stream: None,
             instead_of: None,

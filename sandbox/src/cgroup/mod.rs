@@ -237,9 +237,10 @@ impl Folder {
         Ok(())
     }
 
-    /// Writes those of its controllers.
-    fn set(&self, has: impl Fn(&str) -> bool, settings: &[Setting]) -> io::Result<()> {
-        for (file, text, required) in settings.iter().filter(|(file, ..)| has(controller(file))) {
+    /// Writes those of its controllers that are others than `before`.
+    fn set(&self, has: impl Fn(&str) -> bool, settings: &[Setting], before: &[Setting]) -> io::Result<()> {
+        let new = |setting: &&Setting| has(controller(setting.0)) && !before.contains(setting);
+        for (file, text, required) in settings.iter().filter(new) {
             match self.write(file, text) {
                 Err(error) if *required => return Err(error),
                 _ => {}

@@ -150,12 +150,11 @@ impl GroupV1 {
 
 impl Group for GroupV1 {
     fn limit(&self, limits: &Limits) -> io::Result<()> {
-        let settings = settings(limits);
-        let written = self.parts.iter().try_for_each(|(controllers, folder)| {
-            folder.set(|name| controllers.iter().any(|controller| controller == name), &settings)
-        });
-        self.settings.replace(settings);
-        written
+        let before = self.settings.replace(settings(limits));
+        let settings = self.settings.borrow();
+        self.parts.iter().try_for_each(|(controllers, folder)| {
+            folder.set(|name| controllers.iter().any(|controller| controller == name), &settings, &before)
+        })
     }
 
     fn deviations(&self) -> Vec<(&'static str, String)> {

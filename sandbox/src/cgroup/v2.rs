@@ -137,8 +137,8 @@ struct GroupV2 {
 
 impl Group for GroupV2 {
     fn limit(&self, limits: &Limits) -> io::Result<()> {
-        self.settings.replace(settings(limits));
-        self.folder.set(|name| self.controllers.contains(&name), &self.settings.borrow())
+        let before = self.settings.replace(settings(limits));
+        self.folder.set(|name| self.controllers.contains(&name), &self.settings.borrow(), &before)
     }
 
     fn deviations(&self) -> Vec<(&'static str, String)> {

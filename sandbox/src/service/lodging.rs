@@ -85,6 +85,14 @@ pub(super) struct Housing {
     pub(super) ahead: usize,
 }
 
+impl Housing {
+    /// The next one that is built ahead has the bounds that were asked for last: most likely they need no change then.
+    fn suit(&mut self, last: &Furniture) {
+        let binds = std::mem::take(&mut self.furniture.binds);
+        self.furniture = Furniture { binds, ..last.clone() };
+    }
+}
+
 /// What an empty sandbox is built from that is not built for anybody.
 fn unclaimed(furniture: Furniture) -> SandboxRequest {
     SandboxRequest { furniture, listen: Vec::new(), control: false, waits: false, layers: Layers::default() }
@@ -141,6 +149,9 @@ pub(super) fn start(
 impl Service {
     /// Finds a sandbox for a lodger, or begins to build one: for a program, or for a child of the template `owner`.
     pub(super) fn lodge(&mut self, owner: Option<u64>, lodger: Lodger) -> Result<Begun, Failure> {
+        if let Some(housing) = owner.and_then(|owner| self.housings.get_mut(&owner)) {
+            housing.suit(&lodger.request.furniture);
+        }
         let ready = if lodger.request.layers == Layers::default() { self.ahead(owner) } else { None };
         let lodger = Some(Box::new(lodger));
         if let Some((key, inmate)) = ready.and_then(|key| Some((key, self.inmate(key)?))) {

@@ -103,7 +103,8 @@ impl Service {
             return Err(failed(io::ErrorKind::NotFound.into()));
         };
         furnish::furnish(maker, inmate, &lodger.request.furniture, steps)?;
-        let (tenant, entry) = Tenant::new(lodger.request.listen.clone(), lodger.request.furniture.pids).map_err(failed)?;
+        let (tenant, entry) =
+            Tenant::new(lodger.request.listen.clone(), lodger.request.furniture.pids).map_err(failed)?;
         epoll_add(&self.epoll, tenant.entry(), key, Source::Entry).map_err(failed)?;
         let keys = inmate.quarters.take_keys();
         let layered = lodger.request.layers.cgroup;
@@ -149,7 +150,8 @@ impl Service {
         admitted?;
         let most_processes = tenant.processes;
         if let Some(bytes) = inmate.limit() {
-            let bounded = furnish::bound(pid, bytes).and_then(|()| furnish::bound_processes(pid, most_processes));
+            let bounded =
+                furnish::bound(pid, bytes).and_then(|()| furnish::bound_processes(pid, most_processes));
             bounded.map_err(|error| Failure::new("rlimits", &error))?;
         }
         let Role::Tenant(tenant) = &inmate.role else { return Ok(()) };
