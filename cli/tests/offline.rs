@@ -46,14 +46,14 @@ fn failures_have_three_lines() {
         home,
         &["invoke", "hello", "--endpoint", NOWHERE],
         1,
-        "error: cannot reach Dayfly at http://127.0.0.1:1\nwhy: nothing listens there\nhint: dayfly up\n",
+        "error: cannot reach Dayfly at http://127.0.0.1:1\nwhy: nothing listens there\nhint: dayfly up --listen 127.0.0.1:1\n",
     );
     check(
         home,
         &["--json", "invoke", "hello", "--endpoint", NOWHERE],
         1,
         "{\"error\":{\"what\":\"cannot reach Dayfly at http://127.0.0.1:1\",\"why\":\"nothing listens there\",\
-         \"hint\":\"dayfly up\",\"exit\":1}}\n",
+         \"hint\":\"dayfly up --listen 127.0.0.1:1\",\"exit\":1}}\n",
     );
     check(
         home,
@@ -93,7 +93,7 @@ fn what_needs_no_platform() {
     std::fs::create_dir_all(&data).expect("made");
     let key = r#"{"accessKeyId":"AKIAAAAAAAAAAAAAAAAA","secretAccessKey":"0123456789012345678901234567890123456789"}"#;
     std::fs::write(data.join("root-key.json"), key).expect("written");
-    let env = dayfly(home.path(), &["env"]);
+    let env = dayfly(home.path(), &["env", "--endpoint", "http://127.0.0.1:4566"]);
     assert_eq!(
         String::from_utf8_lossy(&env.stdout),
         "export AWS_ENDPOINT_URL='http://127.0.0.1:4566'\n\
