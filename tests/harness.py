@@ -257,7 +257,11 @@ def everything_below(pid):
 
 
 def below(pid):
-    return pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    """Children; none of one that has just ended."""
+    try:
+        return pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
 
 
 def launcher_of(platform):

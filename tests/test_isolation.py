@@ -637,7 +637,7 @@ def test_a_killed_launcher_stops_the_platform(place):
     assert platform.process.wait(60) == 1
     until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in inside), "nothing runs any more")
     said = pathlib.Path(platform.log.name).read_text()
-    assert "launcher process ended" in said and '"hint":"dayfly up"' in said, said
+    assert "launcher process ended" in said and f'"hint":"dayfly up --data {platform.data}"' in said, said
     platform.log.close()
     platform.start()
     place.functions, names = Functions(platform), place.functions.names
