@@ -137,11 +137,8 @@ impl Templates {
         line.kept.template = true;
         while let Some(spare) = if best == Rung::Spare { line.spares.pop_front() } else { None } {
             if !spare.sandbox.has_ended() {
-                let now = !line.refills_later(key);
                 drop(state);
-                if now {
-                    self.refill(key.clone());
-                }
+                self.refill(key.clone());
                 return Found::Spare(Box::new(spare));
             }
         }
@@ -167,8 +164,7 @@ impl Templates {
         if line.recipe.template.is_none() {
             line.stage = Stage::Processes;
         }
-        if line.refills_later(key) {
-        } else if matches!(line.stage, Stage::Processes) || matches!(found, Found::Template(_)) {
+        if matches!(line.stage, Stage::Processes) || matches!(found, Found::Template(_)) {
             drop(state);
             self.refill(key.clone());
         } else {
@@ -402,12 +398,6 @@ impl Line {
             refilling: false,
             promised: HashSet::new(),
         }
-    }
-
-    /// A function that is just getting an instance can do without the next process of its own for a moment, and its call
-    /// cannot do without the processor.
-    fn refills_later(&self, key: &Key) -> bool {
-        matches!(key, Key::Function(..)) && self.recipe.template.is_none()
     }
 
     /// Processes wait for this function, too.
