@@ -383,7 +383,7 @@ def test_a_change_is_seen_by_all_or_none(place):
 
 
 def test_late_output_is_the_functions_own(place):
-    """Check 46: what is printed after the answer stands in the log of the function that printed it, once."""
+    """Check 46: what is printed after the answer stands in the log of the function that printed it, once, marked."""
     mark = "late-" + secrets.token_hex(8)
     code = """
 import threading
@@ -398,6 +398,8 @@ answer = 'answered'
     place.functions.call(place.bystander, 1)
     lines = until(lambda: place.logged(name, mark), "the late line is there")
     assert len(lines) == 1 and lines[0].startswith(mark) and place.logged(place.bystander, mark) == []
+    marked = "[dayfly] printed after the end of RequestId: "
+    assert len(place.logged(name, marked)) == 1 and place.logged(place.bystander, marked) == []
 
 
 LINES = {

@@ -35,6 +35,27 @@ def missing(protections):
     return {layer["name"] for layer in protections["layers"] if not layer["on"]}
 
 
+def level_said(platform, name):
+    """The level in the record of a function's last call, which the command line shows, too."""
+    shown = platform.cli("invoke", name, "--explain").stderr
+    (record,) = platform.api(f"functions/{name}/invocations?Limit=1")["Invocations"]
+    level = record["IsolationLevel"]
+    words = f"level {level} of 3" + ("; dayfly doctor says what is missing" if level < 3 else "")
+    assert f"isolation     {words}" in shown, shown
+    assert f"isolation    {words}" in platform.cli("describe", name).stdout
+    return level
+
+
+def test_each_record_carries_the_level(platform, functions):
+    name = functions.create("def handler(e, c):\n    return e\n")
+    assert functions.call(name, 1) == 1
+    assert level_said(platform, name) == platform.banner["protections"]["level"]
+    broken = functions.create("import no_such_module\n")
+    assert functions.failure(broken)["errorType"] == "Runtime.ImportModuleError"
+    (record,) = platform.api(f"functions/{broken}/invocations?Limit=1")["Invocations"]
+    assert record["IsolationLevel"] == platform.banner["protections"]["level"]
+
+
 @pytest.mark.parametrize("what", LAYERS)
 def test_a_layer_that_is_missing_is_said_everywhere(tmp_path, whole, what):
     prefix, names, level = LAYERS[what]
@@ -53,7 +74,9 @@ def test_a_layer_that_is_missing_is_said_everywhere(tmp_path, whole, what):
         for one in said["Layers"]:
             assert one["On"] or one["WhyMissing"] and one["HowToFix"], one
         functions = Functions(platform)
-        assert functions.call(functions.create("def handler(e, c):\n    return e\n"), "runs") == "runs"
+        name = functions.create("def handler(e, c):\n    return e\n")
+        assert functions.call(name, "runs") == "runs"
+        assert level_said(platform, name) == level
     finally:
         platform.stop()
     refused = subprocess.run(

@@ -258,6 +258,10 @@ def test_level_1_runs_where_nobody_can_make_namespaces(home, how, component):
         port = int(platform.endpoint.rsplit(":", 1)[1])
         answer = functions.call(name, {"got": 1, "data": str(platform.data), "port": port})
         assert answer == {"got": 1, "runs programs": 7, "could do": []}
+        (record,) = platform.api(f"functions/{name}/invocations?Limit=1")["Invocations"]
+        assert (record["IsolationLevel"], record["Reason"]) == (1, "first instance; it cannot be forked at level 1")
+        doctor = dayfly(home, platform, "doctor").stdout
+        assert "at level 1 nothing is forked" in doctor and "is forked\n" not in doctor, doctor
         node = functions.create("exports.handler = async (event) => event;\n", "node")
         assert functions.call(node, {"a": 1}) == {"a": 1}
         runs_components(functions, component)

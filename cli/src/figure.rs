@@ -41,6 +41,12 @@ pub fn dollars(nanodollars: f64) -> String {
     format!("${dollars:.*}", zeros + 2)
 }
 
+/// A level of isolation, and where to find what it lacks.
+pub fn isolation(level: u8) -> String {
+    let more = if level < 3 { "; dayfly doctor says what is missing" } else { "" };
+    format!("level {level} of 3{more}")
+}
+
 /// Seconds as people say them: `90 s`, `5 min`, `14 d`.
 pub fn duration(seconds: u64) -> String {
     match seconds {
@@ -136,6 +142,8 @@ mod tests {
             [0.0, 202_083_333.0, 2_083.0, 1.5e9, 0.4].map(dollars),
             ["$0.00", "$0.20", "$0.0000021", "$1.50", "$0.00000000040"]
         );
+        assert_eq!(isolation(3), "level 3 of 3");
+        assert_eq!(isolation(2), "level 2 of 3; dayfly doctor says what is missing");
         assert_eq!([30, 300, 86_400, 1_209_600].map(duration), ["30 s", "5 min", "24 h", "14 d"]);
         assert_eq!([3, 90, 7200, 200_000].map(age), ["3 s ago", "1 min ago", "2 h ago", "2 d ago"]);
         assert_eq!(parse_modified("2026-01-01T00:00:01.371+0000"), Some(1_767_225_601));

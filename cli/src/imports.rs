@@ -52,12 +52,11 @@ impl Cost<'_> {
                 let when = figure::age(now_us.saturating_sub(start.started_us) / 1_000_000);
                 let when = if stale { format!("{when}, before the last change") } else { when };
                 let took = figure::milliseconds(start.start_us());
-                let what = if start.imports.is_empty() {
-                    "nothing took a millisecond or more"
-                } else {
-                    "milliseconds"
-                };
-                format!("import cost, {what}, as the start {when} saw it, which took {took} ms:")
+                let seen = format!("as the start {when} saw it, which took {took} ms");
+                if start.imports.is_empty() {
+                    return format!("import cost: nothing took a millisecond or more, {seen}");
+                }
+                format!("import cost in milliseconds, {seen}:")
             }
         }
     }
@@ -161,7 +160,7 @@ mod tests {
             (
                 "python3.13",
                 before,
-                "nothing took a millisecond or more, as the start 3 min ago saw it, which took 312 ms:",
+                "nothing took a millisecond or more, as the start 3 min ago saw it, which took 312 ms",
             ),
             ("python3.13", after, "3 min ago, before the last change saw it"),
         ];

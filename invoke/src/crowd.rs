@@ -292,11 +292,16 @@ impl Owner {
             alive.take_output();
             crowd.account(alive);
         }
+        let mut last = None;
         for ended in crowd.ended.drain(..) {
             let Ended { call, source, phases, started, usage, others, ending, waiting } = ended;
             let (version, tag, origin) = (&self.version, &self.tag, &self.origin);
             let facts = Facts { version, tag, source, origin, phases, usage, others };
             conclude(&call, started, &ending, &facts, &mut alive.log, waiting);
+            last = Some(call.request_id);
+        }
+        if let Some(id) = last.filter(|_| crowd.running.is_empty()) {
+            alive.log.is_over(id);
         }
     }
 }

@@ -306,6 +306,7 @@ impl Owner {
             others: 0,
         };
         conclude(&call, started, &ending, &facts, &mut alive.log, waiting);
+        alive.log.is_over(call.request_id);
         next
     }
 

@@ -197,5 +197,6 @@ fn record(call: &Call, started: Stamp, ending: &Ending, facts: &Facts<'_>) -> In
         log_group: version.log_group.clone(),
         log_stream: tag.log_stream.clone(),
         imports: if matches!(source, Source::New(_)) { origin.imports.clone() } else { Vec::new() },
+        isolation_level: origin.level,
     }
 }

@@ -1,7 +1,7 @@
 //! The log stream of one instance: lines out of bytes, platform lines around each call, a cap and a tail.
 //!
 //! What is printed between two calls (by processes that a handler left behind) goes to the same stream, after
-//! the `END` of the one and before the `START` of the other: never into another call's tail.
+//! the `END` of the one and before the `START` of the other: never into another call's tail. A line before it says so.
 
 use crate::output::Pipe;
 use crate::start::Journal;
@@ -30,6 +30,8 @@ pub(crate) struct Log {
     tails: Vec<Tail>,
     /// A line that comes before the next one, whatever that is.
     owed: Option<(Stamp, String)>,
+    /// The call that ended last, until something is printed after it or another begins.
+    over: Option<String>,
 }
 
 /// The last bytes that a caller asked for.
@@ -64,12 +66,14 @@ impl Log {
             dropped_bytes: 0,
             tails,
             owed: None,
+            over: None,
         }
     }
 
     /// A call begins. `keep_tail`: what is in the tail is the init that the call waited for.
     pub(crate) fn begin(&mut self, tail: bool, keep_tail: bool) {
         self.close_span();
+        self.over = None;
         let kept = self.tails.pop();
         if tail {
             let bytes = kept.filter(|_| keep_tail).map(|kept| kept.bytes).unwrap_or_default();
@@ -81,6 +85,7 @@ impl Log {
     /// lines that name it; and the init that it waited for, if `keep_tail`.
     pub(crate) fn begin_among(&mut self, id: &str, tail: bool, keep_tail: bool) {
         self.reopen();
+        self.over = None;
         let init = self.tails.iter().position(|tail| tail.of.is_none());
         let init = init.map(|index| self.tails.swap_remove(index).bytes);
         if tail {
@@ -99,6 +104,11 @@ impl Log {
     pub(crate) fn end_of(&mut self, id: &str) -> Option<Vec<u8>> {
         let index = self.tails.iter().position(|tail| tail.of.as_ref().is_none_or(|of| of == id))?;
         Some(self.tails.swap_remove(index).bytes)
+    }
+
+    /// This call has been told about, and no other runs: what is printed from now on is marked as late.
+    pub(crate) fn is_over(&mut self, id: String) {
+        self.over = Some(id);
     }
 
     /// Writes unfinished lines and the marker of what was dropped, and opens a new allowance.
@@ -203,6 +213,11 @@ impl Log {
             self.dropped_bytes += size + line.beyond;
         } else {
             self.left_bytes -= size;
+            if let Some(id) = self.over.take() {
+                let late =
+                    format!("[dayfly] printed after the end of RequestId: {id}, by what it left running:");
+                self.write(stamp_us, late.as_bytes());
+            }
             self.write(stamp_us, &line.bytes);
         }
     }
@@ -295,6 +310,23 @@ mod tests {
         assert_eq!(log.end_of("1").unwrap().len(), TAIL_BYTES);
         log.printed(Pipe::Stdout, b"the next one writes again\n");
         assert_eq!(lines(&kept).last().unwrap(), "the next one writes again");
+    }
+
+    #[test]
+    fn what_is_printed_between_calls_is_marked_once() {
+        let (mut log, kept) = log();
+        log.begin(false, false);
+        log.printed(Pipe::Stdout, b"in time\n");
+        log.is_over("a".into());
+        log.printed(Pipe::Stdout, b"late\nlater\nunfinis");
+        log.begin(true, false);
+        log.printed(Pipe::Stdout, b"of b\n");
+        assert_eq!(log.end_of("b").as_deref(), Some(&b"of b\n"[..]));
+        log.is_over("b".into());
+        log.begin_among("c", false, false);
+        log.printed(Pipe::Stdout, b"of c\n");
+        let marker = "[dayfly] printed after the end of RequestId: a, by what it left running:";
+        assert_eq!(lines(&kept), ["in time", marker, "late", "later", "unfinis", "of b", "of c"]);
     }
 
     #[test]

@@ -51,12 +51,18 @@ const MEBIBYTE: u64 = 1024 * 1024;
 /// Bounds a runtime's template, and a spare until it is known what it is for.
 const RUNTIME_MEBIBYTES: u64 = 512;
 
+/// At this level of isolation nothing is forked, and no process gets its files later.
+const MINIMAL_LEVEL: u8 = 1;
+
 /// Weight of a process that makes itself ready to wait: a tenth of one core's, since functions come first.
 const WAITING_WEIGHT: u32 = Spec::CORE_WEIGHT / 10;
 
 impl Sandboxes {
     /// The best first. Or why not, where there is something to say.
     pub(crate) fn keys(&self, version: &Version) -> [Result<Key, Option<String>>; 3] {
+        if self.parts.launcher.protections().level <= MINIMAL_LEVEL {
+            return [Err(Some("it cannot be forked at level 1".into())), Err(None), Err(None)];
+        }
         let runtimes = &self.parts.runtimes;
         let wants = version.snapstart || self.parts.snapstart;
         let function = match (self.loaded(version), wants.then(|| runtimes.may_fork(version))) {

@@ -82,7 +82,11 @@ impl Start for Sandboxes {
         version: &'a Arc<Version>,
         tag: &'a InstanceTag,
     ) -> BoxFuture<'a, Result<Started, StartError>> {
-        Box::pin(self.make(version, tag))
+        Box::pin(async move {
+            let mut started = self.make(version, tag).await?;
+            started.origin.level = Some(self.parts.launcher.protections().level);
+            Ok(started)
+        })
     }
 
     fn prepare(&self, version: &Arc<Version>) {

@@ -63,11 +63,13 @@ pub struct Origin {
     pub note: String,
     /// What took it long to import; known once it is ready.
     pub imports: Vec<Import>,
+    /// The level of isolation of its sandbox, once it has one.
+    pub level: Option<u8>,
 }
 
 impl Default for Origin {
     fn default() -> Self {
-        Self { rung: Rung::Spawn, note: String::new(), imports: Vec::new() }
+        Self { rung: Rung::Spawn, note: String::new(), imports: Vec::new(), level: None }
     }
 }
 

@@ -143,6 +143,7 @@ mod tests {
             log_group: "/aws/lambda/hello".into(),
             log_stream: "s".into(),
             imports: Vec::new(),
+            isolation_level: Some(3),
         }
     }
 

@@ -150,4 +150,7 @@ pub struct InvocationRecord {
     /// Of a call that its instance was made for: what took long to import, where the instance has imported it itself.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub imports: Vec<Import>,
+    /// The level of isolation that its instance had, 3 is everything; `None`: no instance came to be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub isolation_level: Option<u8>,
 }

@@ -472,6 +472,7 @@ fn record(function: &str, request_id: &str, started_us: u64) -> InvocationRecord
         log_group: GROUP.into(),
         log_stream: STREAM.into(),
         imports: Vec::new(),
+        isolation_level: Some(3),
     }
 }
 

@@ -86,6 +86,7 @@ pub(crate) fn invocation(record: InvocationRecord) -> api::Invocation {
         log_group: record.log_group,
         log_stream: record.log_stream,
         imports: Some(record.imports.into_iter().map(import).collect()),
+        isolation_level: record.isolation_level.map(i32::from),
     }
 }
 

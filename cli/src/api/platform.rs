@@ -114,7 +114,7 @@ pub struct Invocation {
     pub outcome: String,
     /// Of the error.
     pub error_type: Option<String>,
-    /// `idle`, `fork` or `spawn`.
+    /// `idle`, `spare`, `fork` or `spawn`.
     pub rung: String,
     /// Why that rung.
     pub reason: String,
@@ -138,6 +138,8 @@ pub struct Invocation {
     pub log_stream: String,
     /// Of a cold start that has loaded the code itself: what took long to import.
     pub imports: Vec<Import>,
+    /// Of its instance; 3 is everything. `None` where no instance came to be.
+    pub isolation_level: Option<u8>,
 }
 
 /// See [`Invocation`].

@@ -105,7 +105,10 @@ impl Known {
         let (screen, now_us) = (context.screen, context.world.now().0);
         let Self { function, url, .. } = self;
         let facts = facts(function, url.as_ref(), endpoint);
-        for (name, value) in facts.into_iter().chain(promises(self.reserved, self.provisioned.as_ref())) {
+        let promises = promises(self.reserved, self.provisioned.as_ref());
+        let level = self.records.iter().find_map(|record| record.isolation_level);
+        let isolation = level.map(|level| ("isolation", figure::isolation(level)));
+        for (name, value) in facts.into_iter().chain(promises).chain(isolation) {
             screen.line(format!("{name:<12} {value}"));
         }
         screen.line("");

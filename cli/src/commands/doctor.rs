@@ -38,11 +38,15 @@ pub fn run(_args: Args, context: &Context) -> Result<Exit, Failure> {
         Ok(target) if listens => {
             let client = Client::new(target, context.world.clone());
             match block_on(async { platform::status(&client).await.map_err(CallError::into) }) {
-                Ok(status) => running(&mut report, &status),
+                Ok(status) if status.protections.level == MINIMAL => {
+                    running(&mut report, &status);
+                    report.add(Check::new("starts", State::Weak, AT_LEVEL_1.into()));
+                }
+                Ok(status) => {
+                    running(&mut report, &status);
+                    try_forks(&mut report, launcher, context);
+                }
                 Err(failure) => report.add(failed("platform", &failure)),
-            }
-            if let Ok(Ok(found)) = launcher.map(|launcher| explore(&launcher, context)) {
-                found.forks.iter().for_each(|(name, forks)| report.add(way(name, forks)));
             }
         }
         target => {
@@ -109,6 +113,16 @@ fn alone(report: &mut Report, launcher: Result<Launcher, sandbox::SandboxError>,
             found.forks.iter().for_each(|(name, forks)| report.add(way(name, forks)));
         }
         Err(failure) => report.add(failed("interpreters", &failure)),
+    }
+}
+
+/// The level of a platform that does without namespaces, and how instances start there.
+const MINIMAL: u8 = 1;
+const AT_LEVEL_1: &str = "at level 1 nothing is forked: each instance is a process of its own";
+
+fn try_forks(report: &mut Report, launcher: Result<Launcher, sandbox::SandboxError>, context: &Context) {
+    if let Ok(Ok(found)) = launcher.map(|launcher| explore(&launcher, context)) {
+        found.forks.iter().for_each(|(name, forks)| report.add(way(name, forks)));
     }
 }
 

@@ -85,6 +85,9 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         show(context, &args.name, &invoked, record.as_ref(), &log);
         if let Some(record) = record.as_ref().filter(|_| args.explain) {
             explain_time(context, record);
+            if let Some(level) = record.isolation_level {
+                context.screen.fact("isolation", figure::isolation(level));
+            }
             if record.is_cold()
                 && let Ok(function) = lambda::configuration(&client, &args.name).await
             {

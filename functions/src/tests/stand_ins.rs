@@ -89,6 +89,7 @@ fn record(version: &Version, call: &Call) -> InvocationRecord {
         log_group: version.log_group.clone(),
         log_stream: "s".into(),
         imports: Vec::new(),
+        isolation_level: Some(3),
     }
 }
 

@@ -169,7 +169,7 @@ impl BareMaker {
     }
 
     fn protections(&self, view: &View) -> Protections {
-        let fix = Switches::read().fix();
+        let fix = Switches::read().fix_of_choice();
         let version = self.landlock_version;
         let off = |name, why| layer(name, false, why, fix);
         let mut layers = vec![

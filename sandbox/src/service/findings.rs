@@ -140,22 +140,35 @@ impl Switches {
         }
     }
 
-    /// A command that makes user namespaces possible again, as far as it can be known.
-    pub(super) fn fix(&self) -> &'static str {
+    /// A command that turns the switch back on by which user namespaces are off, if one is.
+    fn on_again(&self) -> Option<&'static str> {
         match self {
-            Self { max_user_namespaces: Some(0), .. } => "sudo sysctl -w user.max_user_namespaces=65536",
+            Self { max_user_namespaces: Some(0), .. } => {
+                Some("sudo sysctl -w user.max_user_namespaces=65536")
+            }
             Self { unprivileged_userns_clone: Some(0), root: false, .. } => {
-                "sudo sysctl -w kernel.unprivileged_userns_clone=1"
+                Some("sudo sysctl -w kernel.unprivileged_userns_clone=1")
             }
             Self { apparmor_restrict_unprivileged_userns: Some(1), root: false, .. } => {
-                "sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0"
+                Some("sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0")
             }
-            Self { root: false, .. } => {
-                "sudo dayfly up # or, in a container: docker run --security-opt seccomp=unconfined \
-                 --security-opt systempaths=unconfined"
-            }
-            Self { root: true, .. } => "in a container: docker run --privileged",
+            _ => None,
         }
+    }
+
+    /// A command that makes user namespaces possible again, as far as it can be known.
+    pub(super) fn fix(&self) -> &'static str {
+        self.on_again().unwrap_or(if self.root {
+            "in a container: docker run --privileged"
+        } else {
+            "sudo dayfly up # or, in a container: docker run --security-opt seccomp=unconfined \
+             --security-opt systempaths=unconfined"
+        })
+    }
+
+    /// The same for who does without them by choice: whether that is needed, an attempt says.
+    pub(super) fn fix_of_choice(&self) -> &'static str {
+        self.on_again().unwrap_or("dayfly up # without --sandbox=minimal")
     }
 }
 
@@ -214,6 +227,8 @@ mod tests {
             let fix = found.layers[0].how_to_fix.clone().unwrap_or_default();
             assert!(found.level == 0 && fix.contains(expected), "{switches:?}: {fix}");
             assert!(found.layers[0].why_missing.as_ref().unwrap().contains("namespaces cannot be made"));
+            let chosen = switches.fix_of_choice();
+            assert_eq!(chosen == fix, fix.contains("sysctl"), "{switches:?}: {chosen}");
         }
     }
 }

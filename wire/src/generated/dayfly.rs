@@ -346,6 +346,7 @@ pub struct Invocation {
     pub log_group: String,
     pub log_stream: String,
     pub imports: Option<Vec<Import>>,
+    pub isolation_level: Option<i32>,
 }
 shaped!(
     Invocation,
@@ -370,7 +371,8 @@ shaped!(
         response_bytes,
         log_group,
         log_stream,
-        imports
+        imports,
+        isolation_level
     ]
 );
 pub static INVOCATION: Shape = Shape::structure(
@@ -396,6 +398,7 @@ pub static INVOCATION: Shape = Shape::structure(
         Field::new("LogGroup", &Shape::STRING).required(),
         Field::new("LogStream", &Shape::STRING).required(),
         Field::new("Imports", &IMPORT_LIST),
+        Field::new("IsolationLevel", &Shape::INTEGER),
     ],
 );
 
