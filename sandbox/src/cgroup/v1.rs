@@ -112,7 +112,7 @@ struct GroupV1 {
     tasks: Vec<OwnedFd>,
     meters: Vec<(Meter, OwnedFd)>,
     oom: Option<OwnedFd>,
-    /// As they were written last.
+    /// As they were written last; empty where that went wrong, so that all are written again.
     settings: RefCell<Vec<Setting>>,
 }
 
@@ -150,11 +150,12 @@ impl GroupV1 {
 
 impl Group for GroupV1 {
     fn limit(&self, limits: &Limits) -> io::Result<()> {
-        let before = self.settings.replace(settings(limits));
-        let settings = self.settings.borrow();
+        let (before, settings) = (self.settings.take(), settings(limits));
         self.parts.iter().try_for_each(|(controllers, folder)| {
             folder.set(|name| controllers.iter().any(|controller| controller == name), &settings, &before)
-        })
+        })?;
+        self.settings.replace(settings);
+        Ok(())
     }
 
     fn deviations(&self) -> Vec<(&'static str, String)> {

@@ -131,14 +131,16 @@ struct GroupV2 {
     folder: Folder,
     controllers: Vec<&'static str>,
     meters: Vec<(Meter, OwnedFd)>,
-    /// As they were written last.
+    /// As they were written last; empty where that went wrong, so that all are written again.
     settings: RefCell<Vec<Setting>>,
 }
 
 impl Group for GroupV2 {
     fn limit(&self, limits: &Limits) -> io::Result<()> {
-        let before = self.settings.replace(settings(limits));
-        self.folder.set(|name| self.controllers.contains(&name), &self.settings.borrow(), &before)
+        let (before, settings) = (self.settings.take(), settings(limits));
+        self.folder.set(|name| self.controllers.contains(&name), &settings, &before)?;
+        self.settings.replace(settings);
+        Ok(())
     }
 
     fn deviations(&self) -> Vec<(&'static str, String)> {
@@ -231,6 +233,32 @@ mod tests {
         group.remove().unwrap();
         tree.remove();
         assert!(!place.own.join(own_folder()).exists());
+    }
+
+    /// Half of them are written, then the rest: nothing is taken for written that was not, and nothing is left out.
+    #[test]
+    fn what_could_not_be_written_is_written_again() {
+        let parent = tempfile::TempDir::new().unwrap();
+        let folder = Folder::make(parent.path().join("1")).unwrap();
+        let path = folder.path.clone();
+        let write = |name: &str| fs::write(path.join(name), "").unwrap();
+        ["memory.max", "memory.swap.max", "memory.oom.group", "cpu.max", "cpu.weight"]
+            .into_iter()
+            .for_each(write);
+        let controllers = WANTED.to_vec();
+        let group = GroupV2 { folder, controllers, meters: Vec::new(), settings: RefCell::default() };
+        let limits = Limits { memory_bytes: 1 << 27, cpu_millis: 1000, cpu_weight: 1024, pids: 65 };
+        assert_eq!(group.limit(&limits).unwrap_err().kind(), io::ErrorKind::NotFound, "there is no pids.max");
+        assert_eq!(group.deviations(), []);
+        ["pids.max", "memory.max"].into_iter().for_each(write);
+        group.limit(&limits).unwrap();
+        let read = |name: &str| fs::read_to_string(path.join(name)).unwrap();
+        let found = ["memory.max", "pids.max", "cpu.max", "cpu.weight"].map(read);
+        assert_eq!(found, ["134217728", "65", "20000 20000", "100"]);
+        write("pids.max");
+        group.limit(&limits).unwrap();
+        assert_eq!(read("pids.max"), "", "what is as it should be is not written again");
+        assert_eq!(group.deviations(), [("pids", "pids.max is  and not 65".to_owned())]);
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod furnish;
 mod lodging;
 mod maker;
 mod member;
+mod pause;
 mod survey;
 mod template;
 mod tenancy;
@@ -22,6 +23,7 @@ use crate::step::Failure;
 use lodging::{Housing, Lodger};
 use maker::{Ends, Maker};
 use member::{Burial, Member, Role, Work, tell};
+use pause::{Pause, pause};
 use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
@@ -36,9 +38,6 @@ pub(crate) const IGNORED_SIGNALS: [i32; 5] =
 
 /// How often memory is looked at where the kernel does not bound it.
 const MEMORY_WATCH_MS: i64 = 100;
-
-/// Nothing is made ahead until nobody has wanted anything for so long.
-const CALM_MS: i64 = 3;
 
 /// How soon a busy control group is tried again, and how often.
 const BURIAL_RETRY_MS: i64 = 2;
@@ -151,9 +150,8 @@ impl Service {
     fn run(&mut self) -> io::Result<()> {
         let mut events = Vec::with_capacity(64);
         loop {
-            let calm_ms = self.preparing.then_some(CALM_MS);
-            let wait_ms = self.patience_ms().into_iter().chain(calm_ms).min();
-            if !self.wait(&mut events, wait_ms)? && wait_ms == calm_ms && self.preparing {
+            let Pause { wait_ms, then_prepare } = pause(self.patience_ms(), self.preparing);
+            if !self.wait(&mut events, wait_ms)? && then_prepare {
                 self.preparing = self.prepare();
             }
             for event in events.drain(..) {
