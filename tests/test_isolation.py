@@ -17,6 +17,7 @@ import pytest
 
 from conftest import Functions, until, zipped_files
 from harness import CANARY, CONNECTIONS, SPARE, below, everything_below, host_addresses, launcher_of, place, running  # noqa: F401
+from test_load import sharing
 
 # The Runtime API's server side is the platform; this is what a neighbour's port would be.
 NEIGHBOUR = """#!/usr/bin/python3
@@ -645,7 +646,8 @@ def test_a_killed_launcher_stops_the_platform(place):
     place.all_is_well()
 
 
-def test_what_a_handler_leaves_behind_uses_no_processor_between_calls(functions):
+@pytest.mark.parametrize("at_once", [1, 4])
+def test_what_a_handler_leaves_behind_uses_no_processor_between_calls(functions, at_once):
     """A process that computes for ever stands still until the next call, and goes on then."""
     mark = f"busy-{uuid.uuid4().hex}"
     name = functions.create(
@@ -653,8 +655,13 @@ def test_what_a_handler_leaves_behind_uses_no_processor_between_calls(functions)
         "def handler(event, context):\n"
         "    if event:\n"
         "        subprocess.Popen(['/bin/sh', '-c', f': {event}; while :; do :; done'])\n"
-        "    return os.getpid()\n"
+        "    return os.environ['AWS_LAMBDA_LOG_STREAM_NAME']\n",
+        **({"CapacityProviderConfig": sharing(at_once)} if at_once > 1 else {}),
     )
+    promised = {"FunctionName": name, "Qualifier": "$LATEST"}
+    functions.client.put_provisioned_concurrency_config(**promised, ProvisionedConcurrentExecutions=1)
+    status = lambda: functions.client.get_provisioned_concurrency_config(**promised)["Status"]
+    until(lambda: status() == "READY", "an instance that is not ended for want of use")
     first = functions.call(name, mark)
 
     def used():

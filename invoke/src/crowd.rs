@@ -116,10 +116,10 @@ impl Owner {
             let left = crowd.deadline().map_or(Duration::MAX, |deadline| deadline - world.moment());
             tokio::select! {
                 biased;
-                count = self.jobs.recv_many(&mut jobs, most), if !retired => {
-                    retired = count == 0;
-                    self.admit(std::mem::take(&mut jobs), start, &mut crowd, alive).await;
-                }
+                count = self.jobs.recv_many(&mut jobs, most), if !retired => match count {
+                    0 => retired = true,
+                    _ => self.admit(std::mem::take(&mut jobs), start, &mut crowd, alive).await,
+                },
                 heard = alive.hear() => {
                     if self.answer(heard, &mut crowd, alive).await {
                         return;

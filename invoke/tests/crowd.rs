@@ -190,6 +190,31 @@ async fn lines_and_tails_name_their_calls() {
     stage.end().await;
 }
 
+/// Check 48: what computes although nobody has asked it to stands still, and never while one of several calls runs.
+#[tokio::test]
+async fn check_48_one_that_computes_unasked_is_frozen_until_its_next_calls() {
+    let stage = Stage::new(1, BOUNDS);
+    let version = shared(3);
+    stage.play(stage.engine.invoke(&version, call("warm", "answer:up"))).await.unwrap();
+    let freezes = || stage.nursery.freezes.lock().unwrap().clone();
+    stage.pass(Duration::from_secs(2)).await;
+    assert!(freezes().is_empty(), "one that waits quietly is left alone");
+    stage.nursery.uses.store(50_000, Ordering::SeqCst);
+    stage.pass(Duration::from_secs(2)).await;
+    assert_eq!(freezes(), [true]);
+    let calls = [("long", "sleep:2900 answer:x"), ("short", "answer:y")];
+    let both = join_all(calls.map(|(id, script)| stage.engine.invoke(&version, call(id, script))));
+    let done: Result<Vec<_>, Refused> = stage.play(both).await.into_iter().collect();
+    assert_eq!(done.unwrap().iter().map(text).collect::<Vec<_>>(), ["x", "y"]);
+    assert_eq!((freezes(), made(&stage)), (vec![true, false], 1), "thawed once, and not frozen in between");
+    stage.pass(Duration::from_secs(2)).await;
+    assert_eq!(freezes(), [true, false, true]);
+    stage.pass(Duration::from_secs(5)).await;
+    assert!(stage.engine.instances().is_empty(), "nobody has called it for long");
+    assert_eq!(freezes(), [true, false, true], "it is ended as it is");
+    stage.end().await;
+}
+
 #[tokio::test]
 async fn calls_that_a_dying_instance_never_took_go_to_others() {
     let stage = Stage::new(1, BOUNDS);

@@ -20,12 +20,13 @@ impl Templates {
     /// Waits until nothing has been started for a while, within its patience.
     async fn calm(&self) {
         let began = self.world.moment();
-        while self.world.moment() - began < CALM_PATIENCE {
-            let since = self.world.moment() - self.lock().started_at;
-            match CALM.checked_sub(since) {
-                Some(rest) if !rest.is_zero() => self.world.sleep(rest).await,
-                _ => return,
+        loop {
+            let now = self.world.moment();
+            let rest = rest(now - self.lock().started_at, now - began);
+            if rest.is_zero() {
+                return;
             }
+            self.world.sleep(rest).await;
         }
     }
 
@@ -102,6 +103,37 @@ impl Templates {
     }
 }
 
+/// How long to wait yet before a spare is made: the last start began `since` ago, and it has been waited so long.
+fn rest(since: Duration, waited: Duration) -> Duration {
+    CALM.saturating_sub(since).min(CALM_PATIENCE.saturating_sub(waited))
+}
+
 fn too_long() -> String {
     format!("it was not ready after {} s", MAKING_PATIENCE.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spares_wait_for_calm_within_a_patience() {
+        let ms = Duration::from_millis;
+        for (since, waited, expected) in [
+            (0, 0, 25),
+            (10, 0, 15),
+            (25, 0, 0),
+            (1000, 0, 0),
+            (0, 230, 20),
+            (20, 249, 1),
+            (0, 250, 0),
+            (0, 1000, 0),
+        ] {
+            assert_eq!(
+                rest(ms(since), ms(waited)),
+                ms(expected),
+                "{since} ms after a start, waited {waited} ms"
+            );
+        }
+    }
 }

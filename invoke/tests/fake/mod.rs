@@ -52,6 +52,10 @@ pub struct Nursery {
     pub most_alive: AtomicUsize,
     /// Microseconds of processor time that all instances have used.
     pub used: Arc<AtomicU64>,
+    /// What of it they use between two looks at them.
+    pub uses: Arc<AtomicU64>,
+    /// Whenever one was frozen or thawed.
+    pub freezes: Arc<Mutex<Vec<bool>>>,
 }
 
 /// An engine over fake instances.
@@ -72,6 +76,8 @@ impl Stage {
             alive: Arc::default(),
             most_alive: AtomicUsize::new(0),
             used: Arc::default(),
+            uses: Arc::new(AtomicU64::new(101)),
+            freezes: Arc::default(),
         });
         let book = Arc::new(Book::default());
         let (start, journal) = (nursery.clone(), book.clone());
@@ -172,8 +178,9 @@ impl Start for Nursery {
                 stderr: to_err,
             };
             fake.be_born(&birth);
-            let used = self.used.clone();
-            let cell = Arc::new(FakeCell { exit, exited, alive: self.alive.clone(), used });
+            let (used, uses, freezes) = (self.used.clone(), self.uses.clone(), self.freezes.clone());
+            let alive = self.alive.clone();
+            let cell = Arc::new(FakeCell { exit, exited, alive, used, uses, freezes });
             let output = Output::new(out.into(), err.into()).unwrap();
             Ok(Started { origin: Origin::default(), voice: Box::new(fake), output, cell })
         })
@@ -185,6 +192,8 @@ struct FakeCell {
     exited: watch::Receiver<Option<Exit>>,
     alive: Arc<AtomicUsize>,
     used: Arc<AtomicU64>,
+    uses: Arc<AtomicU64>,
+    freezes: Arc<Mutex<Vec<bool>>>,
 }
 
 impl Drop for FakeCell {
@@ -196,8 +205,13 @@ impl Drop for FakeCell {
 impl Cell for FakeCell {
     /// Whoever looks finds that it has used more.
     fn usage(&self) -> Usage {
-        let user_us = self.used.fetch_add(101, Ordering::SeqCst) + 101;
+        let uses = self.uses.load(Ordering::SeqCst);
+        let user_us = self.used.fetch_add(uses, Ordering::SeqCst) + uses;
         Usage { user_us, system_us: 500, peak_bytes: 1 << 20 }
+    }
+
+    fn freeze(&self, still: bool) {
+        self.freezes.lock().unwrap().push(still);
     }
 
     fn oom_killed(&self) -> bool {
