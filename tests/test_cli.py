@@ -228,6 +228,28 @@ def test_hints_can_be_pasted(platform, tmp_path):
     assert hint(gone)[-4:] == ["--data", str(platform.data), "--endpoint", platform.endpoint]
     taken = elsewhere("up", "--data", data, "--listen", platform.endpoint.removeprefix("http://"))
     assert hint(taken) == ["dayfly", "up", "--listen", "127.0.0.1:0", "--data", data]
+    never = str(tmp_path / "never made")
+    for address in ("nonsense", "127.0.0.1:99999"):
+        refused = elsewhere("up", "--data", never, "--listen", address)
+        assert refused.returncode == 2 and hint(refused) == ["dayfly", "up", "--help"], refused.stderr
+        assert "127.0.0.1:4566" in refused.stderr and not os.path.exists(never)
+
+
+def test_the_banner_can_be_pasted(tmp_path):
+    shell = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "DAYFLY_"))}
+    data = str(tmp_path / "my data")
+    up = [BINARY, "up", "--data", data, "--listen", "127.0.0.1:0"]
+    running = subprocess.Popen(up, env=shell, stdout=subprocess.PIPE, text=True)
+    try:
+        said = ""
+        while "Ctrl-C stops" not in said:
+            line = running.stdout.readline()
+            assert line, said
+            said += line
+        assert f"eval \"$(dayfly env --data '{data}')\"" in said and f"dayfly deploy DIR --data '{data}'" in said, said
+    finally:
+        running.terminate()
+        assert running.wait(60) == 0
 
 
 def test_the_key_of_a_platform_that_has_stopped_goes_to_no_other(own):

@@ -48,7 +48,8 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         }
     }
     if context.screen.is_terminal() {
-        context.screen.note("# to set them in this shell: eval \"$(dayfly env)\"");
+        let command = context.flags.onto("dayfly env");
+        context.screen.note(format!("# to set them in this shell: eval \"$({command})\""));
     }
     Ok(Exit::Done)
 }

@@ -24,7 +24,7 @@ use tracing_subscriber::EnvFilter;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Where to listen; port 0 takes a free one.
-    #[arg(long, env = "DAYFLY_LISTEN", value_name = "ADDR:PORT", default_value = "127.0.0.1:4566")]
+    #[arg(long, env = "DAYFLY_LISTEN", value_name = "ADDR:PORT", default_value = "127.0.0.1:4566", value_parser = address)]
     listen: String,
     /// What stands behind ID.lambda-url. in function URLs.
     #[arg(long, value_name = "DOMAIN", default_value = "localhost", value_parser = domain)]
@@ -103,6 +103,17 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     server::run(options, key, |ready| banner(context, ready)).map_err(|error| explain(error, &listen))?;
     context.screen.note("stopped; what was acknowledged is on disk");
     Ok(Exit::Done)
+}
+
+/// Whether it is there, and free, shows when it is listened on.
+fn address(text: &str) -> Result<String, String> {
+    let fits =
+        text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+    if fits {
+        Ok(text.to_owned())
+    } else {
+        Err("it is an address and a port of 0 to 65535, such as 127.0.0.1:4566 or [::1]:4566".to_owned())
+    }
 }
 
 fn account(text: &str) -> Result<String, String> {
@@ -204,7 +215,10 @@ fn banner(context: &Context, ready: &Ready) {
     let fact = |name: &str, text: &str| screen.line(format!("{} {text}", format!("{name:<12}").cyan()));
     fact("endpoint", &ready.endpoint);
     match &ready.key_file {
-        Some(path) => fact("root key", &format!("{} (eval \"$(dayfly env)\" sets it)", path.display())),
+        Some(path) => {
+            let command = context.flags.onto("dayfly env");
+            fact("root key", &format!("{} (eval \"$({command})\" sets it)", path.display()));
+        }
         None => fact("root key", "from DAYFLY_ROOT_ACCESS_KEY_ID"),
     }
     fact("data", &ready.data.display().to_string());
@@ -224,12 +238,13 @@ fn banner(context: &Context, ready: &Ready) {
     fixes.sort_unstable();
     fixes.dedup();
     for fix in fixes {
-        screen.line(format!("{:<12} {} {fix}", "", "to fix:".cyan()));
+        screen.line(format!("{:<12} {} {}", "", "to fix:".cyan(), context.flags.onto(fix)));
     }
     if !ready.address.ip().is_loopback() {
         fact("open to", &format!("other machines, by plain HTTP, on {}", ready.address));
     }
-    fact("next", "dayfly deploy DIR, from another terminal; Ctrl-C stops");
+    let next = context.flags.onto("dayfly deploy DIR");
+    fact("next", &format!("{next}, from another terminal; Ctrl-C stops"));
 }
 
 /// What `--sandbox=minimal` gives up, in one line.
@@ -369,6 +384,11 @@ mod tests {
             &["", "mars", "us-east", "us-east-10", "US-EAST-1", "us--1", "é-a-1"],
         );
         check(domain, &["localhost", "a.example.com"], &["", "/x", "a..b", "-a", "a b", "a:1", "a.b."]);
+        check(
+            address,
+            &["127.0.0.1:4566", "localhost:0", "[::1]:4566", "0.0.0.0:65535"],
+            &["", "nonsense", ":4566", "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:-1", "4566"],
+        );
         check(account, &["123456789012"], &["", "12345678901", "1234567890123", "12345678901x"]);
     }
 }
