@@ -58,7 +58,8 @@ def test_life_of_a_function(functions, platform):
 
 
 @pytest.mark.parametrize("form", [
-    "{n}", "{n}:$LATEST", "000000000000:function:{n}",
+    "{n}", "{n}:$LATEST", "000000000000:function:{n}", "000000000000:{n}", "function:{n}:$LATEST",
+    "us-east-1:000000000000:function:{n}",
     "arn:aws:lambda:us-east-1:000000000000:function:{n}",
     "arn:aws:lambda:us-east-1:000000000000:function:{n}:$LATEST",
 ])
@@ -75,6 +76,9 @@ def test_every_form_of_a_name(functions, form):
     ("arn:aws:lambda:us-east-1:111111111111:function:{n}", "AccessDeniedException", 403,
      "is not authorized to perform: lambda:GetFunction on resource: arn:aws:lambda:us-east-1:111111111111:function:{n}"),
     ("111111111111:function:{n}", "AccessDeniedException", 403, "no resource-based policy allows"),
+    ("111111111111:{n}", "AccessDeniedException", 403, "on resource: arn:aws:lambda:us-east-1:111111111111:function:{n}"),
+    ("{n}:$LATEST.PUBLISHED", "ResourceNotFoundException", 404,
+     "Function not found: arn:aws:lambda:us-east-1:000000000000:function:{n}:$LATEST.PUBLISHED"),
 ])
 def test_functions_of_another_account_or_region(functions, form, code, status, says):
     name = functions.create(HELLO)

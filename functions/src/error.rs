@@ -67,14 +67,12 @@ impl FunctionsError {
             NameError::TwoQualifiers { .. } => Self::Invalid(
                 "The derived qualifier from the function name does not match the specified qualifier.".into(),
             ),
-            NameError::Elsewhere(text) => match text.split(':').nth(3) {
-                Some(region) if text.starts_with("arn:") && region != place.region => {
-                    Self::NotFound(format!(
-                        "Functions from '{region}' are not reachable in this region ('{}')",
-                        place.region
-                    ))
-                }
-                _ => Self::no_function(text),
+            NameError::Elsewhere(arn) => match arn.split(':').nth(3) {
+                Some(region) if region != place.region => Self::NotFound(format!(
+                    "Functions from '{region}' are not reachable in this region ('{}')",
+                    place.region
+                )),
+                _ => Self::no_function(arn),
             },
         }
     }

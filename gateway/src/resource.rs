@@ -27,14 +27,9 @@ pub(crate) fn of(operation: &Operation, input: &Value, place: &Place) -> Result<
 fn function(text: &str, place: &Place) -> Result<Named, Error> {
     let address = match FunctionAddress::parse(text, None, place) {
         Ok(address) => address,
-        Err(NameError::Elsewhere(text)) => return Ok(Named { arn: elsewhere(text, place), function: None }),
+        Err(NameError::Elsewhere(arn)) => return Ok(Named { arn, function: None }),
         Err(why) => return Err(Error::validation(why.to_string())),
     };
     let arn = place.function_arn(&address.name, address.qualifier.as_deref());
     Ok(Named { arn, function: Some(address.name) })
-}
-
-/// The ARN of a function of another account or region. Who asks for it has no right there, or no luck.
-fn elsewhere(text: String, place: &Place) -> String {
-    if text.starts_with("arn:") { text } else { format!("arn:aws:lambda:{}:{text}", place.region) }
 }
