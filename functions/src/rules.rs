@@ -5,7 +5,7 @@ use crate::{FunctionsError, sharing};
 use model::{Egress, Runtime, limit};
 use std::collections::BTreeMap;
 use wire::lambda::{
-    Architecture, CreateFunctionRequest, Environment, EphemeralStorage, FunctionCode, LogFormat,
+    Architecture, CreateFunctionRequest, Environment, EphemeralStorage, FunctionCode, ImageConfig, LogFormat,
     LoggingConfig, PackageType, SnapStart, SnapStartApplyOn, TracingMode, UpdateFunctionCodeRequest,
     UpdateFunctionConfigurationRequest,
 };
@@ -60,7 +60,10 @@ macro_rules! unserved {
             ),
             (some(&input.layers), "Layers"),
             (some(&input.file_system_configs), "FileSystemConfigs"),
-            (input.image_config.is_some(), "ImageConfig"),
+            (
+                input.image_config.as_ref().is_some_and(|image| *image != ImageConfig::default()),
+                "ImageConfig",
+            ),
             (input.durable_config.is_some(), "DurableConfig"),
             (input.runtime_config.is_some(), "RuntimeConfig"),
             (input.accelerator_config.is_some(), "AcceleratorConfig"),

@@ -171,7 +171,7 @@ async fn empty_forms_of_what_is_not_served_are_fine() {
             "hello",
             json!({
                 "VpcConfig": { "SubnetIds": [], "SecurityGroupIds": [] }, "DeadLetterConfig": {}, "Layers": [],
-                "FileSystemConfigs": [], "TracingConfig": { "Mode": "PassThrough" },
+                "ImageConfig": {}, "FileSystemConfigs": [], "TracingConfig": { "Mode": "PassThrough" },
                 "SnapStart": { "ApplyOn": "None" }, "LoggingConfig": { "LogGroup": "/my/group" }, "Publish": false,
             }),
         )
