@@ -7,7 +7,7 @@ use bytes::Bytes;
 use model::{Version, limit};
 use sandbox::{UnpackError, UnpackLimits};
 use sha2::{Digest, Sha256};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -33,9 +33,18 @@ pub(crate) struct Packages {
     unpacker: Arc<dyn Unpacker>,
     /// Held while packages are removed, and while someone says that a package is about to be used.
     door: tokio::sync::Mutex<()>,
-    pending: Arc<Mutex<HashMap<String, usize>>>,
+    watched: Arc<Mutex<Watched>>,
     /// Versions that no function has any more, but that instances may still run.
     retired: Mutex<Vec<Arc<Version>>>,
+}
+
+/// What is not just used by a function, or removed: no sweep looks at any other package.
+#[derive(Default)]
+struct Watched {
+    /// About to be used, and how often.
+    pending: HashMap<String, usize>,
+    /// Used by one less than before, so perhaps by nobody.
+    doubtful: BTreeSet<String>,
 }
 
 /// A package that is in place, and stays there at least as long as this lives.
@@ -46,16 +55,17 @@ pub(crate) struct Placed {
 
 struct Claim {
     sha256: String,
-    pending: Arc<Mutex<HashMap<String, usize>>>,
+    watched: Arc<Mutex<Watched>>,
 }
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        let mut pending = locked(&self.pending);
-        if let Some(count) = pending.get_mut(&self.sha256) {
+        let mut watched = locked(&self.watched);
+        if let Some(count) = watched.pending.get_mut(&self.sha256) {
             *count -= 1;
             if *count == 0 {
-                pending.remove(&self.sha256);
+                watched.pending.remove(&self.sha256);
+                watched.doubtful.insert(std::mem::take(&mut self.sha256));
             }
         }
     }
@@ -69,7 +79,7 @@ impl Packages {
             folder,
             unpacker,
             door: tokio::sync::Mutex::default(),
-            pending: Arc::default(),
+            watched: Arc::default(),
             retired: Mutex::default(),
         }
     }
@@ -110,24 +120,38 @@ impl Packages {
         }
     }
 
-    /// Takes note of a version that no function has any more.
-    pub(crate) fn retire(&self, version: Arc<Version>) {
+    /// Takes note of a version that no function has any more, and of whose package that was.
+    pub(crate) fn retire(&self, sha256: &str, version: Arc<Version>) {
+        locked(&self.watched).doubtful.insert(sha256.to_owned());
         locked(&self.retired).push(version);
     }
 
-    /// Removes the packages that neither a function nor an instance uses.
-    pub(crate) async fn sweep(&self, catalog: &Catalog) -> Result<(), FunctionsError> {
+    /// Removes the packages that neither a function nor an instance uses, of those that have been used less since the
+    /// last time. The answer is how many it looked at: none that a function has kept.
+    pub(crate) async fn sweep(&self, catalog: &Catalog) -> Result<usize, FunctionsError> {
         let _door = self.door.lock().await;
+        let doubtful: Vec<String> = locked(&self.watched).doubtful.iter().cloned().collect();
+        for sha256 in &doubtful {
+            if self.will_be_used(sha256) {
+                continue;
+            }
+            if !catalog.uses(sha256) {
+                self.remove(sha256).await?;
+            }
+            locked(&self.watched).doubtful.remove(sha256);
+        }
+        Ok(doubtful.len())
+    }
+
+    /// The same of all packages that there are, after a start.
+    pub(crate) async fn sweep_all(&self, catalog: &Catalog) -> Result<(), FunctionsError> {
         let mut last = None;
         loop {
             let range = Kind::Package.range_after(last.as_ref());
             let rows = self.store.scan(range, Scan { limit: SCAN_ROWS, reverse: false }).await?;
-            for (key, _, _) in &rows {
-                let sha256 = Kind::Package.name(key);
-                if !self.is_used(&sha256, catalog) {
-                    self.remove(&sha256).await?;
-                }
-            }
+            let found = rows.iter().map(|(key, _, _)| Kind::Package.name(key));
+            locked(&self.watched).doubtful.extend(found);
+            self.sweep(catalog).await?;
             match rows.into_iter().next_back() {
                 Some((key, _, _)) => last = Some(key),
                 None => return Ok(()),
@@ -152,8 +176,8 @@ impl Packages {
 
     async fn claim(&self, sha256: &str) -> Claim {
         let _door = self.door.lock().await;
-        *locked(&self.pending).entry(sha256.to_owned()).or_default() += 1;
-        Claim { sha256: sha256.to_owned(), pending: Arc::clone(&self.pending) }
+        *locked(&self.watched).pending.entry(sha256.to_owned()).or_default() += 1;
+        Claim { sha256: sha256.to_owned(), watched: Arc::clone(&self.watched) }
     }
 
     async fn unpack(&self, sha256: &str) -> Result<(), FunctionsError> {
@@ -168,13 +192,13 @@ impl Packages {
         }
     }
 
-    fn is_used(&self, sha256: &str, catalog: &Catalog) -> bool {
+    /// Whether somebody is about to use the package, or an instance may run it still.
+    fn will_be_used(&self, sha256: &str) -> bool {
         let mut retired = locked(&self.retired);
         retired.retain(|version| Arc::strong_count(version) > 1);
         let folder = self.folder(sha256);
-        locked(&self.pending).contains_key(sha256)
-            || catalog.uses(sha256)
-            || retired.iter().any(|version| version.code_dir == folder)
+        retired.iter().any(|version| version.code_dir == folder)
+            || locked(&self.watched).pending.contains_key(sha256)
     }
 
     async fn remove(&self, sha256: &str) -> Result<(), FunctionsError> {

@@ -110,7 +110,7 @@ impl Functions {
         }));
         functions.packages().clean().await?;
         functions.load().await?;
-        functions.packages().sweep(functions.catalog()).await?;
+        functions.packages().sweep_all(functions.catalog()).await?;
         functions.sweep_components();
         functions.keep_promises();
         Ok(functions)
@@ -207,17 +207,18 @@ impl Functions {
             }
         };
         let now = entry.as_ref().map(|entry| Arc::clone(&entry.version));
-        let before = self.catalog().set(name, entry).map(|entry| Arc::clone(&entry.version));
-        self.reserve(before.as_deref(), now.as_deref());
-        let other = |now: &&Arc<Version>| before.as_ref().is_none_or(|before| !Arc::ptr_eq(now, before));
+        let before = self.catalog().set(name, entry);
+        self.reserve(before.as_ref().map(|before| &*before.version), now.as_deref());
+        let other =
+            |now: &&Arc<Version>| before.as_ref().is_none_or(|before| !Arc::ptr_eq(now, &before.version));
         let new = now.as_ref().filter(other).map(Arc::clone);
         if let Some(new) = &new {
             self.0.runner.prepare(new);
         }
         if let Some(before) = before
-            && now.as_ref().is_none_or(|now| !Arc::ptr_eq(now, &before))
+            && now.as_ref().is_none_or(|now| !Arc::ptr_eq(now, &before.version))
         {
-            self.packages().retire(before);
+            self.packages().retire(&before.row.code.sha256, Arc::clone(&before.version));
             self.0.runner.retire(name, now.as_ref().map(|now| now.revision.as_str()));
         }
         Ok(new)

@@ -26,6 +26,27 @@ async fn functions_share_a_package_until_none_needs_it() {
 }
 
 #[tokio::test]
+async fn who_changes_one_function_looks_at_no_package_of_others() {
+    let mut stage = Stage::with_hello().await;
+    for n in 0..20 {
+        let code = json!({ "Code": { "ZipFile": zip(&format!("code {n}")) } });
+        assert_eq!(stage.create(&format!("other-{n}"), code).await.status, 201);
+    }
+    stage.restart().await;
+    let looked_at = async |stage: &Stage| {
+        stage.functions.packages().sweep(stage.functions.catalog()).await.expect("nothing fails")
+    };
+    assert_eq!(looked_at(&stage).await, 0, "nobody has changed anything");
+    let update = stage.put(&format!("{FUNCTION}/code"), json!({ "ZipFile": zip("new") })).await;
+    assert_eq!(update.status, 200);
+    assert!(looked_at(&stage).await <= 2, "the package before, and the one now");
+    assert_eq!(stage.delete(FUNCTION).await.status, 204);
+    assert!(looked_at(&stage).await <= 1, "its last package");
+    let kept = fs::read_dir(stage.data.path().join("code")).expect("exists").count();
+    assert_eq!(kept, 20, "those of the others");
+}
+
+#[tokio::test]
 async fn a_package_outlives_its_function_while_an_instance_runs_it() {
     let stage = Stage::with_hello().await;
     let answer = stage.send("POST", &format!("{FUNCTION}/invocations"), &[], "1".into()).await;
