@@ -85,6 +85,12 @@ impl ImageError {
     }
 }
 
+/// Milliseconds since it was made.
+fn stopwatch(world: &World) -> impl Fn() -> u64 {
+    let begun = world.moment().0;
+    move || world.moment().0.saturating_sub(begun) / 1000
+}
+
 /// The image of this machine with these interpreters: the one below `images` if the machine is as it was when that
 /// one was made, else a new one, which replaces it. `beside`: programs that sandboxes are shown besides.
 pub(crate) fn of_this_machine(
@@ -93,8 +99,7 @@ pub(crate) fn of_this_machine(
     beside: &[PathBuf],
     world: &World,
 ) -> Result<RootImage, ImageError> {
-    let begun = world.moment().0;
-    let elapsed_ms = || world.moment().0.saturating_sub(begun) / 1000;
+    let elapsed_ms = stopwatch(world);
     let selection = select(Path::new("/"), interpreters, beside)?;
     let source = source(&selection);
     let missing: Vec<String> = selection.missing.iter().cloned().collect();
@@ -124,13 +129,13 @@ pub(crate) fn build(
     beside: &[PathBuf],
     world: &World,
 ) -> Result<RootImage, ImageError> {
-    let begun = world.moment().0;
+    let elapsed_ms = stopwatch(world);
     if fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some()) {
         return Err(ImageError::file(folder, io::ErrorKind::DirectoryNotEmpty.into()));
     }
     let selection = select(Path::new("/"), interpreters, beside)?;
     let made = make(&selection, &source(&selection), folder)?;
-    Ok(RootImage { origin: Origin::Made(world.moment().0.saturating_sub(begun) / 1000), ..made })
+    Ok(RootImage { origin: Origin::Made(elapsed_ms()), ..made })
 }
 
 fn make(selection: &Selection, source: &str, folder: &Path) -> Result<RootImage, ImageError> {
