@@ -12,7 +12,7 @@
 //! | 20 Log | from it | `[u64 LE microseconds since 1970][text]` |
 //! | 21 LastError | from it | as Error; the process ends after it |
 
-use super::imports;
+use super::{Event, imports};
 use bytes::{Buf, Bytes, BytesMut};
 use model::{Call, Import, limit};
 use serde::Serialize;
@@ -31,28 +31,12 @@ const CANCEL: u8 = 3;
 /// One frame from an instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Frame {
+    /// It has loaded the code; what took long to import.
     Ready(Vec<Import>),
-    InitError(Bytes),
-    Response {
-        id: String,
-        body: Bytes,
-    },
-    Error {
-        id: String,
-        json: Bytes,
-    },
-    Log {
-        stamp_us: u64,
-        message: Bytes,
-    },
-    LastError {
-        id: String,
-        json: Bytes,
-    },
-    /// An answer of either kind that was not kept.
-    Dropped {
-        id: String,
-    },
+    /// The error of a call, which is the last thing that it says.
+    LastError { id: String, json: Bytes },
+    /// Anything else means what it says, if it may come now.
+    Said(Event),
 }
 
 /// What follows the event's frame header: everything of a call that is not the event.
@@ -172,12 +156,12 @@ fn most_bytes(kind: u8) -> Option<usize> {
 fn read(kind: u8, mut payload: Bytes) -> Option<Frame> {
     match kind {
         16 => imports::read(payload).map(Frame::Ready),
-        17 => Some(Frame::InitError(payload)),
-        18 => named(payload).map(|(id, body)| Frame::Response { id, body }),
-        19 => named(payload).map(|(id, json)| Frame::Error { id, json }),
+        17 => Some(Frame::Said(Event::InitError(payload))),
+        18 => named(payload).map(|(id, body)| Frame::Said(Event::Response { id, body })),
+        19 => named(payload).map(|(id, json)| Frame::Said(Event::Error { id, json })),
         20 => {
             let stamp_us = payload.try_get_u64_le().ok()?;
-            Some(Frame::Log { stamp_us, message: payload })
+            Some(Frame::Said(Event::Log { stamp_us, message: payload }))
         }
         _ => named(payload).map(|(id, json)| Frame::LastError { id, json }),
     }
@@ -217,8 +201,8 @@ mod tests {
             }
             let expected = [
                 Frame::Ready(Vec::new()),
-                Frame::Response { id: "id".into(), body: Bytes::from_static(b"body") },
-                Frame::Log { stamp_us: 1, message: Bytes::from_static(b"text") },
+                Frame::Said(Event::Response { id: "id".into(), body: Bytes::from_static(b"body") }),
+                Frame::Said(Event::Log { stamp_us: 1, message: Bytes::from_static(b"text") }),
             ];
             assert_eq!(frames, expected, "cut at {cut}");
         }

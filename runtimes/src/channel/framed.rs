@@ -189,7 +189,7 @@ impl Framed {
     /// What the next frame means, or how many bytes of it are missing at least.
     fn parsed(&mut self) -> Result<Event, usize> {
         if let Some(dropped) = self.coming.drop_from(&mut self.input) {
-            return dropped.map(|id| self.accept(Frame::Dropped { id }));
+            return dropped.map(|id| self.hear(Event::Dropped { id }));
         }
         match frame::parse(&mut self.input) {
             Ok(Parsed::Frame(frame)) => {
@@ -244,28 +244,39 @@ impl Framed {
         Ok(())
     }
 
-    /// Whether the frame may come now, and what it means.
+    /// What the frame means, if it may come now.
     fn accept(&mut self, frame: Frame) -> Event {
         match frame {
-            Frame::Log { stamp_us, message } => Event::Log { stamp_us, message },
             Frame::Ready(imports) if self.phase == Phase::Loading => {
                 self.phase = Phase::Open;
                 self.imports = imports;
                 Event::Ready
             }
-            Frame::InitError(json) if self.phase == Phase::Loading => {
+            Frame::Ready(_) => self.unexpected(&Event::Ready),
+            Frame::LastError { id, json } => {
+                let event = self.hear(Event::Error { id, json });
                 self.phase = Phase::Over;
-                Event::InitError(json)
+                event
             }
-            Frame::Response { id, body } if self.ends(&id) => Event::Response { id, body },
-            Frame::Error { id, json } if self.ends(&id) => Event::Error { id, json },
-            Frame::Dropped { id } if self.ends(&id) => Event::Dropped { id },
-            Frame::LastError { id, json } if self.ends(&id) => {
-                self.phase = Phase::Over;
-                Event::Error { id, json }
-            }
-            other => self.violation(self.unexpected(&other)),
+            Frame::Said(event) => self.hear(event),
         }
+    }
+
+    /// The event, if it may come now.
+    fn hear(&mut self, event: Event) -> Event {
+        let may_come = match &event {
+            Event::Log { .. } => true,
+            Event::InitError(_) => self.phase == Phase::Loading,
+            Event::Response { id, .. } | Event::Error { id, .. } | Event::Dropped { id } => self.ends(id),
+            Event::Ready | Event::Violation(_) | Event::Closed => false,
+        };
+        if !may_come {
+            return self.unexpected(&event);
+        }
+        if matches!(event, Event::InitError(_)) {
+            self.phase = Phase::Over;
+        }
+        event
     }
 
     /// Whether it works on the call, which is over then.
@@ -282,14 +293,14 @@ impl Framed {
         Event::Violation(problem)
     }
 
-    fn unexpected(&self, frame: &Frame) -> String {
-        let said = match frame {
-            Frame::Ready(_) => "ready".to_owned(),
-            Frame::InitError(_) => "an init error".to_owned(),
-            Frame::Response { id, .. } => format!("a response to {id:?}"),
-            Frame::Error { id, .. } | Frame::LastError { id, .. } => format!("an error for {id:?}"),
-            Frame::Dropped { id } => format!("an answer to {id:?}"),
-            Frame::Log { .. } => "a log record".to_owned(),
+    fn unexpected(&mut self, event: &Event) -> Event {
+        let said = match event {
+            Event::Ready => "ready".to_owned(),
+            Event::InitError(_) => "an init error".to_owned(),
+            Event::Response { id, .. } => format!("a response to {id:?}"),
+            Event::Error { id, .. } => format!("an error for {id:?}"),
+            Event::Dropped { id } => format!("an answer to {id:?}"),
+            Event::Log { .. } | Event::Violation(_) | Event::Closed => "something".to_owned(),
         };
         let doing = match self.phase {
             Phase::Loading => "loading its code".to_owned(),
@@ -297,6 +308,6 @@ impl Framed {
             Phase::Open => format!("busy with {:?}", self.running.join(", ")),
             Phase::Over => "over".to_owned(),
         };
-        format!("{said} from an instance that is {doing}")
+        self.violation(format!("{said} from an instance that is {doing}"))
     }
 }

@@ -1,7 +1,8 @@
 //! Answers that take memory which others may need: room is made before one is read, and what finds none is let go of.
 
+use super::Event;
 use super::frame::{ANSWER_HEAD_BYTES, Frame, answer_ahead};
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, BytesMut};
 use std::time::Duration;
 use world::{Moment, Share, Way, World};
 
@@ -73,23 +74,20 @@ impl Large {
 
     /// An answer is there as a whole: it holds what was taken for it.
     pub(super) fn arrived(&mut self, frame: Frame) -> Frame {
-        if !matches!(frame, Frame::Response { .. } | Frame::Error { .. }) {
-            return frame;
-        }
+        let Frame::Said(event @ (Event::Response { .. } | Event::Error { .. })) = frame else { return frame };
         self.patience = None;
-        let Some(share) = self.share.take() else { return frame };
-        let around = |bytes: Bytes| share.around(bytes);
-        match frame {
-            Frame::Response { id, body } => Frame::Response { id, body: around(body) },
-            Frame::Error { id, json } => Frame::Error { id, json: around(json) },
+        let Some(share) = self.share.take() else { return Frame::Said(event) };
+        Frame::Said(match event {
+            Event::Response { id, body } => Event::Response { id, body: share.around(body) },
+            Event::Error { id, json } => Event::Error { id, json: share.around(json) },
             other => other,
-        }
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Channel, Event};
+    use super::super::Channel;
     use super::*;
     use model::Call;
     use std::io::Write;
