@@ -51,6 +51,7 @@ type Failed = (Step, i32);
 /// Serves the channel. Returns in every instance, never in the template, which ends when the launcher hangs up.
 pub fn serve(channel: i32, interpreter: &impl Interpreter) {
     let mut bytes = [0; MAX_BYTES];
+    let sequences = kernel::sequences();
     loop {
         let Ok(message) = kernel::receive(channel, &mut bytes) else { kernel::exit(1) };
         if message.length == 0 {
@@ -65,7 +66,7 @@ pub fn serve(channel: i32, interpreter: &impl Interpreter) {
         // SAFETY: who can be forked has one thread, which waits here; the child changes no memory but its stack.
         match unsafe { kernel::lend(enter, (&raw const entry).cast()) } {
             Ok(0) => {
-                kernel::renew_sequences();
+                sequences.map(kernel::renew_sequences);
                 interpreter.after_in_child();
                 return;
             }

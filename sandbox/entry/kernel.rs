@@ -14,6 +14,9 @@ pub const EINTR: i32 = 4;
 pub mod numbers {
     pub const VFORK: usize = 58;
     pub const RSEQ: usize = 334;
+    pub const READ: usize = 0;
+    pub const PWRITE64: usize = 18;
+    pub const OPENAT: usize = 257;
     pub const CLOSE: usize = 3;
     pub const WRITE: usize = 1;
     pub const DUP3: usize = 292;
@@ -37,6 +40,9 @@ pub mod numbers {
 pub mod numbers {
     pub const CLONE: usize = 220;
     pub const RSEQ: usize = 293;
+    pub const READ: usize = 63;
+    pub const PWRITE64: usize = 68;
+    pub const OPENAT: usize = 56;
     pub const CLOSE: usize = 57;
     pub const WRITE: usize = 64;
     pub const DUP3: usize = 24;
@@ -184,20 +190,24 @@ pub unsafe fn lend(work: extern "C" fn(*const c_void), what: *const c_void) -> R
     decode(answer).map(|pid| pid as i32)
 }
 
-/// Registers the C library's area for restartable sequences (rseq(2)) again: the kernel forgets it when memory is lent,
-/// and the library, which has it since glibc 2.35, does not know.
-pub fn renew_sequences() {
-    const BYTES: usize = 32;
-    const SIGNATURE: usize = if cfg!(target_arch = "x86_64") { 0x5305_3053 } else { 0xd428_bc00 };
+/// The C library's area for restartable sequences (rseq(2)), if it has one, as glibc has since 2.35. Looked up before the
+/// fork, since a look-up goes through all libraries.
+pub fn sequences() -> Option<usize> {
     // SAFETY: names are C strings, and a library that has them has a distance and a size there (rseq in its manual).
     unsafe {
         let offset = dlsym(core::ptr::null_mut(), c"__rseq_offset".as_ptr()).cast::<isize>();
         let size = dlsym(core::ptr::null_mut(), c"__rseq_size".as_ptr()).cast::<u32>();
-        if !offset.is_null() && !size.is_null() && *size > 0 {
-            let area = thread_pointer().wrapping_add_signed(*offset);
-            let _ = call(numbers::RSEQ, [area, BYTES, 0, SIGNATURE, 0, 0]);
-        }
+        let has = !offset.is_null() && !size.is_null() && *size > 0;
+        has.then(|| thread_pointer().wrapping_add_signed(*offset))
     }
+}
+
+/// Registers that area again: the kernel forgets it when memory is lent, and the library does not know.
+pub fn renew_sequences(area: usize) {
+    const BYTES: usize = 32;
+    const SIGNATURE: usize = if cfg!(target_arch = "x86_64") { 0x5305_3053 } else { 0xd428_bc00 };
+    // SAFETY: the area is this thread's own, and the library's for this.
+    let _ = unsafe { call(numbers::RSEQ, [area, BYTES, 0, SIGNATURE, 0, 0]) };
 }
 
 fn thread_pointer() -> usize {

@@ -6,6 +6,8 @@
 //!   the copy and ends as it does.
 //! * `probe(milliseconds)`: -1 in a copy; in the original, once the copy has ended, its exit status, 128 and the signal's
 //!   number for one that was killed, or 256 for one that took too long and was killed for it.
+//! * `inherit()`: lets copies have this process's entries for the pages of programs and libraries.
+//! * `draw()`: a random number, at least 1.
 //! * `pending(channel)`: whether something is there to be read, 1 or 0.
 //! * `bound(mebibytes)`: lowers the bound of V8's old generation; 1, or 0 where the program cannot.
 //! * `alone()`: tells V8 that it has no other threads, so that it leaves no work to those of the original; 1, or 0 where
@@ -23,6 +25,8 @@ mod heap;
 mod kernel;
 #[path = "offspring.rs"]
 mod offspring;
+#[path = "pages.rs"]
+mod pages;
 
 use core::cell::Cell;
 use core::ffi::{CStr, c_char, c_int, c_void};
@@ -133,6 +137,15 @@ unsafe extern "C" fn probe(env: Env, info: *mut c_void) -> Value {
     number(env, status)
 }
 
+unsafe extern "C" fn inherit(env: Env, _info: *mut c_void) -> Value {
+    pages::inherit();
+    number(env, 0)
+}
+
+unsafe extern "C" fn draw(env: Env, _info: *mut c_void) -> Value {
+    number(env, offspring::draw())
+}
+
 unsafe extern "C" fn pending(env: Env, info: *mut c_void) -> Value {
     number(env, i32::from(offspring::readable(argument(env, info), 0)))
 }
@@ -152,16 +165,24 @@ extern "C" fn keep(_data: *mut c_void, current: usize, _initial: usize) -> usize
     current
 }
 
+/// `v8::Isolate::GetCurrent()` and its `AddNearHeapLimitCallback(callback, data)` and
+/// `RemoveNearHeapLimitCallback(callback, limit)` by the names that the C++ ABI gives them.
+const BOUNDING: [&CStr; 3] = [
+    c"_ZN2v87Isolate10GetCurrentEv",
+    c"_ZN2v87Isolate24AddNearHeapLimitCallbackEPFmPvmmES1_",
+    c"_ZN2v87Isolate27RemoveNearHeapLimitCallbackEPFmPvmmEm",
+];
+
+/// Where those are; looked up before the fork, since a look-up goes through all libraries.
+static mut BOUNDERS: [*mut c_void; 3] = [null_mut(); 3];
+
 /// V8 lets a heap's bound be lowered by one who takes back his wish to be asked before it is reached.
 unsafe extern "C" fn bound(env: Env, info: *mut c_void) -> Value {
     let bytes = usize::try_from(argument(env, info)).unwrap_or(0) << 20;
-    // SAFETY: these are `v8::Isolate::GetCurrent()` and its `AddNearHeapLimitCallback(callback, data)` and
-    // `RemoveNearHeapLimitCallback(callback, limit)` by the names that the C++ ABI gives them, which hold their types;
-    // `this` is passed as any first argument on the architectures that this is built for.
+    // SAFETY: written once, when this was loaded. The names hold the functions' types; `this` is passed as any first
+    // argument on the architectures that this is built for.
     unsafe {
-        let current = dlsym(null_mut(), c"_ZN2v87Isolate10GetCurrentEv".as_ptr());
-        let add = dlsym(null_mut(), c"_ZN2v87Isolate24AddNearHeapLimitCallbackEPFmPvmmES1_".as_ptr());
-        let remove = dlsym(null_mut(), c"_ZN2v87Isolate27RemoveNearHeapLimitCallbackEPFmPvmmEm".as_ptr());
+        let [current, add, remove] = BOUNDERS;
         if bytes == 0 || current.is_null() || add.is_null() || remove.is_null() {
             return number(env, 0);
         }
@@ -215,10 +236,14 @@ unsafe extern "C" fn alone(env: Env, _info: *mut c_void) -> Value {
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn napi_register_module_v1(env: Env, exports: Value) -> Value {
-    let functions: [(&CStr, Callback); 8] = [
+    // SAFETY: on the only thread that loads this first; names end with a zero.
+    unsafe { BOUNDERS = BOUNDING.map(|name| dlsym(null_mut(), name.as_ptr())) };
+    let functions: [(&CStr, Callback); 10] = [
         (c"serve", serve),
         (c"seed", seed),
         (c"probe", probe),
+        (c"inherit", inherit),
+        (c"draw", draw),
         (c"pending", pending),
         (c"bound", bound),
         (c"alone", alone),

@@ -1,10 +1,11 @@
-//! Waiting for copies of oneself that are not instances.
+//! What copies of oneself do not have in common, and waiting for those that are not instances.
 
 use crate::kernel::{self, EINTR, numbers::WAIT4};
 
 #[cfg(target_arch = "x86_64")]
 mod numbers {
     pub const GETPID: usize = 39;
+    pub const GETRANDOM: usize = 318;
     pub const KILL: usize = 62;
     pub const PPOLL: usize = 271;
     pub const PIDFD_OPEN: usize = 434;
@@ -13,6 +14,7 @@ mod numbers {
 #[cfg(target_arch = "aarch64")]
 mod numbers {
     pub const GETPID: usize = 172;
+    pub const GETRANDOM: usize = 278;
     pub const KILL: usize = 129;
     pub const PPOLL: usize = 73;
     pub const PIDFD_OPEN: usize = 434;
@@ -23,6 +25,19 @@ const TOO_LONG: i32 = 256;
 
 pub fn own_pid() -> i32 {
     kernel::plain(numbers::GETPID, 0, 0, 0).map_or(0, |pid| pid as i32)
+}
+
+/// A random number above 0. Who can have none ends, since he would be like his siblings.
+pub fn draw() -> i32 {
+    let mut drawn: u32 = 0;
+    loop {
+        // SAFETY: four bytes are written of four.
+        match unsafe { kernel::call(numbers::GETRANDOM, [&raw mut drawn as usize, 4, 0, 0, 0, 0]) } {
+            Err(EINTR) => {}
+            Ok(4) => return (drawn >> 1).max(1) as i32,
+            _ => kernel::exit(1),
+        }
+    }
 }
 
 /// The exit status of a child, or 128 and the number of the signal that ended it.

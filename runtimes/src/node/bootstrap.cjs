@@ -37,6 +37,7 @@ let input = EMPTY
 let stream // the channel, where several calls are served at once
 let channel = FORKED ? undefined : CHANNEL_FD
 let sink // where answers go that nobody waits for
+let imports = EMPTY // what took long to load, if it was loaded here
 
 // Ends the process quietly when the platform has hung up.
 function unlessHungUp(action) {
@@ -87,10 +88,10 @@ function send(kind, ...parts) {
     return
   }
   unlessHungUp(() => {
-    let done = fs.writevSync(channel, whole)
+    let done = fs.writevSync(sink ?? channel, whole)
     if (done === length + 5) return
     const rest = Buffer.concat(whole)
-    while (done < rest.length) done += fs.writeSync(channel, rest, done)
+    while (done < rest.length) done += fs.writeSync(sink ?? channel, rest, done)
   })
 }
 
@@ -364,6 +365,8 @@ function serveTogether() {
 
 // ---- beginning
 
+const kept = {} // of what was rehearsed: V8 forgets shapes and names of what nobody holds
+
 // Goes once through everything that a call needs but the handler itself, and answers into `into`.
 function rehearse(call, into) {
   return new Promise((resolve) => {
@@ -377,8 +380,12 @@ function rehearse(call, into) {
       resolve()
     }
     input = call
-    handler = async (event) => event
+    handler = async (...all) => {
+      kept.call = all
+      return all[0]
+    }
     sink = into
+    send(KIND.READY, imports)
     serveOne()
     // What else happens meanwhile is not of this call.
     reportLast = before.reportLast
@@ -386,19 +393,21 @@ function rehearse(call, into) {
   })
 }
 
-// Goes through the beginning of an instance that is told `environment`, a frame of kind Load.
-async function begin(environment) {
-  const before = process.env.LAMBDA_TASK_ROOT
+// Goes through the beginning of an instance that is told `environment`, a frame of kind Load, up to its code.
+function rehearseLoad(environment) {
   channel = fs.openSync(__filename)
   readInto(chunk, 0)
   fs.closeSync(channel)
   channel = undefined
   input = environment
-  load()
+  kept.environment = load()
   adoptEnvironment()
   textLine(new Date(), 'INFO', ['%s', 'text', { a: [1] }])
-  await findHandler()
-  process.env.LAMBDA_TASK_ROOT = before
+}
+
+// And through the loading of code.
+async function rehearseCode() {
+  kept.handler = await findHandler()
 }
 
 // Is told the environment; takes it on.
@@ -412,9 +421,8 @@ function load() {
   }
   if (process.env.NODE_PATH !== path) require('node:module')._initPaths() // read once otherwise
   process.chdir(process.env.LAMBDA_TASK_ROOT ?? '/var/task')
+  return env
 }
-
-let imports = EMPTY // what took long to load, if it was loaded here
 
 async function findHandler() {
   const seen = watch()
@@ -460,7 +468,7 @@ async function beForked() {
     channel = CHANNEL_FD
     reportLast = reportInit
   }
-  await template.fork(MODE, { rehearse, begin, born })
+  await template.fork(MODE, { rehearse, rehearseLoad, rehearseCode, born })
   load()
   if (MODE === 'template') template.boundHeap(process.env.AWS_LAMBDA_FUNCTION_MEMORY_SIZE)
   adoptEnvironment()
@@ -477,18 +485,20 @@ async function main() {
       send(KIND.WAITS)
       load()
     }
-    adoptEnvironment()
+    if (!FORKED) adoptEnvironment()
     handler ??= await findHandler()
   } catch (error) {
     process.emit('uncaughtException', error)
     return
   }
-  setImmediate(() => { // after the rejections that loading left behind
-    const together = Number(process.env.AWS_LAMBDA_MAX_CONCURRENCY) > 1
-    if (together) serveTogether()
-    send(KIND.READY, imports)
-    if (!together) serveOne()
-  })
+  setImmediate(serve) // after the rejections that loading left behind
+}
+
+function serve() {
+  const together = Number(process.env.AWS_LAMBDA_MAX_CONCURRENCY) > 1
+  if (together) serveTogether()
+  send(KIND.READY, imports)
+  if (!together) serveOne()
 }
 
 main()

@@ -11,6 +11,7 @@ const vm = require('node:vm')
 const v8 = require('node:v8')
 const path = require('node:path')
 const url = require('node:url')
+const crypto = require('node:crypto')
 
 const CHANNEL_FD = 3
 const REASON_BYTES = 1000
@@ -20,20 +21,26 @@ const QUIET_TURNS = 100
 const QUIET_TURN_MS = 20
 const REHEARSALS = 20
 const STARTS = 3 // V8 compiles a function when it is called first, and begins to note what it is called with soon after
-const REHEARSAL = frame(1, '{"id":"rehearsal","deadline_ms":0,"arn":"arn"}', JSON.stringify({
-  version: '2.0', routeKey: '$default', rawPath: '/', rawQueryString: 'a=b', cookies: [], headers: { host: 'h' }, a: [1, 2.5],
-  queryStringParameters: { a: 'b' }, requestContext: { accountId: '0', apiId: 'a', domainName: 'd', http: { method: 'GET',
-    path: '/', protocol: 'HTTP/1.1', sourceIp: '::1', userAgent: 'u' }, requestId: 'r', stage: 's', timeEpoch: 1 },
-  Records: [], body: '', isBase64Encoded: false,
+// In the shapes that the platform's own have: V8 knows an object by its members and their order.
+const REHEARSAL = frame(1, '{"id":"rehearsal","deadline_ms":0,"arn":"arn","trace":"Root=1-0-0"}', JSON.stringify({
+  version: '2.0', routeKey: '$default', rawPath: '/', rawQueryString: '',
+  headers: { 'x-forwarded-proto': 'http', 'x-forwarded-for': '::1', 'x-forwarded-port': '80', 'x-amzn-trace-id': 'Root=1-0-0', host: 'h' },
+  requestContext: { accountId: 'anonymous', apiId: 'a', domainName: 'd', domainPrefix: 'd', http: { method: 'GET', path: '/',
+    protocol: 'HTTP/1.1', sourceIp: '::1', userAgent: '' }, requestId: 'r', routeKey: '$default', stage: '$default',
+  time: '01/Jan/1970:00:00:00 +0000', timeEpoch: 1 },
+  isBase64Encoded: false,
 }))
 const NAMES = ['AWS_LAMBDA_FUNCTION_NAME', 'AWS_LAMBDA_FUNCTION_VERSION', 'AWS_LAMBDA_FUNCTION_MEMORY_SIZE',
-  'AWS_LAMBDA_LOG_GROUP_NAME', 'AWS_LAMBDA_LOG_STREAM_NAME', 'AWS_LAMBDA_LOG_FORMAT', 'AWS_LAMBDA_LOG_LEVEL',
-  'AWS_LAMBDA_MAX_CONCURRENCY', 'AWS_LAMBDA_INITIALIZATION_TYPE', 'AWS_REGION', 'AWS_DEFAULT_REGION', 'AWS_ACCESS_KEY_ID',
-  'AWS_SECRET_ACCESS_KEY', 'AWS_SESSION_TOKEN', 'AWS_XRAY_CONTEXT_MISSING', 'AWS_XRAY_DAEMON_ADDRESS', 'AWS_ENDPOINT_URL',
-  'AWS_EXECUTION_ENV', '_HANDLER', '_X_AMZN_TRACE_ID', 'NODE_ENV', 'NODE_OPTIONS', 'HOME']
+  'AWS_LAMBDA_LOG_GROUP_NAME', 'AWS_LAMBDA_LOG_STREAM_NAME', 'AWS_LAMBDA_LOG_FORMAT', 'AWS_LAMBDA_INITIALIZATION_TYPE',
+  'AWS_REGION', 'AWS_DEFAULT_REGION', 'AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY', 'AWS_SESSION_TOKEN',
+  'AWS_XRAY_CONTEXT_MISSING', 'AWS_XRAY_DAEMON_ADDRESS', '_HANDLER', 'LAMBDA_TASK_ROOT', 'LAMBDA_RUNTIME_DIR', 'TZ', 'LANG',
+  'PATH', 'LD_LIBRARY_PATH', 'AWS_ENDPOINT_URL', 'HTTP_PROXY', 'HTTPS_PROXY', 'http_proxy', 'https_proxy', 'NO_PROXY',
+  'no_proxy', 'NODE_USE_ENV_PROXY', 'AWS_EXECUTION_ENV', 'NODE_PATH']
+const KEPT = ['LAMBDA_RUNTIME_DIR', 'TZ', 'LANG', 'PATH', 'LD_LIBRARY_PATH', 'NODE_PATH'] // of those that Node looks at itself
 const UUIDS_AHEAD = 128 // as many as Node draws at once
 // Shares of the memory setting, as `runtimes/src/plan` gives them to processes of their own.
 const HEAP_SHARE = 0.9
+const LARGEST_MB = 10240 // as the template was started with
 
 // What most functions and their libraries need sooner or later. Loaded once, it costs an instance no time and, until it
 // is written to, no memory.
@@ -49,6 +56,7 @@ let random = Math.random
 let workers = 0
 let threadsBefore
 let bornAt
+let drawnAhead = 0 // UUIDs that Node may have drawn before the fork
 
 // What `runtimes/src/channel/frame.rs` writes: with an event, the header's length stands before it.
 function frame(kind, header, event) {
@@ -86,12 +94,24 @@ async function prepare(mode) {
   if (mode === 'template') return loadCommon()
   freshRandom = vm.runInNewContext('Math.random')
   Math.random = Object.defineProperty(() => random(), 'name', { value: 'random', configurable: true })
+  drawAnew(crypto)
+  drawAnew(Object.getPrototypeOf(crypto.webcrypto))
+  require('node:module').syncBuiltinESMExports()
   await fs.promises.stat('/') // libuv has its threads now: those do not count
   threadsBefore = threads()
   require('node:diagnostics_channel').subscribe('worker_threads', ({ worker }) => {
     workers += 1
     worker.once('exit', () => { workers -= 1 })
   })
+}
+
+// Node draws UUIDs ahead. Who asks for one in a copy first throws away those of its template.
+function drawAnew(owner) {
+  const draw = owner.randomUUID
+  owner.randomUUID = function randomUUID(options) {
+    for (; drawnAhead > 0; drawnAhead -= 1) Reflect.apply(draw, this, [])
+    return Reflect.apply(draw, this, [options])
+  }
 }
 
 function loadCommon() {
@@ -136,24 +156,45 @@ function tidyUp() {
   entry.fill()
 }
 
-// Goes a few times through what makes an instance of one function: its environment, its code.
-async function rehearseStart(begin) {
-  const env = Object.fromEntries(NAMES.map((name) => [name, process.env[name] ?? 'x'.repeat(40)]))
-  const known = new Set(Object.keys(process.env))
-  for (let time = 0; time < STARTS; time += 1) {
-    await begin(frame(2, JSON.stringify({ env: { ...env, LAMBDA_TASK_ROOT: __dirname, _HANDLER: 'rehearsal.handler' } })))
-    delete require.cache[path.join(__dirname, 'rehearsal.js')]
-    // What is imported is never forgotten: each time under another name.
-    await import(`${url.pathToFileURL(path.join(__dirname, 'rehearsal.mjs'))}?${time}`)
+// What an instance may be told, as a frame of kind Load.
+function told(more) {
+  const value = (name) => (KEPT.includes(name) ? process.env[name] : undefined) ?? 'x'.repeat(40)
+  const env = Object.fromEntries(NAMES.map((name) => [name, value(name)]))
+  return frame(2, JSON.stringify({ env: { ...env, ...more } }))
+}
+
+// Does something that changes the environment, and sets it back.
+async function elsewhere(act) {
+  const before = NAMES.map((name) => [name, process.env[name]])
+  const folder = process.cwd()
+  await act()
+  for (const [name, value] of before) {
+    if (value === undefined) delete process.env[name]
+    else if (process.env[name] !== value) process.env[name] = value
   }
-  for (const name of NAMES) if (!known.has(name)) delete process.env[name]
-  process.chdir('/')
+  process.chdir(folder)
+}
+
+// Goes through what makes a copy an instance: of any function with a stranger's code, of one function without.
+async function rehearseStart(mode, { rehearseLoad, rehearseCode }) {
+  const generic = mode === 'template'
+  await elsewhere(async () => {
+    rehearseLoad(told(generic ? { LAMBDA_TASK_ROOT: __dirname, _HANDLER: 'rehearsal.handler' } : { LAMBDA_TASK_ROOT: '/' }))
+    if (!generic) return
+    boundHeap(LARGEST_MB)
+    await rehearseCode()
+    delete require.cache[path.join(__dirname, 'rehearsal.js')]
+  })
 }
 
 // Returns in the copies only.
-async function fork(mode, { rehearse, begin, born }) {
-  if (mode === 'template') {
-    await rehearseStart(begin)
+async function fork(mode, acts) {
+  const { rehearse, born } = acts
+  for (let time = 0; time < STARTS; time += 1) {
+    adopt(mode, process.pid, vm.runInNewContext('Math.random'))
+    await rehearseStart(mode, acts)
+    // What is imported is never forgotten: each time under another name.
+    if (mode === 'template') await import(`${url.pathToFileURL(path.join(__dirname, 'rehearsal.mjs'))}?${time}`)
   }
   for (let time = 0; time < REHEARSALS; time += 1) await rehearse(REHEARSAL, sink)
   process.emit('beforeSnapshot')
@@ -165,20 +206,29 @@ async function fork(mode, { rehearse, begin, born }) {
   const status = entry.probe(PROBE_MS)
   if (status === -1) return probe(mode)
   if (status !== 0) refuse(`copies of this Node do not work: ${STEPS[status - 1]?.[0] ?? describe(status)}`)
+  // Copies inherit what this one, which is a copy itself, has needed of the program since.
+  adopt(mode, process.pid, vm.runInNewContext('Math.random'))
+  await rehearseStart(mode, acts)
+  await rehearse(REHEARSAL, sink)
+  entry.inherit()
   fs.writeSync(CHANNEL_FD, 'ready')
   const pid = entry.serve(CHANNEL_FD)
   if (pid < 0) entry.exit(1)
   adopt(mode, pid)
   born()
-  if (!entry.pending(CHANNEL_FD)) await rehearse(REHEARSAL, sink) // nobody waits yet: memory is made its own now, not during a call
+  if (!entry.pending(CHANNEL_FD)) { // nobody waits yet: memory is made its own now, not during a call
+    await rehearseStart(mode, acts)
+    await rehearse(REHEARSAL, sink)
+    born()
+  }
   fs.closeSync(sink)
 }
 
 // What must differ between copies.
-function adopt(mode, pid) {
+function adopt(mode, pid, fresh) {
   Object.defineProperty(process, 'pid', { value: pid, writable: false, enumerable: true, configurable: true })
   bornAt = process.hrtime.bigint()
-  reseed(mode)
+  reseed(mode, fresh)
 }
 
 // What a copy of one thread does in another way.
@@ -197,15 +247,13 @@ function liveAlone() {
   }
 }
 
-// OpenSSL sees for itself that its process is another one.
-function reseed(mode) {
-  const crypto = require('node:crypto')
-  const seed = crypto.randomBytes(4).readUInt32LE() % 0x7fffffff
-  v8.setFlagsFromString(`--random-seed=${seed + 1}`)
-  if (mode === 'function') random = freshRandom
-  random()
+// OpenSSL sees for itself that its process is another one. `fresh`: as `freshRandom`; the template's own stays as it is.
+function reseed(mode, fresh = mode === 'function' ? freshRandom : random) {
+  v8.setFlagsFromString(`--random-seed=${entry.draw()}`)
+  if (mode === 'function') random = fresh
+  fresh()
   v8.setFlagsFromString('--random-seed=0') // which other threads would begin with as well
-  if (mode === 'function') for (let drawn = 0; drawn < UUIDS_AHEAD; drawn += 1) crypto.randomUUID()
+  drawnAhead = UUIDS_AHEAD
 }
 
 function boundHeap(memory) {

@@ -16,12 +16,12 @@ pub async fn all(nest: &Nest<'_>) {
 /// What must never be the same twice, and what must follow the environment that a copy is told.
 const SELF: &str = "
 const crypto = require('crypto')
-const { random } = Math
+const { random } = Math, uuid = crypto.randomUUID
 const early = [Math.random(), crypto.randomUUID(), crypto.randomBytes(8).toString('hex'), crypto.generateKeyPairSync('ed25519')]
 exports.handler = async (event, context) => ({
   different: [Math.random(), random(), crypto.randomUUID(), crypto.randomBytes(8).toString('hex'),
     crypto.generateKeyPairSync('ed25519').publicKey.export({ format: 'jwk' }).x,
-    crypto.webcrypto.getRandomValues(new Uint32Array(4)).join(), require('fs').readlinkSync('/proc/self/ns/pid')],
+    crypto.webcrypto.getRandomValues(new Uint32Array(4)).join(), crypto.webcrypto.randomUUID(), uuid(), require('fs').readlinkSync('/proc/self/ns/pid')],
   own: [context.logStreamName, process.env.AWS_ACCESS_KEY_ID, process.env.AWS_LAMBDA_LOG_STREAM_NAME],
   same: [process.pid, require('fs').readlinkSync('/proc/self'), process.cwd(), process.argv.length, process.uptime() < 60,
     require('child_process').execFileSync('/bin/sh', ['-c', 'echo $AWS_LAMBDA_LOG_STREAM_NAME']).toString().trim() === context.logStreamName],
