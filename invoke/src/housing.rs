@@ -63,6 +63,8 @@ impl Sandboxes {
                 Err(why) => notes.push(why),
             }
         }
+        // What keeps the function's template away may keep the runtime's away, too.
+        notes.dedup();
         Err(notes.join("; "))
     }
 }

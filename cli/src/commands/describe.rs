@@ -178,6 +178,9 @@ fn facts(function: &Configuration, url: Option<&UrlConfig>, endpoint: &str) -> V
     if !function.description.is_empty() {
         facts.insert(1, ("about", function.description.clone()));
     }
+    if function.snap_start.is_on() {
+        facts.push(("snapstart", "on: instances are copies of a process that has loaded the code".into()));
+    }
     match url {
         Some(url) => {
             let who = if url.auth_type == "NONE" { "anybody" } else { "signed requests only" };
