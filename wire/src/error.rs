@@ -167,8 +167,7 @@ impl Error {
     }
 
     /// A body longer than what is taken.
-    pub fn request_too_large(limit_bytes: u64) -> Self {
-        let message = format!("Request must be smaller than {limit_bytes} bytes");
+    pub fn request_too_large(message: impl Into<String>) -> Self {
         Self::plain("RequestEntityTooLargeException", 413, message)
     }
 

@@ -44,7 +44,7 @@ fn errors_without_a_shape() {
     assert_eq!(response.headers()["x-amzn-errortype"], "UnrecognizedClientException");
     let expected = serde_json::json!({"message": "The security token included in the request is invalid."});
     assert_eq!(json(&response), expected);
-    assert_eq!(rest(&Error::request_too_large(6_291_456)).status(), 413);
+    assert_eq!(rest(&Error::request_too_large("too large")).status(), 413);
     assert_eq!(rest(&Error::internal()).status(), 500);
 }
 
@@ -61,7 +61,7 @@ fn json_services() {
     });
     assert_eq!(json(&response), expected);
     assert_eq!(wire::encode_error(dialect, &Error::unrecognized_client(), "").status(), 400);
-    assert_eq!(wire::encode_error(dialect, &Error::request_too_large(1), "").status(), 413);
+    assert_eq!(wire::encode_error(dialect, &Error::request_too_large("too large"), "").status(), 413);
 }
 
 #[test]
