@@ -17,6 +17,11 @@ pub mod numbers {
     pub const READ: usize = 0;
     pub const PWRITE64: usize = 18;
     pub const OPENAT: usize = 257;
+    pub const MMAP: usize = 9;
+    pub const MPROTECT: usize = 10;
+    pub const MUNMAP: usize = 11;
+    pub const MREMAP: usize = 25;
+    pub const MADVISE: usize = 28;
     pub const CLOSE: usize = 3;
     pub const WRITE: usize = 1;
     pub const DUP3: usize = 292;
@@ -43,6 +48,11 @@ pub mod numbers {
     pub const READ: usize = 63;
     pub const PWRITE64: usize = 68;
     pub const OPENAT: usize = 56;
+    pub const MMAP: usize = 222;
+    pub const MPROTECT: usize = 226;
+    pub const MUNMAP: usize = 215;
+    pub const MREMAP: usize = 216;
+    pub const MADVISE: usize = 233;
     pub const CLOSE: usize = 57;
     pub const WRITE: usize = 64;
     pub const DUP3: usize = 24;

@@ -6,6 +6,7 @@
 //!   the copy and ends as it does.
 //! * `probe(milliseconds)`: -1 in a copy; in the original, once the copy has ended, its exit status, 128 and the signal's
 //!   number for one that was killed, or 256 for one that took too long and was killed for it.
+//! * `enlarge()`: puts the program's code into large pages, for a process of one thread.
 //! * `inherit()`: lets copies have this process's entries for the pages of programs and libraries.
 //! * `draw()`: a random number, at least 1.
 //! * `pending(channel)`: whether something is there to be read, 1 or 0.
@@ -137,6 +138,11 @@ unsafe extern "C" fn probe(env: Env, info: *mut c_void) -> Value {
     number(env, status)
 }
 
+unsafe extern "C" fn enlarge(env: Env, _info: *mut c_void) -> Value {
+    pages::enlarge();
+    number(env, 0)
+}
+
 unsafe extern "C" fn inherit(env: Env, _info: *mut c_void) -> Value {
     pages::inherit();
     number(env, 0)
@@ -238,10 +244,11 @@ unsafe extern "C" fn alone(env: Env, _info: *mut c_void) -> Value {
 pub unsafe extern "C" fn napi_register_module_v1(env: Env, exports: Value) -> Value {
     // SAFETY: on the only thread that loads this first; names end with a zero.
     unsafe { BOUNDERS = BOUNDING.map(|name| dlsym(null_mut(), name.as_ptr())) };
-    let functions: [(&CStr, Callback); 10] = [
+    let functions: [(&CStr, Callback); 11] = [
         (c"serve", serve),
         (c"seed", seed),
         (c"probe", probe),
+        (c"enlarge", enlarge),
         (c"inherit", inherit),
         (c"draw", draw),
         (c"pending", pending),

@@ -464,11 +464,9 @@ async function beForked() {
   }
   await template.prepare(MODE)
   if (MODE === 'function') handler = await findHandler()
-  const born = () => {
-    channel = CHANNEL_FD
-    reportLast = reportInit
-  }
-  await template.fork(MODE, { rehearse, rehearseLoad, rehearseCode, born })
+  await template.fork(MODE, { rehearse, rehearseLoad, rehearseCode })
+  channel = CHANNEL_FD
+  reportLast = reportInit
   load()
   if (MODE === 'template') template.boundHeap(process.env.AWS_LAMBDA_FUNCTION_MEMORY_SIZE)
   adoptEnvironment()

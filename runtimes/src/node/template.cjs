@@ -189,7 +189,7 @@ async function rehearseStart(mode, { rehearseLoad, rehearseCode }) {
 
 // Returns in the copies only.
 async function fork(mode, acts) {
-  const { rehearse, born } = acts
+  const { rehearse } = acts
   for (let time = 0; time < STARTS; time += 1) {
     adopt(mode, process.pid, vm.runInNewContext('Math.random'))
     await rehearseStart(mode, acts)
@@ -206,6 +206,7 @@ async function fork(mode, acts) {
   const status = entry.probe(PROBE_MS)
   if (status === -1) return probe(mode)
   if (status !== 0) refuse(`copies of this Node do not work: ${STEPS[status - 1]?.[0] ?? describe(status)}`)
+  if (mode === 'template') entry.enlarge() // one for all functions can have the memory that it takes
   // Copies inherit what this one, which is a copy itself, has needed of the program since.
   adopt(mode, process.pid, vm.runInNewContext('Math.random'))
   await rehearseStart(mode, acts)
@@ -215,11 +216,9 @@ async function fork(mode, acts) {
   const pid = entry.serve(CHANNEL_FD)
   if (pid < 0) entry.exit(1)
   adopt(mode, pid)
-  born()
   if (!entry.pending(CHANNEL_FD)) { // nobody waits yet: memory is made its own now, not during a call
     await rehearseStart(mode, acts)
     await rehearse(REHEARSAL, sink)
-    born()
   }
   fs.closeSync(sink)
 }
