@@ -82,7 +82,7 @@ impl Drop for Inner {
 impl Observe {
     /// Opens the logs and records of a data directory and starts their writer.
     pub fn start(dir: &DataDir, settings: Settings, world: World) -> io::Result<Self> {
-        let queue = Arc::new(Queue::new(settings.queue_bytes));
+        let queue = Arc::new(Queue::new(settings.queue_bytes)?);
         let logs = Arc::new(Logs::open(dir, settings, world.clone())?);
         let records = Arc::new(Records::open(dir, settings, world.clone())?);
         let writer = Writer {

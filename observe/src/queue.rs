@@ -2,9 +2,11 @@
 
 use model::InvocationRecord;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use tokio::sync::watch;
+use world::Alarm;
 
 /// How long lines gather before they are written, unless somebody asks for them.
 const GATHER: Duration = Duration::from_millis(10);
@@ -79,7 +81,8 @@ pub(crate) struct Batch {
 #[derive(Debug)]
 pub(crate) struct Queue {
     state: Mutex<State>,
-    ready: Condvar,
+    /// For the writer, who sleeps until what it wakes up for has gathered.
+    alarm: Alarm,
     max_bytes: usize,
     written: watch::Sender<u64>,
 }
@@ -95,14 +98,15 @@ struct State {
     brought: u64,
     /// Somebody waits for what is here.
     hurry: bool,
-    /// The writer waits for a first item.
+    /// The alarm is not set for what has come.
     idle: bool,
     closed: bool,
 }
 
 impl Queue {
-    pub(crate) fn new(max_bytes: usize) -> Self {
-        Self { state: Mutex::default(), ready: Condvar::new(), max_bytes, written: watch::Sender::new(0) }
+    pub(crate) fn new(max_bytes: usize) -> io::Result<Self> {
+        let alarm = Alarm::new()?;
+        Ok(Self { state: Mutex::default(), alarm, max_bytes, written: watch::Sender::new(0) })
     }
 
     /// Takes a line in. Lines come in rows from the same stream, whose names are then shared.
@@ -123,18 +127,19 @@ impl Queue {
 
     fn take_in(&self, mut state: MutexGuard<'_, State>, item: Item) {
         state.brought += 1;
-        let bytes = state.bytes + item.bytes();
+        let item_bytes = item.bytes();
+        let bytes = state.bytes + item_bytes;
         if bytes > self.max_bytes {
             state.dropped.add(item);
             return;
         }
         state.bytes = bytes;
         state.items.push(item);
-        let wake = state.idle || bytes > self.max_bytes / 2;
-        state.idle = false;
-        drop(state);
-        if wake {
-            self.ready.notify_one();
+        let half = self.max_bytes / 2;
+        if bytes > half && bytes - item_bytes <= half {
+            self.call(&mut state, Duration::ZERO);
+        } else if state.idle {
+            self.call(&mut state, GATHER);
         }
     }
 
@@ -144,39 +149,41 @@ impl Queue {
         let wanted = {
             let mut state = self.lock();
             state.hurry = true;
+            self.call(&mut state, Duration::ZERO);
             state.brought
         };
-        self.ready.notify_one();
         let _ = written.wait_for(|written| *written >= wanted).await;
     }
 
     /// For the writer: waits for items and lets some gather. `None` once the queue is closed and empty.
     pub(crate) fn take(&self) -> Option<Batch> {
+        {
+            let mut state = self.lock();
+            let time = match &*state {
+                State { hurry: true, .. } | State { closed: true, .. } => Duration::ZERO,
+                State { items, .. } if items.is_empty() => IDLE,
+                _ => GATHER,
+            };
+            self.call(&mut state, time);
+            state.idle = time == IDLE;
+        }
+        self.alarm.wait();
         let mut state = self.lock();
-        state.idle = true;
-        let waits = |state: &mut State| state.items.is_empty() && !state.hurry && !state.closed;
-        state =
-            self.ready.wait_timeout_while(state, IDLE, waits).expect("no holder of this lock can panic").0;
-        state.idle = false;
         if state.items.is_empty() && state.closed {
             return None;
         }
-        if !state.items.is_empty() {
-            let half = self.max_bytes / 2;
-            let gathers = |state: &mut State| !state.hurry && !state.closed && state.bytes <= half;
-            state = self
-                .ready
-                .wait_timeout_while(state, GATHER, gathers)
-                .expect("no holder of this lock can panic")
-                .0;
-        }
-        state.hurry = false;
-        state.bytes = 0;
+        (state.idle, state.hurry, state.bytes) = (false, false, 0);
         Some(Batch {
             items: std::mem::take(&mut state.items),
             dropped: std::mem::take(&mut state.dropped),
             ticket: state.brought,
         })
+    }
+
+    /// Has the writer come in so long, and not when it would have come before.
+    fn call(&self, state: &mut State, time: Duration) {
+        state.idle = false;
+        self.alarm.ring_in(time);
     }
 
     /// For the writer: everything up to this batch can be read.
@@ -186,8 +193,9 @@ impl Queue {
 
     /// Lets the writer end once it has written what waits.
     pub(crate) fn close(&self) {
-        self.lock().closed = true;
-        self.ready.notify_one();
+        let mut state = self.lock();
+        state.closed = true;
+        self.call(&mut state, Duration::ZERO);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -1,10 +1,12 @@
 //! Time, chance, memory and the end of things: the only crate that reads a clock or draws randomness.
 
+mod alarm;
 mod end;
 mod random;
 mod room;
 mod time;
 
+pub use alarm::Alarm;
 pub use end::{End, Ender};
 pub use room::{Room, Share, Way};
 pub use time::{Moment, Stamp};
