@@ -39,7 +39,7 @@ pub(crate) struct Household {
 }
 
 /// What a component can ask for that costs something to have ready.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Wishes {
     environment: bool,
     files: bool,

@@ -124,6 +124,7 @@ async fn live(told: Told, artifact: PathBuf) -> Result<(), String> {
             workshop.practise().await.map_err(engine)?;
             let larder = workshop.open().map_err(engine)?;
             inmate::lay_ready(larder.pre.instance_pre().component()).map_err(engine)?;
+            larder.rehearse().await.map_err(engine)?;
             // Nothing can go wrong any more with what it is told, so its first call may come with that.
             outbox.send(Frame::Waits);
             outbox.send(Frame::Ready);
@@ -180,7 +181,7 @@ impl Workshop {
     fn new(artifact: PathBuf) -> wasmtime::Result<Self> {
         let engine = engine::serving(INSTANCES as u32, Room::here())?;
         let linker = linker(&engine)?;
-        let epoch = Epoch::start(engine.clone());
+        let epoch = Epoch::start(engine.clone())?;
         Ok(Self { artifact, engine, linker, epoch, world: World::real() })
     }
 
@@ -204,6 +205,18 @@ impl Workshop {
 }
 
 impl Larder {
+    /// Gives the component a place in the pool, which the first call finds laid out, and runs nothing of it: each of its
+    /// functions asks at its beginning whether its time is over, and it is.
+    async fn rehearse(&self) -> wasmtime::Result<()> {
+        let household = Household::new(usize::MAX, BTreeMap::new(), Wishes::default())?;
+        let mut store = Store::new(self.pre.engine(), household.guest("rehearsal")?);
+        store.set_epoch_deadline(0);
+        store.epoch_deadline_trap();
+        // What is wrong with it is told to its first call.
+        let _ = self.pre.instantiate_async(&mut store).await;
+        Ok(())
+    }
+
     fn kitchen(self, purpose: Purpose) -> wasmtime::Result<Kitchen> {
         let Self { pre, wishes, epoch, world } = self;
         let household = Household::new(purpose.memory_bytes, purpose.env, wishes)?;
