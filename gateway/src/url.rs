@@ -86,13 +86,13 @@ async fn called(gateway: &Gateway, target: &UrlTarget, visit: Visit) -> Response
         Ok(running) => running,
         Err(error) => return refused(StatusCode::SERVICE_UNAVAILABLE, &error.message),
     };
+    let way = body::way(&parts);
     let mut call =
         call(gateway, target, &Request { parts: &parts, body: &body, url_id: &url_id, path: &path }, &permit);
-    drop(body);
+    // Nothing of the request is held while it is answered: its connection reads the next one into the same memory.
+    drop((parts, body));
     let event_bytes = call.payload.len() as u64;
-    if !Share::is_trifle(event_bytes)
-        && !gateway.world.room().try_grow(&mut share, body::way(&parts), event_bytes)
-    {
+    if !Share::is_trifle(event_bytes) && !gateway.world.room().try_grow(&mut share, way, event_bytes) {
         return body_refused(&BodyError::NoRoom);
     }
     call.payload = share.around(call.payload);

@@ -17,6 +17,7 @@ use crate::instance::{LOOK, Owner, QUIET, TRIES, UNASKED_US, let_others_run, mic
 use crate::job::{Ending, Facts, Job, Reply, conclude};
 use model::{Call, Language, Phases, Usage};
 use runtimes::Event;
+use std::collections::VecDeque;
 use std::time::Duration;
 use world::{Moment, Stamp};
 
@@ -52,7 +53,8 @@ struct Ended {
 /// All that the instance works on.
 #[derive(Default)]
 struct Crowd {
-    running: Vec<Running>,
+    /// The first to be handed over first, who mostly ends first too.
+    running: VecDeque<Running>,
     ended: Vec<Ended>,
     /// Calls that were answered as timed out, and may still be answered by the instance.
     given_up: Vec<String>,
@@ -97,7 +99,7 @@ impl Crowd {
 
     fn take(&mut self, id: &str) -> Option<Running> {
         let index = self.running.iter().position(|running| running.job.call.request_id == id)?;
-        Some(self.running.remove(index))
+        self.running.remove(index)
     }
 }
 
@@ -165,7 +167,7 @@ impl Owner {
             let usage = if cold { alive.used } else { Usage::default() };
             let start = if cold { start } else { Phases::default() };
             let deadline = handed + timeout;
-            crowd.running.push(Running { job, source, start, handed, deadline, usage, others: 0 });
+            crowd.running.push_back(Running { job, source, start, handed, deadline, usage, others: 0 });
         }
         let others = u32::try_from(crowd.running.len().saturating_sub(1)).unwrap_or(u32::MAX);
         crowd.running.iter_mut().for_each(|running| running.others = running.others.max(others));

@@ -16,6 +16,15 @@ pub(crate) struct Housing {
     pub(crate) origin: Origin,
     /// What it had used before it was anybody's.
     pub(crate) before: Usage,
+    /// What it is told with its first call.
+    pub(crate) untold: Vec<u8>,
+}
+
+impl Housing {
+    pub(crate) fn of(sandbox: Sandbox, rung: Rung) -> Self {
+        let origin = Origin { rung, ..Origin::default() };
+        Self { sandbox, origin, before: Usage::default(), untold: Vec::new() }
+    }
 }
 
 impl Sandboxes {
@@ -45,20 +54,25 @@ impl Sandboxes {
             forks |= version.runtime.language != Language::Wasm && !matches!(found, Found::Refused(_));
             let bounds = || spec(version, &tag.instance_id, plan.clone());
             let housed = match found {
-                Found::Spare(spare) => told(moved_in(*spare, bounds()).await, plan),
+                Found::Spare(spare) => {
+                    // One that has loaded its component is ready before it is told the rest.
+                    let ready =
+                        matches!(key, Key::Function(..)) && version.runtime.language == Language::Wasm;
+                    let sandbox = moved_in(*spare, bounds()).await;
+                    sandbox.and_then(|sandbox| told(sandbox, plan.load_frame(), ready))
+                }
                 Found::Template(template) => {
                     let spec = Spec { greeting: plan.load_frame(), ..bounds() };
                     let forked = self.parts.launcher.fork(&template, spec).await;
-                    let housing = |sandbox| (sandbox, Rung::Fork, Usage::default());
-                    forked.map(housing).map_err(|error| error.to_string())
+                    forked.map(|sandbox| Housing::of(sandbox, Rung::Fork)).map_err(|error| error.to_string())
                 }
                 Found::Nothing(why) | Found::Refused(why) => Err(why),
             };
             match housed {
-                Ok((sandbox, rung, before)) => {
-                    notes.insert(0, origin(&key, rung, version.runtime.language));
-                    let origin = Origin { rung, note: notes.join("; "), ..Origin::default() };
-                    return Ok(Housing { sandbox, origin, before });
+                Ok(mut housing) => {
+                    notes.insert(0, origin(&key, housing.origin.rung, version.runtime.language));
+                    housing.origin.note = notes.join("; ");
+                    return Ok(housing);
                 }
                 Err(why) => notes.push(why),
             }
@@ -91,15 +105,19 @@ async fn moved_in(spare: Spare, bounds: Spec) -> Result<Sandbox, String> {
     Ok(sandbox)
 }
 
-/// Tells a spare what it is for. It has been told nothing yet, so there is room for all of it.
-fn told(sandbox: Result<Sandbox, String>, plan: &StartPlan) -> Result<(Sandbox, Rung, Usage), String> {
-    let sandbox = sandbox?;
-    let tell = || -> std::io::Result<()> {
-        let control = sandbox.control.as_ref().ok_or(ErrorKind::NotConnected)?;
-        let mut writer: &std::os::unix::net::UnixStream = control;
-        writer.write_all(&plan.load_frame())
-    };
+/// Tells a spare what it is for: at once, or where it is ready without that, together with its first call. It has been told
+/// nothing yet, so there is room for all of it.
+fn told(sandbox: Sandbox, load: Vec<u8>, ready: bool) -> Result<Housing, String> {
     let before = sandbox.usage();
+    let housing = Housing { before, ..Housing::of(sandbox, Rung::Spare) };
+    if ready {
+        return Ok(Housing { untold: load, ..housing });
+    }
+    let tell = || -> std::io::Result<()> {
+        let control = housing.sandbox.control.as_ref().ok_or(ErrorKind::NotConnected)?;
+        let mut writer: &std::os::unix::net::UnixStream = control;
+        writer.write_all(&load)
+    };
     tell().map_err(|error| error.to_string())?;
-    Ok((sandbox, Rung::Spare, before))
+    Ok(housing)
 }

@@ -4,7 +4,7 @@ use crate::housing::Housing;
 use crate::instance::spent;
 use crate::output::Output;
 use crate::recipes::spec;
-use crate::start::{Cell, InstanceTag, Journal, Origin, Start, StartError, Started};
+use crate::start::{Cell, InstanceTag, Journal, Start, StartError, Started};
 use crate::templates::{Can, Templates};
 use futures_util::future::BoxFuture;
 use model::{Egress, FunctionName, Language, Place, Rung, Usage, Version};
@@ -168,7 +168,9 @@ impl Sandboxes {
             Err(note) => {
                 let made = self.parts.launcher.create(spec(version, &tag.instance_id, plan)).await;
                 let sandbox = made.map_err(|error| no_sandbox(version, &error))?;
-                Housing { sandbox, origin: Origin { note, ..Origin::default() }, before: Usage::default() }
+                let mut housing = Housing::of(sandbox, Rung::Spawn);
+                housing.origin.note = note;
+                housing
             }
         };
         let listeners = &mut housing.sandbox.listeners;
@@ -213,11 +215,12 @@ fn assemble(
     guard: Option<Guard>,
     world: &World,
 ) -> std::io::Result<Started> {
-    let Housing { mut sandbox, origin, before } = housing;
+    let Housing { mut sandbox, origin, before, untold } = housing;
     let missing = |what| std::io::Error::other(format!("the sandbox came without its {what}"));
     let voice = match protocol {
         Protocol::Framed => {
-            Channel::framed(sandbox.control.take().ok_or_else(|| missing("control socket"))?, at_once)?
+            let control = sandbox.control.take().ok_or_else(|| missing("control socket"))?;
+            Channel::framed(control, at_once)?.beginning_with(untold)
         }
         Protocol::RuntimeApi => {
             Channel::runtime_api(sandbox.listeners.pop().ok_or_else(|| missing("listener"))?, at_once)?

@@ -7,6 +7,7 @@ use bytes::BytesMut;
 use model::{Call, Import};
 use rustix::io::{Errno, writev};
 use rustix::net::{RecvFlags, recv};
+use std::collections::VecDeque;
 use std::io::{ErrorKind, IoSlice};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
@@ -35,8 +36,10 @@ pub struct Framed {
     phase: Phase,
     /// What it said of its imports, until somebody asks.
     imports: Vec<Import>,
-    /// The calls that it works on.
-    running: Vec<String>,
+    /// What it is told together with its first call.
+    untold: Vec<u8>,
+    /// The calls that it works on, in the order in which they were sent.
+    running: VecDeque<String>,
     /// How many it may work on at once.
     most: usize,
 }
@@ -56,8 +59,8 @@ impl Framed {
     pub(super) fn new(control: std::os::unix::net::UnixStream, most: usize) -> std::io::Result<Self> {
         control.set_nonblocking(true)?;
         let stream = Receiver::from_owned_fd_unchecked(OwnedFd::from(control))?;
-        let (input, running) = (BytesMut::new(), Vec::with_capacity(1));
-        Ok(Self {
+        let (input, running) = (BytesMut::new(), VecDeque::with_capacity(1));
+        let mut framed = Self {
             stream,
             input,
             seen_bytes: 0,
@@ -66,9 +69,16 @@ impl Framed {
             hung_up: false,
             phase: Phase::Loading,
             imports: Vec::new(),
+            untold: Vec::new(),
             running,
             most,
-        })
+        };
+        framed.look_at_first();
+        Ok(framed)
+    }
+
+    pub(super) fn beginning_with(&mut self, told: Vec<u8>) {
+        self.untold = told;
     }
 
     pub(super) fn is_idle(&self) -> bool {
@@ -86,12 +96,15 @@ impl Framed {
         self.phase = Phase::Over;
         let heads: Vec<_> =
             calls.iter().map(|(call, deadline)| frame::invoke_head(call, *deadline)).collect();
+        let untold = std::mem::take(&mut self.untold);
         let parts = heads.iter().zip(calls).flat_map(|(head, (call, _))| [&head[..], &call.payload[..]]);
-        let mut parts: Vec<_> = parts.map(IoSlice::new).collect();
+        let mut parts: Vec<_> = std::iter::once(&untold[..]).chain(parts).map(IoSlice::new).collect();
         let mut left = &mut parts[..];
         let written = self.write(&mut left).await;
         // A call whose last byte is not on its way has not begun.
-        let taken = written.as_ref().map_or_else(|_| calls.len() - left.len().div_ceil(2), |()| calls.len());
+        let taken = written
+            .as_ref()
+            .map_or_else(|_| calls.len().saturating_sub(left.len().div_ceil(2)), |()| calls.len());
         self.running.extend(calls[..taken].iter().map(|(call, _)| call.request_id.clone()));
         written.map_err(|error| SendError { taken, error })?;
         self.phase = Phase::Open;
@@ -110,6 +123,16 @@ impl Framed {
         self.write(&mut &mut [IoSlice::new(&frame::cancel(id))][..]).await?;
         self.phase = Phase::Open;
         Ok(())
+    }
+
+    /// One that was there before it was known what for has often said that it is ready. Who waits to be told so waits for
+    /// another turn of the reactor.
+    fn look_at_first(&mut self) {
+        let mut space = [MaybeUninit::uninit(); FIRST_LOOK_BYTES];
+        if let Ok((said, _)) = rustix::io::read(&self.stream, &mut space[..]) {
+            self.hung_up = said.is_empty();
+            self.input.extend_from_slice(said);
+        }
     }
 
     /// An instance on the same processor has often run by now: what it has said is seen without waiting to be told.
@@ -282,7 +305,7 @@ impl Framed {
     /// Whether it works on the call, which is over then.
     fn ends(&mut self, id: &str) -> bool {
         let found = self.running.iter().position(|running| running == id);
-        found.map(|index| self.running.swap_remove(index)).is_some()
+        found.and_then(|index| self.running.remove(index)).is_some()
     }
 
     fn violation(&mut self, problem: String) -> Event {
@@ -305,7 +328,7 @@ impl Framed {
         let doing = match self.phase {
             Phase::Loading => "loading its code".to_owned(),
             Phase::Open if self.running.is_empty() => "idle".to_owned(),
-            Phase::Open => format!("busy with {:?}", self.running.join(", ")),
+            Phase::Open => format!("busy with {:?}", Vec::from(self.running.clone()).join(", ")),
             Phase::Over => "over".to_owned(),
         };
         self.violation(format!("{said} from an instance that is {doing}"))

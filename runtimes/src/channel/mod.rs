@@ -116,6 +116,15 @@ impl Channel {
         self
     }
 
+    /// What an instance that is ready without it is told together with its first call.
+    #[must_use]
+    pub fn beginning_with(mut self, told: Vec<u8>) -> Self {
+        if let Self::Framed(framed) = &mut self {
+            framed.beginning_with(told);
+        }
+        self
+    }
+
     /// Hands over a call to an instance that is ready. `deadline_ms`: milliseconds since 1970 UTC.
     /// A `send` that is dropped before it returns leaves the channel unusable.
     pub async fn send(&mut self, call: &Call, deadline_ms: u64) -> Result<(), ChannelError> {
