@@ -103,9 +103,8 @@ const USAGE: &str = "usage: cargo xtask bench main|starts|warm|density|storm|tra
 pub fn run(arguments: &[String]) -> Result<(), String> {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [hyper_peer::ECHO_VERB] => return hyper_peer::echo(),
-        [verb @ (hyper_peer::VERB | hyper_peer::HOP_VERB), port] => {
-            return hyper_peer::serve(port, verb == hyper_peer::HOP_VERB);
-        }
+        [hyper_peer::VERB, port] => return hyper_peer::serve(port),
+        [hyper_peer::HOP_VERB, port, ref worker @ ..] => return hyper_peer::serve_behind_hop(port, worker),
         _ => {}
     }
     let (setting, suites) = parse(arguments)?;

@@ -70,6 +70,15 @@ impl Platform {
         answer["url"].as_str().map(str::to_owned).ok_or_else(|| format!("no url in {answer}"))
     }
 
+    /// The machine code of the one component that was deployed.
+    pub(crate) fn machine_code(&self) -> Result<PathBuf, String> {
+        let folder = self.data.join("wasm");
+        let files = std::fs::read_dir(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+        let mut files = files.filter_map(|file| Some(file.ok()?.path()));
+        let code = files.find(|path| path.extension().is_some_and(|extension| extension == "cwasm"));
+        code.ok_or_else(|| format!("no machine code below {}", folder.display()))
+    }
+
     /// Retires the function's instances and waits until they are gone. The next call starts on `rung` (`spawn`,
     /// `fork` or `spare`) at best; without one, on the best that there is.
     pub(crate) fn cold(&self, name: &str, rung: Option<&str>) -> Result<(), String> {

@@ -10,6 +10,7 @@ use super::platform::Platform;
 use super::starts::{PACES, Pace};
 use super::{Setting, hyper_peer, load, on_core_0, pinned, progress};
 use std::fmt::Write as _;
+use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -161,32 +162,47 @@ fn throughput(setting: &Setting, peer: &Peer) -> Result<Vec<Row>, String> {
     let mut rows = Vec::new();
     if setting.wants("throughput of Node") {
         let ours = platform.deploy(&node(setting)?.folder, "throughput-node", &[]);
-        let sides = ours.map(|ours| (ours, peer.proxied.clone(), None));
+        let sides = ours.map(|ours| (ours, peer.proxied.clone(), Vec::new()));
         let promise = format!("throughput of Node, 64 connections, no-op handler, against {}", peer.name);
         rows.push(windows(setting, promise, Bound::AtLeast(2.0), sides));
     }
     if setting.wants("throughput of wasm") {
-        let (_server, bare) = hyper_peer::start(setting, hyper_peer::VERB)?;
-        let (_hop, floor) = hyper_peer::start(setting, hyper_peer::HOP_VERB)?;
+        let promise = "throughput of wasm, 64 connections, no-op handler, against a bare hyper server";
         let ours = setting.wasm_hello().and_then(|component| {
             let path = wasm_variant(&setting.folder, &component, "throughput")?;
             platform.deploy(&path, "throughput-wasm", &[])
         });
-        let promise = "throughput of wasm, 64 connections, no-op handler, against a bare hyper server";
-        let sides = ours.map(|ours| (ours, bare, Some(floor)));
-        rows.push(windows(setting, promise.to_owned(), Bound::AtLeast(0.5), sides));
+        let sides = ours.and_then(|ours| Ok((ours, platform.machine_code()?)));
+        rows.push(match sides {
+            Ok((ours, code)) => wasm_throughput(setting, promise, ours, &code)?,
+            Err(why) => Row::unmeasured(promise, Bound::AtLeast(0.5), &why),
+        });
     }
     Ok(rows)
 }
 
-/// The product, the peer, and what no product with a process between could be faster than.
-type Urls = (String, String, Option<String>);
+/// wasm beside a bare hyper server, and beside two that do less than any platform can.
+fn wasm_throughput(setting: &Setting, promise: &str, ours: String, code: &Path) -> Result<Row, String> {
+    let (_bare, bare) = hyper_peer::start(setting, hyper_peer::VERB, None)?;
+    let (_hop, hop) = hyper_peer::start(setting, hyper_peer::HOP_VERB, None)?;
+    let worker = Some((setting.program.as_path(), code));
+    let (_worker, worker) = hyper_peer::start(setting, hyper_peer::HOP_VERB, worker)?;
+    let floors = vec![
+        ("one hop to another process", hop),
+        ("the worker alone, a fresh instance for each and nothing else of the platform", worker),
+    ];
+    Ok(windows(setting, promise.to_owned(), Bound::AtLeast(0.5), Ok((ours, bare, floors))))
+}
+
+/// The product, the peer, and what no product could be faster than: what hyper stands before there.
+type Urls = (String, String, Vec<(&'static str, String)>);
 
 fn windows(setting: &Setting, promise: String, bound: Bound, sides: Result<Urls, String>) -> Row {
     progress::say(&promise);
-    let measured = sides.and_then(|(ours, peer, floor)| {
+    let measured = sides.and_then(|(ours, peer, floors)| {
         let count = setting.count(WINDOWS, QUICK_WINDOWS);
-        let urls: Vec<String> = [ours, peer].into_iter().chain(floor).collect();
+        let (names, floors): (Vec<_>, Vec<_>) = floors.into_iter().unzip();
+        let urls: Vec<String> = [ours, peer].into_iter().chain(floors).collect();
         let mut rates = vec![Vec::new(); urls.len()];
         for window in 0..=count {
             for (url, rates) in urls.iter().zip(&mut rates) {
@@ -196,16 +212,16 @@ fn windows(setting: &Setting, promise: String, bound: Bound, sides: Result<Urls,
                 }
             }
         }
-        Ok((rates.into_iter().map(median).collect::<Vec<_>>(), count))
+        Ok((rates.into_iter().map(median).collect::<Vec<_>>(), names, count))
     });
-    let (rates, count) = match measured {
+    let (rates, floors, count) = match measured {
         Ok(measured) => measured,
         Err(why) => return Row::unmeasured(promise, bound, &why),
     };
     let mut words =
         format!("{:.0} against {:.0} answers a second; {count} windows of 2 s each", rates[0], rates[1]);
-    if let Some(floor) = rates.get(2) {
-        let _ = write!(words, "; hyper before one hop to another process: {floor:.0}");
+    for (floor, rate) in floors.iter().zip(&rates[2..]) {
+        let _ = write!(words, "; hyper before {floor}: {rate:.0}");
     }
     Row::new(promise, bound, rates[0] / rates[1], words)
 }
