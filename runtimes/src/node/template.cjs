@@ -203,10 +203,10 @@ async function fork(mode, acts) {
   tidyUp()
   const seeded = entry.seed()
   if (seeded < 0) refuse(`it cannot be forked: error ${-seeded}`)
+  if (mode === 'template') entry.enlarge() // one for all functions can have the memory that it takes
   const status = entry.probe(PROBE_MS)
   if (status === -1) return probe(mode)
   if (status !== 0) refuse(`copies of this Node do not work: ${STEPS[status - 1]?.[0] ?? describe(status)}`)
-  if (mode === 'template') entry.enlarge() // one for all functions can have the memory that it takes
   // Copies inherit what this one, which is a copy itself, has needed of the program since.
   adopt(mode, process.pid, vm.runInNewContext('Math.random'))
   await rehearseStart(mode, acts)
