@@ -1,5 +1,6 @@
 """Root images of our own, and platforms for several tenants, which have one: what runs on them, and what is not there."""
 
+import json
 import os
 import pathlib
 import subprocess
@@ -193,6 +194,40 @@ def test_an_image_is_made_once_and_checked_at_every_start(own, platform):
         capture_output=True, text=True, timeout=300,
     )
     assert refused.returncode == 1 and "the image is damaged: /: something was added" in refused.stderr, refused
+
+
+def test_a_built_image_runs_functions(platform, workspace):
+    """What `dayfly root build` makes is a root for every interpreter, for processes of their own and for copies."""
+    if not TIER:
+        pytest.skip("skipped: in tier 1, since a whole image is made and checked byte by byte")
+    if not only_one_protection_is_missing(platform):
+        pytest.skip("skipped: this machine or user lacks what several tenants need")
+    folder = workspace / "built-image"
+    subprocess.run([BINARY, "root", "build", folder], check=True, timeout=300)
+    built = Platform(workspace / "built", "--root", folder)
+    built.start()
+    try:
+        assert "given image" in built.banner["root"] and built.banner["protections"]["level"] == 3, built.banner
+        functions = Functions(built)
+        code = {
+            "python": {"app.py": "def handler(e, c):\n    return []\n"},
+            "node": {"app.js": "exports.handler = async () => []\n"},
+        }
+        for runtime in built.banner["runtimes"]:
+            language = runtime["language"]
+            if language not in code:
+                continue
+            name = functions.create(
+                zipped_files(code[language]), identifier(language, version(runtime)),
+                SnapStart={"ApplyOn": "PublishedVersions"},
+            )
+            for rung in ("spawn", "fork"):
+                built.api(f"functions/{name}/instances?NextRung={rung}", method="DELETE")
+                answer = functions.invoke(name, 1)
+                record = functions.record(answer["ResponseMetadata"]["RequestId"])
+                assert (json.loads(answer["Payload"]), record["Rung"]) == ([], rung), (runtime, record)
+    finally:
+        assert built.stop() == 0
 
 
 # What is in the image, and what the platform says of it.
