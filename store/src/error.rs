@@ -13,7 +13,9 @@ pub enum StoreError {
     },
     /// The disk has no room. Nothing was written; reads and deletes still work, and commits work again once
     /// there is room.
-    #[error("the disk is full: {free_bytes} bytes are free and {reserve_bytes} of them are kept for deletes")]
+    #[error(
+        "the disk is full: {free_bytes} bytes are free, and the last {reserve_bytes} are kept for deletes"
+    )]
     Full {
         /// Bytes that an unprivileged process could still use.
         free_bytes: u64,
