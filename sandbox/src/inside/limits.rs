@@ -1,6 +1,6 @@
 //! Limits of each process, and of the kernel objects that all processes of the sandbox share.
 
-use super::Birth;
+use super::{Birth, Plan};
 use crate::protocol::Arrival;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::fs;
@@ -49,19 +49,19 @@ pub(super) fn lower_counters() -> io::Result<()> {
 }
 
 /// How many processes the user of a process may have, itself included; `None`: as many as before.
-pub(super) fn most_processes(birth: Birth, pids: u32, ceiling: Ceiling) -> Option<u64> {
+fn most_processes(birth: Birth, pids: u32, ceiling: Ceiling) -> Option<u64> {
     match birth {
         Birth::Template(_) => (ceiling == Ceiling::Process).then_some(TEMPLATE_PROCESSES),
         _ => Some(pids.into()),
     }
 }
 
-/// Sets soft and hard limits. No limit on address space: JavaScript and Go reserve far more than they use.
-pub(super) fn set(arrival: &Arrival, processes: Option<u64>, ceiling: Ceiling) -> io::Result<()> {
-    let mut limits = vec![
+/// Sets those that are the same for everybody. No limit on address space: JavaScript and Go reserve far more than they
+/// use.
+pub(super) fn set_common() -> io::Result<()> {
+    let common = [
         (Resource::Nofile, 1024),
         (Resource::Core, NO_CORE_BYTES),
-        (Resource::Fsize, largest_file(arrival.tmp_bytes)),
         (Resource::Memlock, 64 << 10),
         (Resource::Sigpending, 256),
         (Resource::Msgqueue, 64 << 10),
@@ -69,15 +69,25 @@ pub(super) fn set(arrival: &Arrival, processes: Option<u64>, ceiling: Ceiling) -
         (Resource::Nice, 0),
         (Resource::Rtprio, 0),
     ];
-    limits.extend(processes.map(|most| (Resource::Nproc, most)));
-    if ceiling == Ceiling::Process {
-        limits.push((Resource::Data, most_data(arrival.memory_bytes)));
+    common.into_iter().try_for_each(lower)
+}
+
+/// Sets those that depend on what the sandbox is for.
+pub(super) fn set(plan: &Plan<'_>, arrival: &Arrival) -> io::Result<()> {
+    lower((Resource::Fsize, largest_file(arrival.tmp_bytes)))?;
+    if let Some(most) = most_processes(plan.birth, arrival.pids, plan.ceiling) {
+        lower((Resource::Nproc, most))?;
     }
-    for (resource, value) in limits {
-        let value = getrlimit(resource).maximum.map_or(value, |hard| hard.min(value));
-        setrlimit(resource, Rlimit { current: Some(value), maximum: Some(value) })?;
+    if plan.ceiling == Ceiling::Process {
+        lower((Resource::Data, most_data(arrival.memory_bytes)))?;
     }
     Ok(())
+}
+
+/// Sets a soft and a hard limit, to what it is if that is lower.
+fn lower((resource, value): (Resource, u64)) -> io::Result<()> {
+    let value = getrlimit(resource).maximum.map_or(value, |hard| hard.min(value));
+    Ok(setrlimit(resource, Rlimit { current: Some(value), maximum: Some(value) })?)
 }
 
 /// How large a file may look. `/tmp` is full before; this only bounds what looks large and is not.

@@ -1,6 +1,7 @@
 //! A sandbox's first process. It is a copy of the launcher in new namespaces: step by step it builds the sandbox around
-//! itself and says so. When it is known what the sandbox is for, which may be long after, it gives the rest up, starts
-//! the program as its child, and from then on only waits. When it ends, the kernel kills whatever else is left inside.
+//! itself. For a program it then forks the process that will become it, which says that the sandbox is built and waits
+//! until it is known what for, which may be long after; the first process only waits for its end. When it ends itself,
+//! the kernel kills whatever else is left inside.
 
 mod bare;
 mod landlock;
@@ -15,8 +16,7 @@ use crate::base::{GROUP_ID, HOST_NAME, USER_ID};
 use crate::channel;
 use crate::identity::Identity;
 use crate::kernel;
-use crate::probe;
-use crate::protocol::{Arrival, Boot, SandboxRequest, decode, encode};
+use crate::protocol::{Arrival, Boot, CONTROL, SandboxRequest, decode, encode};
 use crate::service::IGNORED_SIGNALS;
 use crate::step::{Failure, Steps};
 use rustix::process::{Gid, Signal, Uid};
@@ -113,12 +113,6 @@ impl Birth {
         };
         u64::from(flags.cast_unsigned())
     }
-
-    /// Whether the first process becomes the program itself.
-    fn is_program(self) -> bool {
-        matches!(self, Self::Template(_) | Self::Bare(_))
-    }
-
     /// User and group inside.
     fn identity(self) -> (u32, u32) {
         match self {
@@ -147,7 +141,7 @@ fn complain(to: BorrowedFd<'_>, failure: &Failure) {
 fn build(plan: &Plan<'_>) -> Result<(), Failure> {
     let layers = &plan.request.layers;
     let steps = Steps(layers.fault.as_ref());
-    steps.take("descriptors", || close_all_but(descriptors(plan)))?;
+    steps.take("descriptors", || close_all_but(descriptors(plan)).and_then(|()| occupy(plan.null)))?;
     steps.take("start", || wait_for_start(plan.line))?;
     steps.take("cgroup-enter", || enter_cgroups(plan.tasks))?;
     let bare = matches!(plan.birth, Birth::Bare(_));
@@ -185,19 +179,13 @@ fn build(plan: &Plan<'_>) -> Result<(), Failure> {
     steps.take("parent-death", || die_with_launcher(plan.line))?;
     match plan.birth {
         Birth::Template(_) | Birth::Bare(_) => start(plan, steps, plan.streams, &arrival(plan)),
-        Birth::Program => {
-            steps.take("program", || vacancy::hand_out(plan.line, namespaces, None))?;
-            let message = steps.take("program", || vacancy::receive(plan.line, plan.null))?;
-            let streams = steps.take("program", || Streams::of(&message.fds))?;
-            let started = steps
-                .take("program", || decode::<Arrival>(&message.bytes))
-                .and_then(|arrival| start(plan, steps, Some(streams), &arrival));
-            started.inspect_err(|failure| complain(streams.boot, failure))
-        }
+        Birth::Program => program::expect(plan, steps, namespaces),
         Birth::Vacant { .. } => {
-            let landlocked = layers.landlock && plan.landlock_version > 0;
-            let rules = landlocked.then(|| steps.take("landlock", || landlock::for_others(plan)));
-            let rules = rules.transpose()?;
+            let rules = if landlock::wanted(plan) {
+                Some(steps.take("landlock", || landlock::for_others(plan))?)
+            } else {
+                None
+            };
             confine(plan, steps, &arrival(plan))?;
             steps.take("program", || vacancy::hand_out(plan.line, namespaces, rules))?;
             steps.take("program", || vacancy::keep(plan.line))
@@ -218,21 +206,23 @@ fn arrival(plan: &Plan<'_>) -> Arrival {
 
 /// The last of what holds this process and all that it starts.
 fn confine(plan: &Plan<'_>, steps: Steps<'_>, arrival: &Arrival) -> Result<(), Failure> {
-    let layers = &plan.request.layers;
-    if layers.rlimits {
-        let processes = limits::most_processes(plan.birth, arrival.pids, plan.ceiling);
-        steps.take("rlimits", || limits::set(arrival, processes, plan.ceiling))?;
+    if plan.request.layers.rlimits {
+        steps.take("rlimits", || limits::set_common().and_then(|()| limits::set(plan, arrival)))?;
     }
-    if layers.landlock && plan.landlock_version > 0 {
-        steps.take("landlock", || landlock::restrict(plan, &arrival.guests))?;
+    if landlock::wanted(plan) {
+        steps.take("landlock", || landlock::restrict(plan))?;
     }
-    if layers.seccomp {
+    filter(plan, steps)
+}
+
+fn filter(plan: &Plan<'_>, steps: Steps<'_>) -> Result<(), Failure> {
+    if plan.request.layers.seccomp {
         steps.take("seccomp", || crate::seccomp::install(plan.filter))?;
     }
     Ok(())
 }
 
-/// Starts the program; returns only if that failed.
+/// Becomes the program; returns only if that failed.
 fn start(
     plan: &Plan<'_>,
     steps: Steps<'_>,
@@ -242,20 +232,12 @@ fn start(
     let streams = steps.take("program", || streams.ok_or(io::ErrorKind::InvalidInput.into()))?;
     let boot = steps.take("program", || receive_boot(streams.boot))?;
     confine(plan, steps, arrival)?;
-    match boot {
-        Boot::Program { argv, env, workdir } => {
-            let (argv, env, workdir) = match plan.bare {
-                Some(bare) => bare.translated(&argv, &env, &workdir),
-                None => (argv, env, workdir),
-            };
-            let launch = steps.take("program", || program::Launch::new(&argv, &env, workdir))?;
-            program::run(plan, steps, streams, &launch)
-        }
-        Boot::Probe => steps.take("program", || {
-            channel::send(streams.boot, &encode(&probe::View::look())?, &[])?;
-            kernel::exit_now(0)
-        }),
+    if plan.bare.is_some() {
+        // Those that lose their parents become the program's own, so that they are known as its own.
+        let adopting = || Ok(rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?);
+        steps.take("program", adopting)?;
     }
+    program::become_it(plan, steps, streams, boot)
 }
 
 /// The launcher says so once it has mapped our user.
@@ -287,6 +269,11 @@ fn close_all_but(mut kept: Vec<RawFd>) -> io::Result<()> {
         first = fd + 1;
     }
     kernel::close_from(first, RawFd::MAX, false)
+}
+
+/// Takes the places that the program's own streams will have, so that nothing that is opened meanwhile lies there.
+fn occupy(null: BorrowedFd<'_>) -> io::Result<()> {
+    (0..=CONTROL).try_for_each(|number| kernel::duplicate_to(null, number))
 }
 
 fn enter_cgroups(tasks: &[OwnedFd]) -> io::Result<()> {

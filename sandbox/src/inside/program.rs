@@ -1,15 +1,18 @@
-//! The program: started as the first process's child, then waited for.
+//! The program: a child of the first process, made before it is known which program it will be.
 
-use super::{Plan, Streams, close_all_but, enter_folder};
+use super::{
+    Plan, Streams, close_all_but, complain, enter_folder, filter, landlock, limits, receive_boot, vacancy,
+};
 use crate::Exit;
 use crate::channel;
 use crate::kernel;
-use crate::protocol::encode;
+use crate::probe;
+use crate::protocol::{Arrival, Boot, CONTROL, decode, encode};
 use crate::step::{Failure, Steps};
 use rustix::process::{Pid, WaitOptions, wait};
 use std::ffi::CString;
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 /// What is executed.
 pub(super) struct Launch {
@@ -31,42 +34,84 @@ impl Launch {
     }
 }
 
-/// Starts the program and lives until it ends; returns only if it could not be started.
-pub(super) fn run(
-    plan: &Plan<'_>,
-    steps: Steps<'_>,
-    streams: Streams<'_>,
-    launch: &Launch,
-) -> Result<(), Failure> {
-    if plan.birth.is_program() {
-        if plan.bare.is_some() {
-            // Those that lose their parents become the program's own, so that they are known as its own.
-            let adopting = || Ok(rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?);
-            steps.take("program", adopting)?;
-        }
-        // Nobody is buried here: it sees to its own children, and the launcher to those that it leaves.
-        return Err(become_it(plan, streams, launch));
+/// Forks the process that will become a program, and lives until that ends; returns only if it could not be forked, or
+/// did not become the program.
+pub(super) fn expect(plan: &Plan<'_>, steps: Steps<'_>, namespaces: Vec<OwnedFd>) -> Result<(), Failure> {
+    if plan.request.layers.rlimits {
+        steps.take("rlimits", limits::set_common)?;
     }
+    filter(plan, steps)?;
     // SAFETY: this process is a fork of the launcher, which has one thread, and has started none.
     match steps.take("program", || unsafe { kernel::fork_plainly() })? {
-        None => Err(become_it(plan, streams, launch)),
-        Some(pid) => attend(plan, pid),
+        None => wait_for_work(plan, steps, namespaces),
+        Some(pid) => {
+            drop(namespaces);
+            if landlock::wanted(plan) {
+                steps.take("landlock", || landlock::restrict(plan))?;
+            }
+            attend(plan, pid)
+        }
     }
 }
 
-/// Executes the program; returns only if that failed.
-fn become_it(plan: &Plan<'_>, streams: Streams<'_>, launch: &Launch) -> Failure {
-    let failed = hand_over(plan, streams, &launch.folder).err();
-    let execute = || kernel::execute(&launch.program, &launch.arguments, &launch.environment);
-    Failure::new("program", &failed.unwrap_or_else(execute))
+/// Says that the sandbox is built, and waits for what it is for.
+fn wait_for_work(plan: &Plan<'_>, steps: Steps<'_>, namespaces: Vec<OwnedFd>) -> Result<(), Failure> {
+    steps.take("descriptors", || close_all_but(waiting(plan, &namespaces)))?;
+    // Its parent leads the sandbox's first one.
+    steps.take("session", || Ok(rustix::process::setsid()?))?;
+    let rules = match landlock::wanted(plan) {
+        true => Some(steps.take("landlock", || landlock::prepare(plan))?),
+        false => None,
+    };
+    steps.take("program", || vacancy::hand_out(plan.line, namespaces, None))?;
+    let message = steps.take("program", || vacancy::receive(plan.line))?;
+    let streams = steps.take("program", || Streams::of(&message.fds))?;
+    let become_it = || {
+        let arrival = steps.take("program", || decode::<Arrival>(&message.bytes))?;
+        if plan.request.layers.rlimits {
+            steps.take("rlimits", || limits::set(plan, &arrival))?;
+        }
+        if let Some(rules) = rules {
+            steps.take("landlock", || landlock::take_on(plan, rules, &arrival.guests))?;
+        }
+        let boot = steps.take("program", || receive_boot(streams.boot))?;
+        become_it(plan, steps, streams, boot)
+    };
+    let failed: Result<(), Failure> = become_it();
+    failed.inspect_err(|failure| complain(streams.boot, failure))
+}
+
+fn waiting(plan: &Plan<'_>, namespaces: &[OwnedFd]) -> Vec<RawFd> {
+    let own = [plan.line.as_raw_fd(), plan.null.as_raw_fd()];
+    (0..=CONTROL).chain(own).chain(namespaces.iter().map(AsRawFd::as_raw_fd)).collect()
+}
+
+/// Becomes what it is told to; returns only if that failed.
+pub(super) fn become_it(
+    plan: &Plan<'_>,
+    steps: Steps<'_>,
+    streams: Streams<'_>,
+    boot: Boot,
+) -> Result<(), Failure> {
+    let (argv, env, workdir) = match (boot, plan.bare) {
+        (Boot::Program { argv, env, workdir }, Some(bare)) => bare.translated(&argv, &env, &workdir),
+        (Boot::Program { argv, env, workdir }, None) => (argv, env, workdir),
+        (Boot::Probe, _) => {
+            return steps.take("program", || {
+                channel::send(streams.boot, &encode(&probe::View::look())?, &[])?;
+                kernel::exit_now(0)
+            });
+        }
+    };
+    let launch = steps.take("program", || Launch::new(&argv, &env, workdir))?;
+    steps.take("program", || {
+        hand_over(plan, streams, &launch.folder)?;
+        Err(kernel::execute(&launch.program, &launch.arguments, &launch.environment))
+    })
 }
 
 /// Leaves the program its standard streams, its control socket, and nothing else.
 fn hand_over(plan: &Plan<'_>, streams: Streams<'_>, folder: &str) -> io::Result<()> {
-    // These lead a session already.
-    if !plan.birth.is_program() {
-        rustix::process::setsid()?;
-    }
     enter_folder(folder)?;
     rustix::stdio::dup2_stdin(plan.null)?;
     rustix::stdio::dup2_stdout(streams.stdout)?;

@@ -1,10 +1,9 @@
-//! A sandbox without a program. Its first process hands out descriptors of its namespaces; then it either waits for a
-//! program to start, or a template's child joins it, and it only lets the dead be buried.
+//! A sandbox without a program. Descriptors of its namespaces are handed out; then a process of its own waits to become a
+//! program, or a template's child joins it.
 
 use super::close_all_but;
 use crate::channel::{self, Message};
 use crate::kernel;
-use crate::protocol::CONTROL;
 use rustix::fs::{Mode, OFlags, open};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 use std::io;
@@ -45,13 +44,8 @@ pub(super) fn hand_out(
     channel::send(line, BUILT, &fds)
 }
 
-/// Waits for what a program comes with. Ends with the sandbox if none comes.
-pub(super) fn receive(line: BorrowedFd<'_>, null: BorrowedFd<'_>) -> io::Result<Message> {
-    close_all_but(vec![line.as_raw_fd(), null.as_raw_fd()])?;
-    // So that what comes does not take the places that the program's own streams will have.
-    for number in 0..=CONTROL {
-        kernel::duplicate_to(null, number)?;
-    }
+/// Waits for what a program comes with. Ends if none comes, and the sandbox with it.
+pub(super) fn receive(line: BorrowedFd<'_>) -> io::Result<Message> {
     match channel::receive(line, true)? {
         Some(message) => Ok(message),
         None => kernel::exit_now(0),

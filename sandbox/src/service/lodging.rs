@@ -79,13 +79,27 @@ impl Quarters {
     }
 }
 
-/// What is built ahead for a template's children, and how many.
+/// What is built ahead, for programs or for a template's children, and how many.
 pub(super) struct Housing {
     pub(super) furniture: Furniture,
     pub(super) ahead: usize,
 }
 
 impl Housing {
+    /// For programs. Nothing is known of them yet.
+    pub(super) fn for_programs() -> Self {
+        let (tmp_bytes, memory_bytes) = (TMP_BYTES, MEMORY_BYTES);
+        let furniture = Furniture {
+            binds: Vec::new(),
+            tmp_bytes,
+            memory_bytes,
+            cpu_millis: 1000,
+            cpu_weight: 1024,
+            pids: 1,
+        };
+        Self { furniture, ahead: AHEAD }
+    }
+
     /// The next one that is built ahead has the bounds that were asked for last: most likely they need no change then.
     fn suit(&mut self, last: &Furniture) {
         let binds = std::mem::take(&mut self.furniture.binds);
@@ -96,13 +110,6 @@ impl Housing {
 /// What an empty sandbox is built from that is not built for anybody.
 fn unclaimed(furniture: Furniture) -> SandboxRequest {
     SandboxRequest { furniture, listen: Vec::new(), control: false, waits: false, layers: Layers::default() }
-}
-
-fn for_programs() -> SandboxRequest {
-    let (tmp_bytes, memory_bytes) = (TMP_BYTES, MEMORY_BYTES);
-    let bare =
-        Furniture { binds: Vec::new(), tmp_bytes, memory_bytes, cpu_millis: 1000, cpu_weight: 1024, pids: 1 };
-    unclaimed(bare)
 }
 
 /// What comes of what an empty sandbox has said: `None` when that is nothing yet, or its end, which is an event of its
@@ -149,18 +156,15 @@ pub(super) fn start(
 impl Service {
     /// Finds a sandbox for a lodger, or begins to build one: for a program, or for a child of the template `owner`.
     pub(super) fn lodge(&mut self, owner: Option<u64>, lodger: Lodger) -> Result<Begun, Failure> {
-        if let Some(housing) = owner.and_then(|owner| self.housings.get_mut(&owner)) {
+        if let Some(housing) = self.housings.get_mut(&owner) {
             housing.suit(&lodger.request.furniture);
         }
         let ready = if lodger.request.layers == Layers::default() { self.ahead(owner) } else { None };
-        let lodger = Some(Box::new(lodger));
         if let Some((key, inmate)) = ready.and_then(|key| Some((key, self.inmate(key)?))) {
-            inmate.role = Role::Vacant { owner, lodger };
+            inmate.role = Role::Vacant { owner, lodger: Some(Box::new(lodger)) };
             return Ok(Begun::Lodged(key));
         }
-        let request = lodger.as_ref().map(|lodger| lodger.request.clone());
-        let request = request.unwrap_or_else(for_programs);
-        self.build(owner, request, lodger).map(Begun::New)
+        self.build(owner, lodger.request.clone(), Some(Box::new(lodger))).map(Begun::New)
     }
 
     fn build(
@@ -202,13 +206,10 @@ impl Service {
 
     /// Builds one more empty sandbox ahead; `false` when there are enough.
     pub(super) fn build_ahead(&mut self) -> bool {
-        let lacks = |owner, ahead| self.vacancies.get(&owner).map_or(0, Vec::len) < ahead;
-        let housing = self.housings.iter().find(|(template, housing)| lacks(Some(**template), housing.ahead));
-        let (owner, request) = match housing {
-            Some((template, housing)) => (Some(*template), unclaimed(housing.furniture.clone())),
-            None if lacks(None, AHEAD) => (None, for_programs()),
-            None => return false,
-        };
+        let lacks = |owner, ahead| self.vacancies.get(owner).map_or(0, Vec::len) < ahead;
+        let housing = self.housings.iter().find(|(owner, housing)| lacks(owner, housing.ahead));
+        let Some((&owner, housing)) = housing else { return false };
+        let request = unclaimed(housing.furniture.clone());
         let Ok(work) = self.build(owner, request, None) else { return false };
         let key = self.admit(Member::unclaimed(work));
         self.vacancies.entry(owner).or_default().push(key);
@@ -246,7 +247,7 @@ impl Service {
 
     /// A member has ended: it is no empty sandbox any more, and those that wait for its children wait for nobody.
     pub(super) fn vacate(&mut self, key: u64) {
-        self.housings.remove(&key);
+        self.housings.remove(&Some(key));
         for abandoned in self.vacancies.remove(&Some(key)).unwrap_or_default() {
             if let Some(member) = self.members.get(&abandoned) {
                 member.kill();
@@ -262,7 +263,7 @@ impl Service {
                 member.kill();
             }
         }
-        self.preparing = true;
+        self.calm.put_off();
     }
 
     pub(super) fn inmate(&mut self, key: u64) -> Option<&mut Inmate> {

@@ -239,10 +239,8 @@ impl Maker {
     ) -> Result<(Started, Option<OwnedFd>), Failure> {
         let layers = &request.layers;
         let template = matches!(birth, Birth::Template(_));
-        if matches!(birth, Birth::Template(_) | Birth::Vacant { .. }) {
-            // Of a child it is not known yet, but it may well need what others did; of programs nothing is.
-            steps.take("cgroup", || place.group.limit(&limits(&request.furniture)))?;
-        }
+        // If it is not known yet what it will be for, it may well need what others did.
+        steps.take("cgroup", || place.group.limit(&limits(&request.furniture)))?;
         let network = steps.take("network", || self.network(layers.network, birth))?;
         let root = steps.take("base", || match layers.root {
             true => self.base.copy().map(Some),

@@ -2,6 +2,7 @@
 //! ends with the server.
 
 mod bare;
+mod calm;
 mod command;
 mod drift;
 mod findings;
@@ -9,7 +10,6 @@ mod furnish;
 mod lodging;
 mod maker;
 mod member;
-mod pause;
 mod survey;
 mod template;
 mod tenancy;
@@ -20,10 +20,10 @@ use crate::kernel;
 use crate::processes;
 use crate::protocol::{CONTROL, Hello, Order, Report, Request, decode, encode};
 use crate::step::Failure;
+use calm::Calm;
 use lodging::{Housing, Lodger};
 use maker::{Ends, Maker};
 use member::{Burial, Member, Role, Work, tell};
-use pause::{Pause, pause};
 use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
@@ -43,8 +43,9 @@ const MEMORY_WATCH_MS: i64 = 100;
 const BURIAL_RETRY_MS: i64 = 2;
 const BURIAL_TRIES: u32 = 500;
 
-/// Token of the control socket; those of members are `key * SOURCES + source`.
+/// Tokens of the control socket and of the time to make things ahead; those of members are `key * SOURCES + source`.
 const CONTROL_TOKEN: u64 = u64::MAX;
+const CALM_TOKEN: u64 = u64::MAX - 1;
 const SOURCES: u64 = 6;
 
 /// What an event is about.
@@ -112,12 +113,11 @@ struct Service {
     burials: Vec<(Burial, Report, u32)>,
     /// Whether there may be dead children that no member knows of.
     strays: bool,
-    /// Whether there may be something to make ahead.
-    preparing: bool,
+    calm: Calm,
     /// Empty sandboxes made ahead, built or not, that nobody has yet: for programs, and for the children of templates.
     vacancies: HashMap<Option<u64>, Vec<u64>>,
-    /// Templates that can be forked, and what is made ahead for them.
-    housings: BTreeMap<u64, Housing>,
+    /// What is made ahead, and for whom: as in `vacancies`.
+    housings: BTreeMap<Option<u64>, Housing>,
 }
 
 /// What a request has begun.
@@ -130,7 +130,11 @@ enum Begun {
 impl Service {
     fn new(control: OwnedFd, maker: Option<Maker>) -> io::Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        epoll::add(&epoll, &control, epoll::EventData::new_u64(CONTROL_TOKEN), epoll::EventFlags::IN)?;
+        let calm = Calm::new()?;
+        for (fd, token) in [(control.as_fd(), CONTROL_TOKEN), (calm.as_fd(), CALM_TOKEN)] {
+            epoll::add(&epoll, fd, epoll::EventData::new_u64(token), epoll::EventFlags::IN)?;
+        }
+        calm.put_off();
         Ok(Self {
             control,
             epoll,
@@ -140,9 +144,9 @@ impl Service {
             next: 0,
             burials: Vec::new(),
             strays: false,
-            preparing: true,
+            calm,
             vacancies: HashMap::new(),
-            housings: BTreeMap::new(),
+            housings: BTreeMap::from([(None, Housing::for_programs())]),
         })
     }
 
@@ -150,21 +154,25 @@ impl Service {
     fn run(&mut self) -> io::Result<()> {
         let mut events = Vec::with_capacity(64);
         loop {
-            let Pause { wait_ms, then_prepare } = pause(self.patience_ms(), self.preparing);
-            if !self.wait(&mut events, wait_ms)? && then_prepare {
-                self.preparing = self.prepare();
-            }
+            self.wait(&mut events, self.patience_ms())?;
             for event in events.drain(..) {
-                if event.data.u64() != CONTROL_TOKEN {
-                    self.notice(event.data.u64());
-                } else if !self.accept()? {
-                    return Ok(());
-                } else {
-                    self.preparing = true;
+                match event.data.u64() {
+                    CONTROL_TOKEN => {
+                        if !self.accept()? {
+                            return Ok(());
+                        }
+                        self.calm.put_off();
+                    }
+                    CALM_TOKEN => {
+                        if self.calm.has_come() && self.prepare() {
+                            self.calm.go_on();
+                        }
+                    }
+                    member => self.notice(member),
                 }
             }
             self.retry_burials();
-            if wait_ms == Some(MEMORY_WATCH_MS) {
+            if self.watches_memory() {
                 self.watch_memory();
             }
         }
@@ -181,16 +189,20 @@ impl Service {
         if self.strays || !self.burials.is_empty() {
             return Some(BURIAL_RETRY_MS);
         }
-        let unbounded =
-            self.bare.is_some() || self.maker.as_ref().is_some_and(|maker| !maker.bounds_memory());
-        let watching = unbounded && !self.members.is_empty();
-        watching.then_some(MEMORY_WATCH_MS)
+        self.watches_memory().then_some(MEMORY_WATCH_MS)
     }
 
-    fn wait(&self, events: &mut Vec<epoll::Event>, wait_ms: Option<i64>) -> io::Result<bool> {
+    /// Whether the kernel leaves it to the launcher to bound memory.
+    fn watches_memory(&self) -> bool {
+        let unbounded =
+            self.bare.is_some() || self.maker.as_ref().is_some_and(|maker| !maker.bounds_memory());
+        unbounded && !self.members.is_empty()
+    }
+
+    fn wait(&self, events: &mut Vec<epoll::Event>, wait_ms: Option<i64>) -> io::Result<()> {
         let timeout = wait_ms.map(|ms| Timespec { tv_sec: ms / 1000, tv_nsec: ms % 1000 * 1_000_000 });
         match epoll::wait(&self.epoll, spare_capacity(events), timeout.as_ref()) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(!events.is_empty()),
+            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
             Err(error) => Err(error.into()),
         }
     }

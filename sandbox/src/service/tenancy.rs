@@ -79,9 +79,9 @@ impl Service {
                 if let Work::Sandbox(inmate) = &mut member.work
                     && let Role::Template(template) = &mut inmate.role
                 {
-                    self.housings.extend(template.housing.take().map(|housing| (key, housing)));
+                    self.housings.extend(template.housing.take().map(|housing| (Some(key), housing)));
                 }
-                self.preparing = true;
+                self.calm.put_off();
                 Report::Ready { template: key }
             }
             Err(why) => Report::Refused { why },
