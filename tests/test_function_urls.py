@@ -46,14 +46,24 @@ def test_status_headers_and_cookies(functions):
 
 @pytest.mark.parametrize("result, status, body", [
     ("{'a': 1}", 200, '{"a": 1}'), ("'text'", 200, "text"), ("None", 200, "null"), ("[1]", 200, "[1]"),
-    ("{'statusCode': 1000}", 502, None), ("{'statusCode': 200, 'headers': {'a b': 'c'}}", 502, None),
 ])
 def test_other_answers(functions, result, status, body):
     url = functions.public_url(functions.create(f"def handler(e, c):\n    return {result}\n"))
     answer = requests.get(url)
     assert answer.status_code == status
-    if body is not None:
-        assert answer.text == body
+    assert answer.text == body
+
+
+@pytest.mark.parametrize("result, why", [
+    ("{'statusCode': 1000}", "1000"), ("{'statusCode': 200, 'headers': {'a b': 'c'}}", "a b"),
+    ("{'statusCode': 200, 'isBase64Encoded': True, 'body': '%'}", "base64"),
+])
+def test_why_an_answer_is_of_no_use_is_in_the_log(functions, platform, result, why):
+    name = functions.create(f"def handler(e, c):\n    return {result}\n")
+    answer = requests.get(functions.public_url(name))
+    assert (answer.status_code, why in answer.text) == (502, False)
+    logs = platform.client("logs").filter_log_events(logGroupName=f"/aws/lambda/{name}", filterPattern="502")["events"]
+    assert [why in event["message"] and answer.headers["x-amzn-requestid"] in event["message"] for event in logs] == [True]
 
 
 def test_a_failing_function_is_a_bad_gateway(functions):

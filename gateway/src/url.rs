@@ -2,11 +2,12 @@
 //!
 //! The same six steps as [`crate::flow`], for callers who may hold no key at all.
 
+use crate::answer::{self, Unusable};
 use crate::body::{Body, BodyError, Bound};
 use crate::connections::Side;
 use crate::event::{self, Facts};
 use crate::ports::{UrlAuth, UrlTarget};
-use crate::{Gateway, answer, body, cors, exchange};
+use crate::{Gateway, body, cors, exchange};
 use access::{Permit, RequestFacts};
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HOST, RETRY_AFTER};
@@ -98,7 +99,11 @@ async fn called(gateway: &Gateway, target: &UrlTarget, visit: Visit) -> Response
     call.payload = share.around(call.payload);
     let (request_id, exchange) = (call.request_id.clone(), call.exchange);
     match gateway.engine.answer(&target.version, call).await {
-        Ok(answer) => answered_response(answer, exchange, &request_id, &gateway.world),
+        Ok(answer) => answered_response(answer, exchange, &gateway.world).unwrap_or_else(|why| {
+            let remark = format!("RequestId: {request_id} was answered with 502: {}", why.0);
+            gateway.engine.remark(&target.version, &remark);
+            refused(StatusCode::BAD_GATEWAY, "Internal Server Error")
+        }),
         Err(why) => engine_refused(&why),
     }
 }
@@ -175,18 +180,11 @@ fn trace(parts: &Parts) -> Option<String> {
     (text.starts_with("Root=") && text.len() <= 256).then(|| text.to_owned())
 }
 
-fn answered_response(answer: Answer, exchange: bool, request_id: &str, world: &World) -> Response<Bytes> {
-    let read =
-        |result| if exchange { exchange::response(result) } else { answer::response(result, world.room()) };
+fn answered_response(answer: Answer, exchange: bool, world: &World) -> Result<Response<Bytes>, Unusable> {
     match answer {
-        Answer::Returned(result) => match read(result) {
-            Ok(response) => response,
-            Err(why) => {
-                tracing::warn!(request_id, why = why.0, "unusable answer");
-                refused(StatusCode::BAD_GATEWAY, "Internal Server Error")
-            }
-        },
-        Answer::Failed(_) => refused(StatusCode::BAD_GATEWAY, "Internal Server Error"),
+        Answer::Returned(result) if exchange => exchange::response(result),
+        Answer::Returned(result) => answer::response(result, world.room()),
+        Answer::Failed(_) => Ok(refused(StatusCode::BAD_GATEWAY, "Internal Server Error")),
     }
 }
 

@@ -58,6 +58,9 @@ const TICK: Duration = Duration::from_secs(1);
 /// How often somebody who waits for promised instances looks.
 const PROVISION_POLL: Duration = Duration::from_millis(5);
 
+/// The stream of the platform's own remarks about a function.
+const REMARKS: &str = "dayfly";
+
 /// After the drain's deadline, the time that killed sandboxes get to vanish.
 const LAST_GRACE: Duration = Duration::from_secs(10);
 
@@ -105,6 +108,13 @@ impl Engine {
     /// [`Refused`]: the call did not run.
     pub async fn answer(&self, version: &Arc<Version>, call: Call) -> Result<Answer, Refused> {
         self.run(version, call, Reply::Answer).await
+    }
+
+    /// Writes a line of the platform's own into a function's log, to a stream that no instance has: what is wrong with
+    /// what the function does, seen by who uses its answer.
+    pub fn remark(&self, version: &Version, text: &str) {
+        let (group, line) = (&version.log_group, format!("[dayfly] {text}"));
+        self.parts.journal.line(group, REMARKS, self.parts.world.now().0, line.as_bytes());
     }
 
     async fn run<T>(

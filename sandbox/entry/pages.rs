@@ -1,6 +1,6 @@
-//! Pages of programs and libraries before a fork, and what copies have of them. A copy begins without entries for those that nobody has written to, and
-//! faults its way through the same code that its template has been through. Where one page of a mapping has been written,
-//! the kernel copies all its entries; so one is, with the byte that it holds.
+//! Pages of programs and libraries before a fork, and what copies have of them. A copy begins without entries for those
+//! that nobody has written to, and faults its way through the same code that its template has been through. Where one page
+//! of a mapping has been written, the kernel copies all its entries; so one is, with the byte that it holds.
 
 use crate::kernel::{self, numbers};
 use core::ffi::CStr;
