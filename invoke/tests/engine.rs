@@ -288,6 +288,7 @@ async fn log_lines_stand_between_their_calls_start_and_end() {
         "oh",
         "END RequestId",
         "REPORT RequestId",
+        "[dayfly] printed after the end of RequestId",
         "late",
         "START RequestId",
         "again",
@@ -296,7 +297,7 @@ async fn log_lines_stand_between_their_calls_start_and_end() {
     ];
     assert_eq!(heads(&lines), all, "{lines:#?}");
     let tail: Vec<String> = String::from_utf8(two.tail.unwrap()).unwrap().lines().map(Into::into).collect();
-    assert_eq!(heads(&tail), all[7..], "another call's late output is not in it");
+    assert_eq!(heads(&tail), all[8..], "another call's late output is not in it");
     stage.end().await;
 }
 
