@@ -178,11 +178,11 @@ fn node_is_told_how_it_can_be_forked() {
         (Some("wait"), "--max-old-space-size=180 --max-semi-space-size=10"),
         (
             Some("function"),
-            "--single-threaded --v8-pool-size=0 --max-old-space-size=180 --max-semi-space-size=10",
+            "--single-threaded --v8-pool-size=0 --no-memory-reducer --max-old-space-size=180 --max-semi-space-size=10",
         ),
         (
             Some("template"),
-            "--single-threaded --v8-pool-size=0 --max-old-space-size=9216 --max-semi-space-size=16 --initial-old-space-size=64",
+            "--single-threaded --v8-pool-size=0 --no-memory-reducer --max-old-space-size=9216 --max-semi-space-size=16 --initial-old-space-size=64",
         ),
     ];
     for (mode, expected) in cases {
