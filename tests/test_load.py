@@ -115,6 +115,23 @@ def test_check_131_a_function_full_of_sleepers_holds_nobody_up(functions, platfo
         assert {one.result() for one in asleep} <= {"fine", "ConcurrentInvocationLimitExceeded"}
 
 
+@pytest.mark.parametrize("deed, outcome", [("raise", "error"), ("exit", "crash"), ("fill", "out-of-memory")])
+def test_check_134_and_139_what_fails_is_tried_once(functions, platform, deed, outcome):
+    """A call that always fails costs one try, and those beside it are answered: nothing but the client tries again."""
+    functions.client = platform.client("lambda", config=patient())
+    name = functions.create(FAULTS)
+    assert functions.call(name, {"n": 0}) == {"n": 0}
+    events = [{"deed": deed} if n % 2 else {"n": n} for n in range(12)]
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda event: (event, functions.invoke(name, event)), events))
+    for event, answer in answers:
+        assert ("FunctionError" in answer) == ("deed" in event), (event, answer)
+    records = platform.api(f"functions/{name}/invocations?Limit=100")["Invocations"]
+    ends = [record["Outcome"] for record in records]
+    assert len({record["RequestId"] for record in records}) == len(records) == 13, "each call is one try"
+    assert sorted(ends) == sorted([outcome] * 6 + ["success"] * 7), ends
+
+
 def test_check_135_slow_readers_hold_no_instance(functions, platform):
     name = functions.create("def handler(event, context):\n    return 'x' * 5_000_000\n", MemorySize=256)
     url = urllib.parse.urlsplit(functions.public_url(name))

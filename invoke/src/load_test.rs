@@ -352,6 +352,25 @@ fn check_132_what_is_short_is_shared_by_weight() {
     assert!(heavy > 1.5 * a && heavy > 1.5 * b, "{served:?}");
 }
 
+/// Behind a queue that is as full as one may be, another function's first call waits as long as when all is quiet.
+#[test]
+fn check_133_a_backlog() {
+    let waits_behind = |backlog: usize| {
+        let mut scene = Scene::new(Bounds { account_concurrency: 5000, ..BOUNDS });
+        let (a, b) = (small("a"), small("b"));
+        (0..backlog).for_each(|_| scene.call(&a, Manner { start_us: 20_000, call_us: 200_000 }));
+        scene.pass(Duration::from_millis(500));
+        let waiting: usize = scene.fleet.pools.values().map(|pool| pool.waiting.len()).sum();
+        scene.call(&b, QUICK);
+        scene.pass(Duration::from_secs(1));
+        (waiting, scene.waits_us("b"))
+    };
+    let (_, quiet) = waits_behind(0);
+    let (waiting, behind) = waits_behind(2 * BOUNDS.queue_length);
+    assert!(waiting > 900, "{waiting} calls wait");
+    assert!(quiet.len() == 1 && behind.len() == 1 && behind[0] <= 2 * quiet[0], "{quiet:?} {behind:?}");
+}
+
 #[test]
 fn check_138_a_flood_leaves_room_in_the_account() {
     let mut scene = Scene::new(BOUNDS);

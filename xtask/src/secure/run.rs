@@ -34,13 +34,7 @@ pub(super) fn all<'a>(
     for (program, names) in &rust {
         println!("== {program}: {} tests", names.len());
         let (krate, part) = program.split_once('/').ok_or_else(|| format!("{program} names no crate"))?;
-        let mut cargo = Command::new("cargo");
-        cargo.args(["test", "--quiet", "-p", krate]);
-        if part == "lib" {
-            cargo.arg("--lib")
-        } else {
-            cargo.args(["--test", part])
-        };
+        let mut cargo = test(krate, part);
         cargo.args(["--", "--exact", "--show-output", "--format=pretty"]).args(names);
         let said = output(cargo, root, tier)?;
         answers.extend(
@@ -51,6 +45,19 @@ pub(super) fn all<'a>(
         answers.extend(of_pytest(&pytest(root, target, tier, &python)?, &python));
     }
     Ok(answers)
+}
+
+/// `cargo test` of one program of tests. Beside it stands the binary's own crate, so that what both are made of is built with the
+/// features that it has there, and not once more.
+pub(super) fn test(krate: &str, part: &str) -> Command {
+    let mut cargo = Command::new("cargo");
+    cargo.args(["test", "--quiet", "-p", krate, "-p", "cli"]);
+    if part == "lib" {
+        cargo.arg("--lib");
+    } else {
+        cargo.args(["--test", part]);
+    }
+    cargo
 }
 
 fn pytest(

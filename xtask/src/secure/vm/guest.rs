@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 /// The name of the one program that runs all tests in Python.
 pub(super) const PYTEST: &str = "pytest";
@@ -63,13 +63,8 @@ pub(super) fn errands(
 
 /// Builds a crate's tests and says where they are.
 fn executable(root: &Path, target: &Path, krate: &str, part: &str) -> Result<String, String> {
-    let mut cargo = Command::new("cargo");
-    cargo.args(["test", "--quiet", "--no-run", "--message-format=json", "-p", krate]);
-    if part == "lib" {
-        cargo.arg("--lib")
-    } else {
-        cargo.args(["--test", part])
-    };
+    let mut cargo = super::run::test(krate, part);
+    cargo.args(["--no-run", "--message-format=json"]);
     let ran = cargo.current_dir(root).env("CARGO_TARGET_DIR", target).stderr(Stdio::inherit()).output();
     let ran = ran.map_err(|error| format!("cargo: {error}"))?;
     let said = String::from_utf8_lossy(&ran.stdout);
