@@ -73,6 +73,7 @@ def test_a_layer_that_is_missing_is_said_everywhere(tmp_path, whole, what):
         assert said["Level"] == level and {one["Name"] for one in said["Layers"] if not one["On"]} == names | whole
         for one in said["Layers"]:
             assert one["On"] or one["WhyMissing"] and one["HowToFix"], one
+        assert f"\ndayfly_isolation_level {level}\n" in platform.cli("metrics").stdout
         functions = Functions(platform)
         name = functions.create("def handler(e, c):\n    return e\n")
         assert functions.call(name, "runs") == "runs"

@@ -4,7 +4,9 @@ use crate::canonical::PathRule;
 use crate::claim::Claim;
 use crate::policy::{Context, Decision, Document, Request};
 use crate::verify::{self, Expected};
-use crate::{Denied, FunctionClaims, FunctionCredentials, Identity, Keys, Permit, RequestFacts, session};
+use crate::{
+    Denied, FunctionClaims, FunctionCredentials, Identity, Keys, Permit, RequestFacts, scrape, session,
+};
 use http::request::Parts;
 use model::{Caller, CallerKind, Place};
 use world::World;
@@ -39,8 +41,12 @@ impl Access {
     }
 
     /// Verifies the signature of a request with a fully read `body`. `service` is the signing name that the
-    /// credential scope must carry.
+    /// credential scope must carry. The platform's own service also knows the bearer of the metrics token.
     pub fn identify(&self, parts: &Parts, body: &[u8], service: &str) -> Result<Identity, Denied> {
+        if let (scrape::SERVICE, Some(token)) = (service, scrape::token(parts)) {
+            let caller = scrape::caller(token, self.keys.root(), &self.place);
+            return caller.map(Identity).ok_or(Denied::UnknownKey);
+        }
         self.identify_by(PathRule::of(service), parts, body, service)
     }
 
@@ -130,13 +136,14 @@ impl Access {
             .map_or(Decision::Silent, |policy| policy.decide(Request { caller, action, resource, context }));
         let why = match (said, caller.kind) {
             (Decision::Deny, _) => "with an explicit deny in a resource-based policy".to_owned(),
-            (Decision::Allow, _) => return Ok(()),
+            (Decision::Allow, kind) if kind != CallerKind::Scraper => return Ok(()),
             (Decision::Silent, CallerKind::Root) if self.owns(resource) => return Ok(()),
             (Decision::Silent, CallerKind::Function) if action == WHO_AM_I => return Ok(()),
-            (Decision::Silent, CallerKind::Function) => {
+            (Decision::Silent, CallerKind::Scraper) if action == scrape::ACTION => return Ok(()),
+            (Decision::Silent, CallerKind::Function) | (_, CallerKind::Scraper) => {
                 format!("because no identity-based policy allows the {action} action")
             }
-            (Decision::Silent, CallerKind::Root | CallerKind::Anonymous) => {
+            (_, CallerKind::Root | CallerKind::Function | CallerKind::Anonymous) => {
                 format!("because no resource-based policy allows the {action} action")
             }
         };

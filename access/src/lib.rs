@@ -25,6 +25,7 @@ mod gate;
 mod identity;
 mod keys;
 pub mod policy;
+mod scrape;
 mod session;
 mod sign;
 #[cfg(test)]

@@ -9,6 +9,7 @@ pub mod invoke;
 pub mod limits;
 pub mod list;
 pub mod logs;
+pub mod metrics;
 pub mod root;
 pub mod up;
 
@@ -93,6 +94,8 @@ pub enum Command {
     Root(root::Args),
     /// Show every limit, its value, and what lifts it.
     Limits(limits::Args),
+    /// Print metrics for Prometheus, or the job that reads them.
+    Metrics(metrics::Args),
 }
 
 impl Dayfly {
@@ -112,6 +115,7 @@ impl Dayfly {
             Command::Delete(args) => block_on(delete::run(args, &context)),
             Command::Env(args) => block_on(env::run(args, &context)),
             Command::Limits(args) => block_on(limits::run(args, &context)),
+            Command::Metrics(args) => block_on(metrics::run(args, &context)),
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::pool::{InstanceId, RequestId, Waiting};
 use crate::promise::{Provision, ProvisionState};
 use crate::start::{InstanceTag, Journal, Origin, Start};
 use model::{Call, FunctionName, Rung, Version};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -118,6 +118,19 @@ impl Engine {
     }
 
     async fn run<T>(
+        &self,
+        version: &Arc<Version>,
+        call: Call,
+        reply: fn(oneshot::Sender<Result<T, Refused>>) -> Reply,
+    ) -> Result<T, Refused> {
+        let done = self.attempt(version, call, reply).await;
+        if let Err(Refused::Throttled { limit, .. }) = &done {
+            self.parts.journal.throttled(version.function.as_str(), limit);
+        }
+        done
+    }
+
+    async fn attempt<T>(
         &self,
         version: &Arc<Version>,
         call: Call,
@@ -243,6 +256,15 @@ impl Engine {
             }
         };
         members.into_iter().map(summary).collect()
+    }
+
+    /// How many calls wait for an instance, by function, of those that have instances or calls.
+    pub fn queues(&self) -> BTreeMap<String, usize> {
+        let mut queues = BTreeMap::new();
+        for pool in self.lock().fleet.pools.values() {
+            *queues.entry(pool.version.function.to_string()).or_default() += pool.waiting.len();
+        }
+        queues
     }
 
     pub(crate) fn world(&self) -> &World {

@@ -269,6 +269,7 @@ mod tests {
             self.0.lock().unwrap().push(message.to_vec());
         }
         fn record(&self, _: InvocationRecord) {}
+        fn throttled(&self, _: &str, _: &'static str) {}
     }
 
     fn log() -> (Log, Arc<Kept>) {
@@ -338,6 +339,7 @@ mod tests {
                 self.0.lock().unwrap().push(stamp_us);
             }
             fn record(&self, _: InvocationRecord) {}
+            fn throttled(&self, _: &str, _: &'static str) {}
         }
         let (stamps, world) = (Arc::new(Stamps::default()), World::simulated(1));
         let now = world.now().0;

@@ -148,6 +148,8 @@ pub trait Journal: Send + Sync + 'static {
     fn line(&self, group: &str, stream: &str, stamp_us: u64, message: &[u8]);
     /// Takes the record of one invocation.
     fn record(&self, record: InvocationRecord);
+    /// Counts a call of a function that was refused because it reached a limit.
+    fn throttled(&self, function: &str, limit: &'static str);
 }
 
 impl Voice for Channel {
@@ -187,5 +189,9 @@ impl Journal for observe::Observe {
 
     fn record(&self, record: InvocationRecord) {
         Self::record(self, record);
+    }
+
+    fn throttled(&self, function: &str, limit: &'static str) {
+        Self::throttled(self, function, limit);
     }
 }

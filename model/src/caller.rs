@@ -24,6 +24,8 @@ pub enum CallerKind {
     Root,
     /// Code that runs inside an instance, with the credentials the platform gave it.
     Function,
+    /// The bearer of the metrics token, who may read metrics and nothing else.
+    Scraper,
     /// A visitor of a public function URL. Never allowed on any API.
     Anonymous,
 }

@@ -182,6 +182,7 @@ pub const LIMITS: &[Limit] = &[
     row("byte-code-time", 60, Unit::Seconds, "making a package's byte code", "fixed"),
     row("class-archive-bytes", 64 * 1024 * 1024, Unit::Bytes, "a JDK's class archive", "fixed"),
     row("class-archive-time", 120, Unit::Seconds, "making a JDK's class archive", "fixed"),
+    row("metrics-functions", 500, Unit::Count, "functions that metrics name; older ones are summed", "fixed"),
     row("log-line-bytes", 256 * 1024, Unit::Bytes, "one log line", AWS),
     row("log-invocation-bytes", 8 * 1024 * 1024, Unit::Bytes, "log output of one invocation", "fixed"),
     row(

@@ -7,6 +7,7 @@ mod pattern;
 mod query;
 mod queue;
 mod records;
+mod tally;
 mod token;
 mod writer;
 
@@ -15,12 +16,14 @@ pub use query::{
     StreamOrder,
 };
 
+pub use tally::{Counts, DURATIONS_US, Tally};
+
 use logs::Logs;
 use model::InvocationRecord;
 use queue::{Item, Queue};
 use records::Records;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use store::DataDir;
@@ -67,6 +70,7 @@ struct Inner {
     queue: Arc<Queue>,
     logs: Arc<Logs>,
     records: Arc<Records>,
+    tally: Arc<Mutex<Tally>>,
     writer: Option<JoinHandle<()>>,
 }
 
@@ -85,14 +89,16 @@ impl Observe {
         let queue = Arc::new(Queue::new(settings.queue_bytes)?);
         let logs = Arc::new(Logs::open(dir, settings, world.clone())?);
         let records = Arc::new(Records::open(dir, settings, world.clone())?);
+        let tally = Arc::<Mutex<Tally>>::default();
         let writer = Writer {
             queue: Arc::clone(&queue),
             logs: Arc::clone(&logs),
             records: Arc::clone(&records),
+            tally: Arc::clone(&tally),
             world,
         };
         let writer = std::thread::Builder::new().name("observe".into()).spawn(move || writer.run())?;
-        Ok(Self(Arc::new(Inner { queue, logs, records, writer: Some(writer) })))
+        Ok(Self(Arc::new(Inner { queue, logs, records, tally, writer: Some(writer) })))
     }
 
     /// Takes in one log event. Whatever bytes `message` holds, it stays one event; one that is longer than
@@ -104,6 +110,17 @@ impl Observe {
     /// Takes in the record of an invocation. Never waits.
     pub fn record(&self, record: InvocationRecord) {
         self.0.queue.push(Item::Record(Box::new(record)));
+    }
+
+    /// Counts a call that was refused because it reached a limit. Never waits.
+    pub fn throttled(&self, function: &str, limit: &'static str) {
+        self.0.tally.lock().expect(tally::UNBROKEN).throttled(function, limit);
+    }
+
+    /// What was done since the start, everything that was taken in before the call included.
+    pub async fn tally(&self) -> Tally {
+        self.flush().await;
+        self.0.tally.lock().expect(tally::UNBROKEN).clone()
     }
 
     /// Every event as it comes in, for live tails. Slow receivers miss some.

@@ -3,7 +3,8 @@
 use crate::logs::Logs;
 use crate::queue::{Batch, Dropped, Item, Queue};
 use crate::records::Records;
-use std::sync::Arc;
+use crate::tally::{self, Tally};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use world::{Moment, World};
 
@@ -23,6 +24,7 @@ pub(crate) struct Writer {
     pub(crate) queue: Arc<Queue>,
     pub(crate) logs: Arc<Logs>,
     pub(crate) records: Arc<Records>,
+    pub(crate) tally: Arc<Mutex<Tally>>,
     pub(crate) world: World,
 }
 
@@ -62,6 +64,7 @@ impl Writer {
                     }
                 }
                 Item::Record(record) => {
+                    self.tally.lock().expect(tally::UNBROKEN).record(&record);
                     if self.records.append(*record).is_err() {
                         owed.elsewhere += 1;
                     }

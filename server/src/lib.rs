@@ -2,6 +2,7 @@
 
 mod error;
 mod memory;
+mod metrics;
 mod options;
 mod ports;
 mod ready;

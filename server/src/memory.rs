@@ -25,6 +25,12 @@ pub(crate) fn spare_bytes(percent: u64) -> u64 {
     left.map_or(most, |left| most.min(left / 4))
 }
 
+/// What this process holds, in bytes.
+pub(crate) fn resident_bytes() -> u64 {
+    let text = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    bytes_of(&text, "VmRSS:").unwrap_or(0)
+}
+
 fn total_bytes() -> u64 {
     groups().iter().filter_map(Group::limit).chain([machine_bytes()]).min().unwrap_or(MIB)
 }

@@ -1,7 +1,7 @@
 //! The platform's own service: what it is, what it protects, what every invocation cost.
 
 use crate::shapes::{instance, interpreter, invocation, layer, signed, unit};
-use crate::{Options, Ready};
+use crate::{Options, Ready, metrics};
 use access::Permit;
 use functions::Functions;
 use invoke::Engine;
@@ -9,8 +9,8 @@ use model::{FunctionName, LIMITS};
 use observe::{Observe, RecordsQuery};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use wire::Error;
 use wire::dayfly::{self as api, Dayfly};
+use wire::{Error, Exposition};
 use world::World;
 
 /// Serves `wire/models/dayfly.json`.
@@ -52,6 +52,16 @@ impl Dayfly for Status {
             runtimes: ready.runtimes.iter().map(interpreter).collect(),
             instances: self.engine.instances().into_iter().map(|it| instance(it, now_us)).collect(),
         })
+    }
+
+    async fn get_metrics(
+        &self,
+        _cx: &Permit,
+        _input: api::GetMetricsRequest,
+    ) -> Result<api::GetMetricsResponse, Error> {
+        let ready = self.ready.get().ok_or_else(|| Error::unavailable("Dayfly is starting."))?;
+        let text = metrics::text(ready, self.started_us, &self.engine, &self.observe.tally().await);
+        Ok(api::GetMetricsResponse { content_type: Some(Exposition::CONTENT_TYPE.into()), text: text.into() })
     }
 
     async fn list_limits(

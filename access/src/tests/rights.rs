@@ -53,6 +53,36 @@ fn without_policies() {
     assert!(may(&access, &access.visitor(), "sts:GetCallerIdentity", None).is_err());
 }
 
+/// The token reads metrics. It opens no other service, no other action, not even where a policy lets everybody in.
+#[test]
+fn the_metrics_token_opens_metrics_only() {
+    let (access, _) = access();
+    let token = access.root().metrics_token();
+    let asked = |authorization: &str, service| {
+        let mut parts = request("GET", "/_dayfly/v1/metrics");
+        parts.headers.insert("authorization", authorization.parse().expect("a header"));
+        access.identify(&parts, b"", service)
+    };
+    let scraper = asked(&format!("Bearer {token}"), "dayfly").expect("is known");
+    assert_eq!(may(&access, &scraper, "dayfly:GetMetrics", None), Ok(()));
+    let everybody = policy(r#"{"Effect":"Allow","Principal":"*","Action":"*","Resource":"*"}"#);
+    for action in
+        ["dayfly:GetStatus", "dayfly:RetireInstances", "lambda:InvokeFunction", "sts:GetCallerIdentity"]
+    {
+        for policy in [None, Some(&everybody)] {
+            assert!(matches!(may(&access, &scraper, action, policy), Err(Denied::NotAllowed(_))), "{action}");
+        }
+    }
+    let wrong = token.replacen(&token[..1], if token.starts_with('0') { "1" } else { "0" }, 1);
+    let multibyte = format!("é{}", &token[2..]);
+    for token in ["", "0", &token[1..], &format!("{token}0"), &wrong, &format!(" {token}"), &multibyte] {
+        assert!(asked(&format!("Bearer {token}"), "dayfly").is_err(), "{token:?}");
+    }
+    for service in ["lambda", "logs", "sts"] {
+        assert!(asked(&format!("Bearer {token}"), service).is_err(), "{service}");
+    }
+}
+
 #[test]
 fn root_owns_its_account_and_no_other() {
     let (access, world) = access();

@@ -268,6 +268,15 @@ pub async fn limits(client: &Client) -> Result<Vec<Limit>, CallError> {
     Ok(answer.limits)
 }
 
+/// Where metrics are.
+pub const METRICS: &str = "/_dayfly/v1/metrics";
+
+/// GetMetrics.
+pub async fn metrics(client: &Client) -> Result<String, CallError> {
+    let answer = client.send(get("GetMetrics", METRICS.into())).await?;
+    Ok(String::from_utf8_lossy(&answer.body).into_owned())
+}
+
 /// Which invocations to list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Which {

@@ -22,6 +22,8 @@ impl Journal for Book {
     fn record(&self, record: InvocationRecord) {
         self.records.lock().unwrap().push(record);
     }
+
+    fn throttled(&self, _: &str, _: &'static str) {}
 }
 
 impl Book {

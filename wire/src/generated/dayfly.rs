@@ -54,6 +54,20 @@ static OPERATIONS: &[Operation] = &[
         unsigned: false,
     },
     Operation {
+        name: "GetMetrics",
+        method: "GET",
+        path: "/_dayfly/v1/metrics",
+        status: 200,
+        input: Some(GetMetricsRequest::SHAPE),
+        output: Some(GetMetricsResponse::SHAPE),
+        result_wrapper: None,
+        errors: &[&SERVICE_EXCEPTION],
+        action: "dayfly:GetMetrics",
+        resource: Resource::Any,
+        served: true,
+        unsigned: false,
+    },
+    Operation {
         name: "GetStatus",
         method: "GET",
         path: "/_dayfly/v1/status",
@@ -124,6 +138,11 @@ pub trait Dayfly: Send + Sync {
         cx: &Self::Cx,
         input: GetInvocationRequest,
     ) -> impl Future<Output = Result<GetInvocationResponse, Error>> + Send;
+    fn get_metrics(
+        &self,
+        cx: &Self::Cx,
+        input: GetMetricsRequest,
+    ) -> impl Future<Output = Result<GetMetricsResponse, Error>> + Send;
     fn get_status(
         &self,
         cx: &Self::Cx,
@@ -149,6 +168,7 @@ pub trait Dayfly: Send + Sync {
 serve!(Dayfly {
 "GetCode" => get_code(GetCodeRequest),
 "GetInvocation" => get_invocation(GetInvocationRequest),
+"GetMetrics" => get_metrics(GetMetricsRequest),
 "GetStatus" => get_status(GetStatusRequest),
 "ListInvocations" => list_invocations(ListInvocationsRequest),
 "ListLimits" => list_limits(ListLimitsRequest),
@@ -202,6 +222,25 @@ pub struct GetInvocationResponse {
 shaped!(GetInvocationResponse, GET_INVOCATION_RESPONSE, [invocation]);
 pub static GET_INVOCATION_RESPONSE: Shape =
     Shape::structure("GetInvocationResponse", &[Field::new("Invocation", &INVOCATION).required()]);
+
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct GetMetricsRequest {}
+shaped!(GetMetricsRequest, GET_METRICS_REQUEST, []);
+pub static GET_METRICS_REQUEST: Shape = Shape::structure("GetMetricsRequest", &[]);
+
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct GetMetricsResponse {
+    pub content_type: Option<String>,
+    pub text: Bytes,
+}
+shaped!(GetMetricsResponse, GET_METRICS_RESPONSE, [content_type, text]);
+pub static GET_METRICS_RESPONSE: Shape = Shape::structure(
+    "GetMetricsResponse",
+    &[
+        Field::new("ContentType", &Shape::STRING).wire("Content-Type").at(Location::Header),
+        Field::new("Text", &Shape::BLOB).at(Location::Payload).required(),
+    ],
+);
 
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct GetStatusRequest {}
