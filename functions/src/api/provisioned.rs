@@ -20,6 +20,22 @@ use wire::lambda::{
     PutProvisionedConcurrencyConfigResponse,
 };
 
+/// What AWS tells with the same fields in three shapes.
+macro_rules! told {
+    ($shape:ident, $shown:expr $(, $more:ident)?) => {{
+        let shown: Shown = $shown;
+        $shape {
+            $($more,)?
+            requested_provisioned_concurrent_executions: shown.requested,
+            allocated_provisioned_concurrent_executions: shown.allocated,
+            available_provisioned_concurrent_executions: shown.available,
+            status: Some(shown.status),
+            status_reason: shown.reason,
+            last_modified: Some(shown.modified),
+        }
+    }};
+}
+
 pub(super) async fn put(
     functions: &Functions,
     input: PutProvisionedConcurrencyConfigRequest,
@@ -41,15 +57,7 @@ pub(super) async fn put(
         .await?;
     drop(promising);
     let (_, entry) = functions.find(&input.function_name, Some(&input.qualifier))?;
-    let told = told(functions, &entry)?;
-    Ok(PutProvisionedConcurrencyConfigResponse {
-        requested_provisioned_concurrent_executions: told.requested_provisioned_concurrent_executions,
-        allocated_provisioned_concurrent_executions: told.allocated_provisioned_concurrent_executions,
-        available_provisioned_concurrent_executions: told.available_provisioned_concurrent_executions,
-        status: told.status,
-        status_reason: told.status_reason,
-        last_modified: told.last_modified,
-    })
+    Ok(told!(PutProvisionedConcurrencyConfigResponse, shown(functions, &entry)?))
 }
 
 pub(super) fn get(
@@ -57,7 +65,7 @@ pub(super) fn get(
     input: GetProvisionedConcurrencyConfigRequest,
 ) -> Result<GetProvisionedConcurrencyConfigResponse, FunctionsError> {
     let (_, entry) = functions.find(&input.function_name, Some(&input.qualifier))?;
-    told(functions, &entry)
+    Ok(told!(GetProvisionedConcurrencyConfigResponse, shown(functions, &entry)?))
 }
 
 /// One function has one version, so there is one page.
@@ -67,16 +75,8 @@ pub(super) fn list(
 ) -> Result<ListProvisionedConcurrencyConfigsResponse, FunctionsError> {
     let (address, entry) = functions.find(&input.function_name, None)?;
     let function_arn = Some(functions.place().function_arn(&address.name, Some(LATEST)));
-    let item = |told: GetProvisionedConcurrencyConfigResponse| ProvisionedConcurrencyConfigListItem {
-        function_arn,
-        requested_provisioned_concurrent_executions: told.requested_provisioned_concurrent_executions,
-        allocated_provisioned_concurrent_executions: told.allocated_provisioned_concurrent_executions,
-        available_provisioned_concurrent_executions: told.available_provisioned_concurrent_executions,
-        status: told.status,
-        status_reason: told.status_reason,
-        last_modified: told.last_modified,
-    };
-    let configs = told(functions, &entry).ok().map(item).into_iter().collect();
+    let item = |shown| told!(ProvisionedConcurrencyConfigListItem, shown, function_arn);
+    let configs = shown(functions, &entry).ok().map(item).into_iter().collect();
     Ok(ListProvisionedConcurrencyConfigsResponse {
         provisioned_concurrency_configs: Some(configs),
         next_marker: None,
@@ -100,10 +100,16 @@ pub(super) async fn delete(
 }
 
 /// What was promised and how it is kept.
-fn told(
-    functions: &Functions,
-    entry: &Arc<Entry>,
-) -> Result<GetProvisionedConcurrencyConfigResponse, FunctionsError> {
+struct Shown {
+    requested: Option<i32>,
+    allocated: Option<i32>,
+    available: Option<i32>,
+    status: ProvisionedConcurrencyStatusEnum,
+    reason: Option<String>,
+    modified: String,
+}
+
+fn shown(functions: &Functions, entry: &Arc<Entry>) -> Result<Shown, FunctionsError> {
     let promised = entry.row.provisioned.ok_or(FunctionsError::NotProvisioned)?;
     let nothing = Provision { allocated: 0, available: 0, state: ProvisionState::InProgress };
     let kept = functions.runner().provision(&entry.version.function).unwrap_or(nothing);
@@ -113,12 +119,12 @@ fn told(
         ProvisionState::Failed(why) => (ProvisionedConcurrencyStatusEnum::Failed, Some(why.to_owned())),
     };
     let whole = |count: u32| i32::try_from(count).ok();
-    Ok(GetProvisionedConcurrencyConfigResponse {
-        requested_provisioned_concurrent_executions: whole(promised.instances),
-        allocated_provisioned_concurrent_executions: whole(kept.allocated),
-        available_provisioned_concurrent_executions: whole(kept.available),
-        status: Some(status),
-        status_reason: reason,
-        last_modified: Some(time::modified(promised.modified_us)),
+    Ok(Shown {
+        requested: whole(promised.instances),
+        allocated: whole(kept.allocated),
+        available: whole(kept.available),
+        status,
+        reason,
+        modified: time::modified(promised.modified_us),
     })
 }
