@@ -18,6 +18,7 @@ mod peer;
 mod platform;
 mod processes;
 mod progress;
+mod relay;
 mod report;
 mod starts;
 mod steady;
@@ -104,6 +105,9 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [hyper_peer::ECHO_VERB] => return hyper_peer::echo(),
         [hyper_peer::VERB, port] => return hyper_peer::serve(port),
+        [relay::VERB, port, interpreter, script, folder] => {
+            return relay::serve(port, [interpreter, script, folder]);
+        }
         [hyper_peer::HOP_VERB, port, ref worker @ ..] => return hyper_peer::serve_behind_hop(port, worker),
         _ => {}
     }

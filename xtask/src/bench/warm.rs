@@ -1,14 +1,14 @@
 //! `bench warm`: latency that a warm call adds, and calls a second, against a reverse proxy before a server.
 #![allow(clippy::disallowed_methods, reason = "a benchmark reads the machine's clock")]
 
-use super::bare::Bare;
-use super::figure::{Bound, Row, Samples, median};
+use super::bare::{Bare, Ended};
+use super::figure::{Bound, Row, Samples, median, ratio};
 use super::http::Connection;
 use super::packages::{EVENT, Hello, node, python, wasm_variant};
 use super::peer::Peer;
 use super::platform::Platform;
 use super::starts::{PACES, Pace};
-use super::{Setting, hyper_peer, load, on_core_0, pinned, progress};
+use super::{Setting, hyper_peer, load, on_core_0, pinned, progress, relay};
 use std::fmt::Write as _;
 use std::path::Path;
 use std::thread::sleep;
@@ -53,7 +53,7 @@ fn latencies(
     let platform = platform(setting, "data-warm")?;
     let mut rows = Vec::new();
     for hello in [python(setting)?, node(setting)?].iter().filter(|hello| setting.wants(hello.name)) {
-        let mut sides = Sides::open(&platform, peer, hello)?;
+        let mut sides = Sides::open(setting, &platform, peer, hello)?;
         for pace in paces {
             progress::say(&format!("warm latency: {}, {}", hello.name, pace.name));
             let promise =
@@ -69,23 +69,30 @@ fn platform(setting: &Setting, data: &str) -> Result<Platform, String> {
     Platform::start(pinned(&setting.program.to_string_lossy()), &setting.folder.join(data), &[])
 }
 
-/// The four things that are called in turn.
+/// The five things that are called in turn.
 struct Sides {
     ours: Connection,
     bare: Bare,
+    /// The least that can stand before the bare handler.
+    relayed: Connection,
     proxied: Connection,
     direct: Connection,
+    _relay: Ended,
 }
 
 impl Sides {
-    fn open(platform: &Platform, peer: &Peer, hello: &Hello) -> Result<Self, String> {
+    fn open(setting: &Setting, platform: &Platform, peer: &Peer, hello: &Hello) -> Result<Self, String> {
         let url = platform.deploy(&hello.folder, &format!("warm-{}", hello.name), &[])?;
         let open = |url: &str| Connection::open(url).map_err(|e| e.to_string());
-        let mut interpreter = pinned(&platform.interpreter(hello.name)?);
-        interpreter.arg(&hello.script);
+        let interpreter = platform.interpreter(hello.name)?;
+        let (relay, relayed) = relay::start(setting, &interpreter, &hello.script, &hello.folder)?;
+        let mut bare = pinned(&interpreter);
+        bare.arg(&hello.script);
         Ok(Self {
             ours: open(&url)?,
-            bare: Bare::spawn(interpreter, &hello.folder).map_err(|e| e.to_string())?,
+            bare: Bare::spawn(bare, &hello.folder).map_err(|e| e.to_string())?,
+            relayed: open(&relayed)?,
+            _relay: relay,
             proxied: open(&peer.proxied)?,
             direct: open(&peer.direct)?,
         })
@@ -100,11 +107,13 @@ impl Sides {
         for round in 0..=rounds {
             let ours = burst(calls, pace, || get(&mut self.ours))?;
             let bare = burst(calls, pace, || self.bare.call(EVENT).map(drop).map_err(|e| e.to_string()))?;
+            let relayed = burst(calls, pace, || get(&mut self.relayed))?;
             let proxied = burst(calls, pace, || get(&mut self.proxied))?;
             let direct = burst(calls, pace, || get(&mut self.direct))?;
             if round > 0 {
                 all.ours.extend(ours);
                 all.bare.extend(bare);
+                all.relayed.extend(relayed);
                 all.proxied.extend(proxied);
                 all.direct.extend(direct);
             }
@@ -117,16 +126,20 @@ impl Sides {
 struct Latencies {
     ours: Samples,
     bare: Samples,
+    relayed: Samples,
     proxied: Samples,
     direct: Samples,
 }
 
 impl Latencies {
     fn row(&self, promise: String, bound: Bound) -> Row {
-        let [a, b, c, d] = [&self.ours, &self.bare, &self.proxied, &self.direct].map(Samples::p50_us);
-        let (added, added_peer) = (a - b, c - d);
+        let sides = [&self.ours, &self.bare, &self.proxied, &self.direct, &self.relayed];
+        let [a, b, c, d, e] = sides.map(Samples::p50_us);
+        let (added, added_peer, floor) = (a - b, c - d, e - b);
         let measured = format!(
-            "URL {a:.0} - bare {b:.0} = {added:.0} us; peer {c:.0} - direct {d:.0} = {added_peer:.0} us; p99 {:.0} and {:.0} us; n = {}",
+            "URL {a:.0} - bare {b:.0} = {added:.0} us; peer {c:.0} - direct {d:.0} = {added_peer:.0} us; \
+             floor: a bare relay before the bare handler {e:.0} - bare = {floor:.0} us, {}; p99 {:.0} and {:.0} us; n = {}",
+            ratio(floor / added_peer),
             self.ours.p99_us(),
             self.proxied.p99_us(),
             self.ours.count()
