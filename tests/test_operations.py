@@ -18,7 +18,7 @@ SERVED = {
         DeleteFunctionUrlConfig ListFunctionUrlConfigs AddPermission GetPolicy RemovePermission GetAccountSettings
         TagResource UntagResource ListTags PutFunctionConcurrency GetFunctionConcurrency DeleteFunctionConcurrency
         PutProvisionedConcurrencyConfig GetProvisionedConcurrencyConfig ListProvisionedConcurrencyConfigs
-        DeleteProvisionedConcurrencyConfig
+        DeleteProvisionedConcurrencyConfig PublishVersion ListVersionsByFunction
     """.split(),
     "sts": ["GetCallerIdentity"],
     "logs": ["DescribeLogGroups", "DescribeLogStreams", "GetLogEvents", "FilterLogEvents"],
@@ -101,7 +101,7 @@ FORMATS = {
     "CreationTime": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z",
     "RevisionId": r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}",
     "CodeSha256": r"[A-Za-z0-9+/]{43}=",
-    "FunctionArn": r"arn:aws:lambda:us-east-1:000000000000:function:shapes(:\$LATEST)?",
+    "FunctionArn": r"arn:aws:lambda:us-east-1:000000000000:function:shapes(:(\$LATEST|1))?",
     "RuntimeVersionArn": r"arn:aws:lambda:us-east-1::runtime:.+",
     "FunctionUrl": r"http://[a-z0-9]{32}\.lambda-url\.localhost:\d+/",
 }
@@ -147,6 +147,9 @@ def test_answers_have_the_members_that_aws_always_gives(functions, platform):
     listed = check("lambda", "ListFunctions", ["Functions"])["Functions"]
     mine = next(function for function in listed if function["FunctionName"] == "shapes")
     assert set(mine) == set(LISTED), set(mine) ^ set(LISTED)
+    assert check("lambda", "PublishVersion", SHOWN, **name)["Version"] == "1"
+    versions = check("lambda", "ListVersionsByFunction", ["Versions"], **name)["Versions"]
+    assert all(set(version) == set(LISTED) for version in versions), versions
     called = check("lambda", "Invoke", ["StatusCode", "ExecutedVersion", "Payload", "LogResult"], **name, LogType="Tail")
     assert called["StatusCode"] == 200
     check("lambda", "CreateFunctionUrlConfig", URL, **name, AuthType="NONE")

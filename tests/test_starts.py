@@ -58,13 +58,13 @@ LOADED = {
 @pytest.mark.parametrize("language", ["python", "node"])
 def test_copies_of_a_loaded_function_differ_where_they_must(functions, platform, language):
     name = functions.create(LOADED[language], runtime=language, SnapStart={"ApplyOn": "PublishedVersions"})
-    status = functions.client.get_function_configuration(FunctionName=name)["SnapStart"]
-    assert (status["ApplyOn"], status["OptimizationStatus"]) == ("PublishedVersions", "On")
     seen = []
     for rung in ("fork", "spare", "fork"):
         answer, record = start(platform, name, rung)
         assert record["rung"] == rung and "the function's template" in record["reason"], record["reason"]
         seen.append(answer)
+    status = functions.client.get_function_configuration(FunctionName=name)["SnapStart"]
+    assert (status["ApplyOn"], status["OptimizationStatus"]) == ("PublishedVersions", "On")
     assert len({answer["loaded"] for answer in seen}) == 1
     assert all(answer["hooks"] == ["before", "after"] for answer in seen)
     for index in range(3):

@@ -1,8 +1,9 @@
 //! What functions are promised: calls that are reserved, instances that are kept ready; and what must stay for others.
 
+use crate::catalog::Entry;
 use crate::rows::FunctionRow;
 use crate::{Functions, FunctionsError};
-use model::{FunctionName, Version, limit};
+use model::{FunctionName, LATEST, Version, VersionName, limit};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,12 +20,17 @@ pub(crate) struct Promised {
 
 impl Promised {
     /// With what one more function was promised.
-    pub(crate) fn with(self, row: &FunctionRow) -> Self {
+    pub(crate) fn with(self, entry: &Arc<Entry>) -> Self {
         Self {
-            calls: self.calls.saturating_add(row.reserved.unwrap_or(0)),
-            memory_mb: self.memory_mb + u64::from(row.kept_ready()) * u64::from(row.config.memory_mb),
+            calls: self.calls.saturating_add(entry.row.reserved.unwrap_or(0)),
+            memory_mb: self.memory_mb + entry.versions().map(|entry| held_mb(&entry.row)).sum::<u64>(),
         }
     }
+}
+
+/// Mebibytes of the instances that are kept ready for one version.
+fn held_mb(row: &FunctionRow) -> u64 {
+    u64::from(row.kept_ready()) * u64::from(row.config.memory_mb)
 }
 
 /// Whether `asked` calls may be reserved for a function that has `now` and `kept_ready` instances, where `others` are
@@ -94,14 +100,17 @@ impl Functions {
         self.settings().concurrency.saturating_sub(self.catalog().promised(except).calls)
     }
 
-    /// Whether the machine can keep so many instances of so much memory ready for a function.
+    /// Whether the machine can keep so many instances of so much memory ready for a version.
     pub(crate) fn check_memory(
         &self,
-        name: &FunctionName,
+        version: &VersionName,
         instances: u32,
         memory_mb: u32,
     ) -> Result<(), FunctionsError> {
-        let others = self.catalog().promised(Some(name)).memory_mb;
+        let now = self.catalog().get(&version.function);
+        let now =
+            now.as_ref().and_then(|entry| entry.at(&version.version)).map_or(0, |entry| held_mb(&entry.row));
+        let others = self.catalog().promised(None).memory_mb - now;
         may_hold(self.settings().memory_mb, others, u64::from(instances) * u64::from(memory_mb))
     }
 
@@ -125,19 +134,28 @@ impl Functions {
     /// Tells the engine which instances of a function to keep ready. Where those of a new revision take the place of
     /// others, waits for them as long as it is worth while: calls go to the old ones until then.
     pub(crate) async fn hand_over(&self, name: &FunctionName) -> Result<(), FunctionsError> {
-        let Some(row) = self.rows(name).await?.0.function else { return Ok(()) };
+        let rows = self.rows(name).await?.0;
+        let Some(row) = rows.function else { return Ok(()) };
         let known = self.catalog().get(name);
+        for (number, entry) in known.iter().flat_map(|known| &known.published) {
+            let held = rows.versions.live.get(number);
+            let count = held.and_then(|held| held.provisioned).map_or(0, |provisioned| provisioned.instances);
+            if count != entry.row.kept_ready() {
+                self.runner().promise(&entry.version, count);
+            }
+        }
         let before = known.as_ref().map_or(0, |known| known.row.kept_ready());
         if before == 0 && row.kept_ready() == 0 {
             return Ok(());
         }
-        let version = self.version(name, &row)?;
+        let version = self.version(name, LATEST, &row)?;
         match known.filter(|known| known.version.revision == version.revision) {
             Some(_) if before == row.kept_ready() => {}
             Some(known) => self.runner().promise(&known.version, row.kept_ready()),
             None => {
+                let name = version.name();
                 self.runner().promise(&Arc::new(version), row.kept_ready());
-                self.runner().provisioned(name, HANDOVER).await;
+                self.runner().provisioned(&name, HANDOVER).await;
             }
         }
         Ok(())

@@ -3,7 +3,7 @@
 use crate::capacity::Promised;
 use crate::rows::{FunctionRow, PolicyRow, UrlRow};
 use access::policy::Document;
-use model::{FunctionName, Version};
+use model::{FunctionName, LATEST, Version};
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -18,6 +18,31 @@ pub(crate) struct Entry {
     pub url: Option<Arc<UrlRow>>,
     /// Why it cannot run: its package is gone or damaged.
     pub damage: Option<String>,
+    /// Its published versions, each with the tags and the reservation of the function.
+    pub published: BTreeMap<u64, Arc<Entry>>,
+}
+
+impl Entry {
+    /// `$LATEST` and the published versions, in their order.
+    pub(crate) fn versions(self: &Arc<Self>) -> impl DoubleEndedIterator<Item = &Arc<Self>> {
+        std::iter::once(self).chain(self.published.values())
+    }
+
+    /// `$LATEST` or a published version.
+    pub(crate) fn at(self: &Arc<Self>, qualifier: &str) -> Option<&Arc<Self>> {
+        if qualifier == LATEST {
+            return Some(self);
+        }
+        let number = qualifier.parse().ok();
+        let entry = number.and_then(|number| self.published.get(&number));
+        entry.filter(|entry| entry.version.version == qualifier)
+    }
+
+    /// Instances that are kept ready for its versions but this one.
+    pub(crate) fn kept_ready_beside(self: &Arc<Self>, qualifier: Option<&str>) -> u32 {
+        let others = self.versions().filter(|entry| Some(entry.version.version.as_str()) != qualifier);
+        others.map(|entry| entry.row.kept_ready()).sum()
+    }
 }
 
 /// A function's resource policy.
@@ -41,32 +66,34 @@ pub(crate) struct Catalog(RwLock<Tables>);
 struct Tables {
     functions: BTreeMap<FunctionName, Arc<Entry>>,
     urls: HashMap<String, FunctionName>,
-    /// How many functions use a package, by its hash.
+    /// How many versions use a package, by its hash.
     users: HashMap<String, usize>,
-    /// The packages of all functions together, each as often as it is used.
+    /// The packages of all versions together, each as often as it is used.
     package_bytes: u64,
 }
 
 impl Tables {
-    fn note(&mut self, entry: &Entry) {
-        let code = &entry.row.code;
-        self.package_bytes += code.zip_bytes;
-        match self.users.get_mut(&code.sha256) {
-            Some(users) => *users += 1,
-            None => drop(self.users.insert(code.sha256.clone(), 1)),
+    fn note(&mut self, entry: &Arc<Entry>) {
+        for code in entry.versions().map(|entry| &entry.row.code) {
+            self.package_bytes += code.zip_bytes;
+            match self.users.get_mut(&code.sha256) {
+                Some(users) => *users += 1,
+                None => drop(self.users.insert(code.sha256.clone(), 1)),
+            }
         }
         if let Some(url) = &entry.url {
             self.urls.insert(url.id.clone(), entry.version.function.clone());
         }
     }
 
-    fn forget(&mut self, entry: &Entry) {
-        let code = &entry.row.code;
-        self.package_bytes -= code.zip_bytes;
-        if let Some(users) = self.users.get_mut(&code.sha256) {
-            *users -= 1;
-            if *users == 0 {
-                self.users.remove(&code.sha256);
+    fn forget(&mut self, entry: &Arc<Entry>) {
+        for code in entry.versions().map(|entry| &entry.row.code) {
+            self.package_bytes -= code.zip_bytes;
+            if let Some(users) = self.users.get_mut(&code.sha256) {
+                *users -= 1;
+                if *users == 0 {
+                    self.users.remove(&code.sha256);
+                }
             }
         }
         if let Some(url) = &entry.url {
@@ -97,7 +124,7 @@ impl Catalog {
             .collect()
     }
 
-    /// Number of functions, and the size of their packages in bytes.
+    /// Number of functions, and the size of the packages of all their versions in bytes.
     pub(crate) fn totals(&self) -> (usize, u64) {
         let tables = self.read();
         (tables.functions.len(), tables.package_bytes)
@@ -107,13 +134,14 @@ impl Catalog {
     pub(crate) fn promised(&self, except: Option<&FunctionName>) -> Promised {
         let tables = self.read();
         let others = tables.functions.iter().filter(|(name, _)| Some(*name) != except);
-        others.fold(Promised::default(), |sum, (_, entry)| sum.with(&entry.row))
+        others.fold(Promised::default(), |sum, (_, entry)| sum.with(entry))
     }
 
-    /// The functions for which instances are kept ready.
+    /// The versions for which instances are kept ready.
     pub(crate) fn provisioned(&self) -> Vec<Arc<Entry>> {
         let tables = self.read();
-        tables.functions.values().filter(|entry| entry.row.kept_ready() > 0).cloned().collect()
+        let versions = tables.functions.values().flat_map(Entry::versions);
+        versions.filter(|entry| entry.row.kept_ready() > 0).cloned().collect()
     }
 
     /// Whether a function uses the package.

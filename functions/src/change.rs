@@ -1,11 +1,12 @@
 //! How rows change: read, decide, commit if nothing changed meanwhile, and tell the memory.
 
-use crate::rows::{FunctionRow, Kind, PolicyRow, UrlRow, decode, encode};
+use crate::rows::{FunctionRow, Held, Kind, PolicyRow, UrlRow, VersionsRow, decode, encode};
 use crate::{Functions, FunctionsError};
 use bytes::Bytes;
-use model::FunctionName;
+use model::{FunctionName, VersionName};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
 use store::{Expect, Key, Revision, StoreError, Write};
 
 /// How often a decision is made anew before its caller has to try again.
@@ -17,6 +18,9 @@ pub(crate) struct Rows {
     pub function: Option<FunctionRow>,
     pub policy: Option<PolicyRow>,
     pub url: Option<UrlRow>,
+    pub versions: VersionsRow,
+    /// Published versions that the memory does not know yet.
+    pub fresh: BTreeMap<u64, FunctionRow>,
 }
 
 /// Rows, and what a commit that rests on them has to check.
@@ -58,7 +62,7 @@ impl Functions {
             match self.store().commit(checks, writes.collect()).await {
                 Ok(_) => {
                     self.hand_over(name).await?;
-                    if let Some(version) = self.refresh(name).await? {
+                    for version in self.refresh(name).await? {
                         self.runner().prepared(&version).await;
                     }
                     return Ok(answer);
@@ -87,25 +91,57 @@ impl Functions {
         }
         let (mut keys, mut found) = (keys.into_iter(), found.into_iter());
         let mut next = || Some((keys.next()?, found.next()?));
-        names.iter().map(|_| rows(std::array::from_fn(|_| next()))).collect()
+        let rows = names.iter().map(|_| rows(std::array::from_fn(|_| next())));
+        let mut rows = rows.collect::<Result<Vec<_>, _>>()?;
+        self.read_fresh(names, &mut rows).await?;
+        Ok(rows)
+    }
+
+    /// Reads the published versions that the memory does not know: what it knows of one is true for good.
+    async fn read_fresh(&self, names: &[FunctionName], rows: &mut [Checked]) -> Result<(), FunctionsError> {
+        let unknown: Vec<(usize, u64, Key)> = std::iter::zip(names, &*rows)
+            .enumerate()
+            .flat_map(|(index, (name, (rows, _)))| {
+                let known = self.catalog().get(name);
+                let is_new = move |number: &u64| {
+                    known.as_ref().is_none_or(|known| !known.published.contains_key(number))
+                };
+                let numbers = rows.versions.live.keys().copied().filter(is_new);
+                numbers.map(move |number| (index, number, Kind::Version.key(&Kind::numbered(name, number))))
+            })
+            .collect();
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        let keys: Vec<Key> = unknown.iter().map(|(_, _, key)| key.clone()).collect();
+        let found = self.store().get(&keys).await?;
+        for ((index, number, key), found) in unknown.into_iter().zip(found) {
+            // One that was deleted since: the commit of whoever rests on it will fail.
+            if let Some(row) = read(&key, found)? {
+                rows[index].0.fresh.insert(number, row);
+            }
+        }
+        Ok(())
     }
 }
 
 /// The rows that a function may have, in the order in which they are read.
-const KINDS: [Kind; 3] = [Kind::Function, Kind::Policy, Kind::Url];
+const KINDS: [Kind; 4] = [Kind::Function, Kind::Policy, Kind::Url, Kind::Versions];
 
 type Found = (Key, Option<(Bytes, Revision)>);
 
-fn rows(found: [Option<Found>; 3]) -> Result<Checked, FunctionsError> {
-    let [Some(function), Some(policy), Some(url)] = found else { return Err(other_number()) };
+fn rows(found: [Option<Found>; 4]) -> Result<Checked, FunctionsError> {
+    let [Some(function), Some(policy), Some(url), Some(versions)] = found else { return Err(other_number()) };
     let expect = |(key, row): &Found| {
         (key.clone(), row.as_ref().map_or(Expect::Absent, |(_, revision)| Expect::At(*revision)))
     };
-    let checks = [&function, &policy, &url].map(expect).to_vec();
+    let checks = [&function, &policy, &url, &versions].map(expect).to_vec();
     let rows = Rows {
         function: read(&function.0, function.1)?,
         policy: read(&policy.0, policy.1)?,
         url: read(&url.0, url.1)?,
+        versions: read(&versions.0, versions.1)?.unwrap_or_default(),
+        fresh: BTreeMap::new(),
     };
     Ok((rows, checks))
 }
@@ -123,6 +159,23 @@ impl Rows {
     ) -> Result<&FunctionRow, FunctionsError> {
         let missing = || FunctionsError::no_function(&functions.place().function_arn(name, None));
         self.function.as_ref().ok_or_else(missing)
+    }
+
+    /// What is to be written where something is changed that a published version may have changed, or that there is no
+    /// such version.
+    pub(crate) fn holding(
+        &self,
+        functions: &Functions,
+        version: &VersionName,
+        edit: impl FnOnce(&mut Held),
+    ) -> Result<Change, FunctionsError> {
+        let mut versions = self.versions.clone();
+        let VersionName { function, version } = version;
+        let missing =
+            || FunctionsError::no_function(&functions.place().function_arn(function, Some(version)));
+        let held = version.parse().ok().and_then(|number: u64| versions.live.get_mut(&number));
+        edit(held.ok_or_else(missing)?);
+        Ok(Change::default().put(Kind::Versions, function.as_str(), &versions))
     }
 }
 

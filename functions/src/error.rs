@@ -41,6 +41,11 @@ pub enum FunctionsError {
     /// The function has no provisioned concurrency: give it some.
     #[error("No Provisioned Concurrency Config found for this function")]
     NotProvisioned,
+    /// The snapshot of a published version is still being made: call it when its state is Active.
+    #[error(
+        "Lambda is initializing your function. It will be ready to invoke once your function state becomes ACTIVE."
+    )]
+    NotReady,
     /// The platform is at fault; the text is for its log, not for the client.
     #[error("{0}")]
     Internal(String),
@@ -50,6 +55,15 @@ impl FunctionsError {
     /// There is no function of that ARN.
     pub(crate) fn no_function(arn: &str) -> Self {
         Self::NotFound(format!("Function not found: {arn}"))
+    }
+
+    /// What only a function as a whole has, or `$LATEST`.
+    pub(crate) fn whole_only() -> Self {
+        Self::Invalid(
+            "This operation is permitted on Lambda functions only. Aliases and versions do not support this \
+             operation. Please specify either a function name or an unqualified function ARN."
+                .into(),
+        )
     }
 
     /// A part of a function, such as its URL, does not exist.
@@ -116,6 +130,7 @@ impl From<FunctionsError> for Error {
             FunctionsError::NotProvisioned => {
                 Self::modeled(&lambda::PROVISIONED_CONCURRENCY_CONFIG_NOT_FOUND_EXCEPTION, text)
             }
+            FunctionsError::NotReady => Self::modeled(&lambda::SNAP_START_NOT_READY_EXCEPTION, text),
             FunctionsError::Internal(why) => {
                 tracing::error!(why, "a function operation failed");
                 Self::modeled(

@@ -1,7 +1,7 @@
 //! What this service needs of the floors below, narrow enough to stand in for them in tests.
 
-use invoke::{Answer, Done, Engine, Provision, Refused};
-use model::{Call, FunctionName, Version};
+use invoke::{Answer, Done, Engine, Provision, Refused, Snapshot};
+use model::{Call, Version, VersionName};
 use sandbox::{Launcher, UnpackError, UnpackLimits, Unpacked};
 use std::path::Path;
 use std::sync::Arc;
@@ -17,9 +17,9 @@ pub trait Runner: Send + Sync {
     /// The same, for callers who want nothing but the answer: they have it sooner.
     fn answer<'a>(&'a self, version: &'a Arc<Version>, call: Call) -> BoxFuture<'a, Result<Answer, Refused>>;
 
-    /// Ends the instances of a function but those of one revision. Calls that run are let finish. `None`: the function
+    /// Ends the instances of a version but those of one revision. Calls that run are let finish. `None`: the version
     /// is gone.
-    fn retire(&self, function: &FunctionName, keep_revision: Option<&str>);
+    fn retire(&self, version: &VersionName, keep_revision: Option<&str>);
 
     /// So many calls are reserved for functions of this version's account, in all.
     fn reserve(&self, _version: &Version, _calls: u32) {}
@@ -28,12 +28,12 @@ pub trait Runner: Send + Sync {
     fn promise(&self, _version: &Arc<Version>, _instances: u32) {}
 
     /// How that is kept.
-    fn provision(&self, _function: &FunctionName) -> Option<Provision> {
+    fn provision(&self, _version: &VersionName) -> Option<Provision> {
         None
     }
 
     /// Waits, no longer than `patience`, until the promised instances are there or cannot be.
-    fn provisioned<'a>(&'a self, _function: &'a FunctionName, _patience: Duration) -> BoxFuture<'a, ()> {
+    fn provisioned<'a>(&'a self, _version: &'a VersionName, _patience: Duration) -> BoxFuture<'a, ()> {
         Box::pin(std::future::ready(()))
     }
 
@@ -43,6 +43,11 @@ pub trait Runner: Send + Sync {
     /// Waits until its first call finds what was prepared for it, where that is a matter of a moment.
     fn prepared<'a>(&'a self, _version: &'a Arc<Version>) -> BoxFuture<'a, ()> {
         Box::pin(std::future::ready(()))
+    }
+
+    /// What there is of the process that a version's instances shall be copies of.
+    fn snapshot(&self, _version: &Version) -> Snapshot {
+        Snapshot::Missing(String::new())
     }
 }
 
@@ -55,10 +60,10 @@ impl Runner for Engine {
         Box::pin(Engine::answer(self, version, call))
     }
 
-    fn retire(&self, function: &FunctionName, keep_revision: Option<&str>) {
+    fn retire(&self, version: &VersionName, keep_revision: Option<&str>) {
         match keep_revision {
-            Some(_) => Engine::retire(self, function, keep_revision),
-            None => Engine::forget(self, function),
+            Some(_) => Engine::retire(self, version, keep_revision),
+            None => Engine::forget(self, version),
         }
     }
 
@@ -70,12 +75,12 @@ impl Runner for Engine {
         Engine::promise(self, version, instances);
     }
 
-    fn provision(&self, function: &FunctionName) -> Option<Provision> {
-        Engine::provision(self, function)
+    fn provision(&self, version: &VersionName) -> Option<Provision> {
+        Engine::provision(self, version)
     }
 
-    fn provisioned<'a>(&'a self, function: &'a FunctionName, patience: Duration) -> BoxFuture<'a, ()> {
-        Box::pin(Engine::provisioned(self, function, patience))
+    fn provisioned<'a>(&'a self, version: &'a VersionName, patience: Duration) -> BoxFuture<'a, ()> {
+        Box::pin(Engine::provisioned(self, version, patience))
     }
 
     fn prepare(&self, version: &Arc<Version>) {
@@ -84,6 +89,10 @@ impl Runner for Engine {
 
     fn prepared<'a>(&'a self, version: &'a Arc<Version>) -> BoxFuture<'a, ()> {
         Box::pin(Engine::prepared(self, version))
+    }
+
+    fn snapshot(&self, version: &Version) -> Snapshot {
+        Engine::snapshot(self, version)
     }
 }
 

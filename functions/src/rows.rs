@@ -49,6 +49,28 @@ impl FunctionRow {
     }
 }
 
+/// Which versions of a function are published. It outlives the function, since no number is given twice.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct VersionsRow {
+    /// The number that was given last.
+    pub last: u64,
+    /// The description that `$LATEST` had then; that of the version may be another.
+    pub description: String,
+    /// Those that were not deleted. What each of them is stands in a row of its own, which never changes.
+    pub live: BTreeMap<u64, Held>,
+}
+
+/// What may change about a published version.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Held {
+    /// Instances that are kept ready for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provisioned: Option<Provisioned>,
+    /// Its own resource policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<PolicyRow>,
+}
+
 /// What a function's owner configures.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Config {
@@ -139,6 +161,10 @@ pub(crate) enum Kind {
     Function,
     Policy,
     Url,
+    /// A function's [`VersionsRow`].
+    Versions,
+    /// A published version, a [`FunctionRow`].
+    Version,
     /// From a URL's id to its function's name.
     UrlId,
     /// A package that is placed or about to be placed, so that none is forgotten on the disk.
@@ -151,6 +177,8 @@ impl Kind {
             Self::Function => "functions/function/",
             Self::Policy => "functions/policy/",
             Self::Url => "functions/url/",
+            Self::Versions => "functions/versions/",
+            Self::Version => "functions/version/",
             Self::UrlId => "functions/url-id/",
             Self::Package => "functions/package/",
         }
@@ -160,8 +188,14 @@ impl Kind {
         format!("{}{name}", self.prefix()).into_bytes()
     }
 
+    /// The key of a function's row of this kind.
     pub(crate) fn function(self, name: &FunctionName) -> Key {
         self.key(name.as_str())
+    }
+
+    /// What stands behind the prefix for a published version.
+    pub(crate) fn numbered(name: &FunctionName, number: u64) -> String {
+        format!("{name}:{number}")
     }
 
     /// The keys of this kind after `key`, or all of them.

@@ -160,7 +160,7 @@ pub(crate) fn updated_code(input: &mut UpdateFunctionCodeRequest) -> Checked<byt
         (input.s3_bucket.is_some() || input.s3_key.is_some(), "S3Bucket"),
         (input.image_uri.is_some(), "ImageUri"),
         (input.source_kms_key_arn.as_ref().is_some_and(|arn| !arn.is_empty()), "SourceKMSKeyArn"),
-        (input.publish == Some(true) || input.publish_to.is_some(), "Publish"),
+        (input.publish_to.is_some(), "PublishTo"),
     ])?;
     architectures(input.architectures.as_deref())?;
     input.zip_file.take().ok_or_else(|| invalid("Please provide a source for function code."))
@@ -186,7 +186,7 @@ fn check_created(input: &CreateFunctionRequest) -> Checked<()> {
     architectures(input.architectures.as_deref())?;
     refuse([
         (input.package_type == Some(PackageType::Image), "PackageType Image"),
-        (input.publish == Some(true) || input.publish_to.is_some(), "Publish"),
+        (input.publish_to.is_some(), "PublishTo"),
         (filled(&input.code_signing_config_arn), "CodeSigningConfigArn"),
         (input.tenancy_config.is_some(), "TenancyConfig"),
     ])?;
@@ -194,7 +194,7 @@ fn check_created(input: &CreateFunctionRequest) -> Checked<()> {
 }
 
 /// Nothing that a client asks for is silently left out.
-fn refuse<const N: usize>(asked: [(bool, &str); N]) -> Checked<()> {
+pub(crate) fn refuse<const N: usize>(asked: [(bool, &str); N]) -> Checked<()> {
     match asked.into_iter().find(|(asked, _)| *asked) {
         None => Ok(()),
         Some((_, what)) => Err(FunctionsError::Unsupported(what.into())),

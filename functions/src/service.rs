@@ -3,18 +3,18 @@
 use crate::catalog::{Catalog, Entry};
 use crate::change::Rows;
 use crate::packages::{Packages, Placed};
-use crate::rows::{Cors, FunctionRow, Kind, UrlAuth};
-use crate::{Components, FunctionsError, Runner, Unpacker, sharing};
+use crate::rows::{Cors, UrlAuth};
+use crate::{Components, FunctionsError, Runner, Unpacker};
 use access::Access;
 use access::policy::Document;
 use bytes::Bytes;
+use invoke::Snapshot;
 use model::{Egress, FunctionAddress, FunctionName, LATEST, Language, Place, Runtime, Version};
-use std::sync::Arc;
-use store::{Blobs, DataDir, Scan, Store};
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use store::{Blobs, DataDir, Store};
 use wasm::CompileError;
 use world::World;
-
-const SCAN_ROWS: usize = 256;
 
 /// What the service is made of.
 pub struct Parts {
@@ -59,6 +59,8 @@ struct Inner {
     store: Store,
     packages: Packages,
     catalog: Catalog,
+    /// Revisions of published versions that are not called before their snapshots are made.
+    awaited: Mutex<HashSet<String>>,
     /// One at a time decides what more is promised.
     promising: tokio::sync::Mutex<()>,
     /// One reader of changed rows at a time, so that the memory ends at what the store ends at.
@@ -99,6 +101,7 @@ impl Functions {
             store,
             packages,
             catalog: Catalog::default(),
+            awaited: Mutex::default(),
             promising: tokio::sync::Mutex::default(),
             refreshing: tokio::sync::Mutex::default(),
             runner,
@@ -116,9 +119,9 @@ impl Functions {
         Ok(functions)
     }
 
-    /// What a function's calls run now; `None` where there is no such function.
-    pub fn current(&self, name: &FunctionName) -> Option<Arc<Version>> {
-        self.catalog().get(name).map(|entry| Arc::clone(&entry.version))
+    /// What calls of a function, or of one of its versions, run now; `None` where there is no such.
+    pub fn current(&self, name: &FunctionName, qualifier: Option<&str>) -> Option<Arc<Version>> {
+        self.existing(name, qualifier).ok().map(|entry| Arc::clone(&entry.version))
     }
 
     /// What a function URL leads to.
@@ -133,9 +136,9 @@ impl Functions {
         })
     }
 
-    /// The resource policy of a function, where it has one.
-    pub fn policy(&self, name: &FunctionName) -> Option<Arc<Document>> {
-        self.catalog().get(name)?.policy.as_ref().map(|policy| Arc::clone(&policy.document))
+    /// The resource policy of a function or of one of its published versions, where it has one.
+    pub fn policy(&self, name: &FunctionName, qualifier: Option<&str>) -> Option<Arc<Document>> {
+        self.existing(name, qualifier).ok()?.policy.as_ref().map(|policy| Arc::clone(&policy.document))
     }
 
     /// How far out a function asks to connect.
@@ -143,16 +146,16 @@ impl Functions {
         self.catalog().get(name).map_or_else(Egress::default, |entry| entry.row.egress())
     }
 
-    /// The archive of a function's present code. `sha256` in hexadecimal digits, as in its download URL.
+    /// The archive of the code of one of a function's versions. `sha256` in hexadecimal digits, as in its download URL.
     pub async fn code(&self, name: &FunctionName, sha256: &str) -> Result<Bytes, FunctionsError> {
         let entry = self.existing(name, None)?;
-        if entry.row.code.sha256 != sha256 {
+        if entry.versions().all(|entry| entry.row.code.sha256 != sha256) {
             return Err(FunctionsError::no_resource());
         }
         self.packages().archive(sha256).await
     }
 
-    /// The function that a client addressed. Only `$LATEST` exists as a version yet.
+    /// The function, or the version of it, that a client addressed. Aliases do not exist yet.
     pub(crate) fn find(
         &self,
         text: &str,
@@ -161,6 +164,12 @@ impl Functions {
         let address = self.address(text, qualifier)?;
         let entry = self.existing(&address.name, address.qualifier.as_deref())?;
         Ok((address, entry))
+    }
+
+    /// The function that a client addressed whole, or its `$LATEST`.
+    pub(crate) fn find_latest(&self, text: &str) -> Result<(FunctionAddress, Arc<Entry>), FunctionsError> {
+        let (address, entry) = self.find(text, None)?;
+        if entry.version.version == LATEST { Ok((address, entry)) } else { Err(FunctionsError::whole_only()) }
     }
 
     /// Reads a name in any of its forms.
@@ -175,51 +184,50 @@ impl Functions {
 
     fn existing(&self, name: &FunctionName, qualifier: Option<&str>) -> Result<Arc<Entry>, FunctionsError> {
         let missing = || FunctionsError::no_function(&self.place().function_arn(name, qualifier));
-        let known = qualifier.is_none_or(|qualifier| qualifier == LATEST);
-        self.catalog().get(name).filter(|_| known).ok_or_else(missing)
+        let entry = self.catalog().get(name);
+        let entry = entry.and_then(|entry| entry.at(qualifier.unwrap_or(LATEST)).cloned());
+        entry.ok_or_else(missing)
     }
 
     /// Takes a function's rows from the store into memory, and lets go of the instances of a revision that is
-    /// no more. Returns the version that can be called from now on, if there is a new one.
-    pub(crate) async fn refresh(&self, name: &FunctionName) -> Result<Option<Arc<Version>>, FunctionsError> {
+    /// no more. Returns the versions that are new.
+    pub(crate) async fn refresh(&self, name: &FunctionName) -> Result<Vec<Arc<Version>>, FunctionsError> {
         let _one_at_a_time = self.0.refreshing.lock().await;
         let (rows, _) = self.rows(name).await?;
         self.adopt(name, rows)
     }
 
     /// Rows that were just read become what is known of a function.
-    fn adopt(&self, name: &FunctionName, rows: Rows) -> Result<Option<Arc<Version>>, FunctionsError> {
+    pub(crate) fn adopt(&self, name: &FunctionName, rows: Rows) -> Result<Vec<Arc<Version>>, FunctionsError> {
         let known = self.catalog().get(name);
-        let entry = match rows.function {
-            None => None,
-            Some(row) => {
-                let version = self.version(name, &row)?;
-                let damage = known.as_ref().filter(|known| known.row.code == row.code);
-                let damage = damage.and_then(|known| known.damage.clone());
-                let same = known.as_ref().map(|known| &known.version).filter(|known| ***known == version);
-                Some(Arc::new(Entry {
-                    version: same.cloned().unwrap_or_else(|| Arc::new(version)),
-                    damage,
-                    row,
-                    policy: rows.policy.map(Into::into),
-                    url: rows.url.map(Arc::new),
-                }))
-            }
+        let now = self.entry(name, rows, known.as_ref())?;
+        let before = self.catalog().set(name, now.clone());
+        let version = |entry: &Option<Arc<Entry>>| entry.as_ref().map(|entry| Arc::clone(&entry.version));
+        self.reserve(version(&before).as_deref(), version(&now).as_deref());
+        let at = |entry: &Option<Arc<Entry>>, version: &Version| {
+            entry
+                .as_ref()
+                .and_then(|entry| entry.at(&version.version))
+                .map(|entry| Arc::clone(&entry.version))
         };
-        let now = entry.as_ref().map(|entry| Arc::clone(&entry.version));
-        let before = self.catalog().set(name, entry);
-        self.reserve(before.as_ref().map(|before| &*before.version), now.as_deref());
-        let other =
-            |now: &&Arc<Version>| before.as_ref().is_none_or(|before| !Arc::ptr_eq(now, &before.version));
-        let new = now.as_ref().filter(other).map(Arc::clone);
-        if let Some(new) = &new {
-            self.0.runner.prepare(new);
-        }
-        if let Some(before) = before
-            && now.as_ref().is_none_or(|now| !Arc::ptr_eq(now, &before.version))
-        {
-            self.packages().retire(&before.row.code.sha256, Arc::clone(&before.version));
-            self.0.runner.retire(name, now.as_ref().map(|now| now.revision.as_str()));
+        let versions = now.iter().flat_map(Entry::versions).map(|entry| &entry.version);
+        let is_new = |now: &&Arc<Version>| at(&before, now).is_none_or(|before| !Arc::ptr_eq(now, &before));
+        let new: Vec<Arc<Version>> = versions.filter(is_new).cloned().collect();
+        // What was published long ago is prepared when somebody calls it.
+        let newest = now.as_ref().and_then(|now| now.versions().next_back());
+        let soon = |version: &&Arc<Version>| {
+            let newest = newest.is_some_and(|newest| Arc::ptr_eq(&newest.version, version));
+            before.is_some() || newest || version.version == LATEST
+        };
+        new.iter().filter(soon).for_each(|version| self.0.runner.prepare(version));
+        for was in before.iter().flat_map(Entry::versions) {
+            let now = at(&now, &was.version);
+            if now.as_ref().is_none_or(|now| !Arc::ptr_eq(now, &was.version)) {
+                self.packages().retire(&was.row.code.sha256, Arc::clone(&was.version));
+                let keep = now.as_ref().map(|now| now.revision.as_str());
+                self.0.runner.retire(&was.version.name(), keep);
+                locked(&self.0.awaited).remove(&was.version.revision);
+            }
         }
         Ok(new)
     }
@@ -262,65 +270,25 @@ impl Functions {
         })
     }
 
-    async fn load(&self) -> Result<(), FunctionsError> {
-        let mut last = None;
-        loop {
-            let range = Kind::Function.range_after(last.as_ref());
-            let rows = self.store().scan(range, Scan { limit: SCAN_ROWS, reverse: false }).await?;
-            let parse = |(key, _, _): &store::Row| FunctionName::parse(&Kind::Function.name(key));
-            let names = rows.iter().map(parse).collect::<Result<Vec<_>, _>>();
-            let names = names.map_err(|error| FunctionsError::Internal(error.to_string()))?;
-            for (name, (rows, _)) in names.iter().zip(self.rows_of(&names).await?) {
-                self.adopt(name, rows)?;
-                self.restore(name).await;
-            }
-            match rows.into_iter().next_back() {
-                Some((key, _, _)) => last = Some(key),
-                None => return Ok(()),
-            }
-        }
+    /// From now on, the version waits for its snapshot, which is being made.
+    pub(crate) fn await_snapshot(&self, version: &Version) {
+        locked(&self.0.awaited).insert(version.revision.clone());
     }
 
-    /// A function whose package was placed anew can run again.
-    pub(crate) async fn repaired(&self, name: &FunctionName) {
-        let _one_at_a_time = self.0.refreshing.lock().await;
-        if let Some(entry) = self.catalog().get(name).filter(|entry| entry.damage.is_some()) {
-            self.catalog().set(name, Some(Arc::new(Entry { damage: None, ..(*entry).clone() })));
+    /// Whether a version cannot be called yet, since its snapshot is still being made.
+    pub(crate) fn is_pending(&self, version: &Version) -> bool {
+        if !version.snapstart || !locked(&self.0.awaited).contains(&version.revision) {
+            return false;
         }
+        let pending = self.runner().snapshot(version) == Snapshot::Making;
+        if !pending {
+            locked(&self.0.awaited).remove(&version.revision);
+        }
+        pending
     }
 
-    async fn restore(&self, name: &FunctionName) {
-        let Some(entry) = self.catalog().get(name) else { return };
-        if let Err(damage) = self.packages().restore(&entry.row.code.sha256).await {
-            tracing::error!(function = %name, damage, "a function cannot run");
-            self.catalog().set(name, Some(Arc::new(Entry { damage: Some(damage), ..(*entry).clone() })));
-        }
-    }
-
-    pub(crate) fn version(&self, name: &FunctionName, row: &FunctionRow) -> Result<Version, FunctionsError> {
-        let FunctionRow { config, code, revision, tags, .. } = row;
-        let runtime =
-            Runtime::parse(&config.runtime).map_err(|error| FunctionsError::Internal(error.to_string()))?;
-        let unasked = sharing::unasked(runtime.language);
-        Ok(Version {
-            function: name.clone(),
-            version: LATEST.into(),
-            revision: revision.clone(),
-            arn: self.place().function_arn(name, Some(LATEST)),
-            runtime,
-            handler: config.handler.clone(),
-            code_dir: self.packages().folder(&code.sha256),
-            memory_mb: config.memory_mb,
-            tmp_mb: config.tmp_mb,
-            timeout_s: config.timeout_s,
-            environment: config.environment.clone(),
-            role: config.role.clone(),
-            log_group: config.log_group(name),
-            snapstart: config.snapstart,
-            concurrency: row.reserved,
-            instance_concurrency: config.sharing.as_ref().map_or(unasked, |sharing| sharing.concurrency),
-            weight: sharing::weight(tags)?,
-        })
+    pub(crate) async fn refreshing(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.0.refreshing.lock().await
     }
 
     pub(crate) fn store(&self) -> &Store {
@@ -348,7 +316,8 @@ impl Functions {
         &self.0.access
     }
 
-    pub(crate) fn place(&self) -> &Place {
+    /// Account and region.
+    pub fn place(&self) -> &Place {
         &self.0.place
     }
 
@@ -359,4 +328,8 @@ impl Functions {
     pub(crate) fn settings(&self) -> &Settings {
         &self.0.settings
     }
+}
+
+fn locked<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
+    lock.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -6,6 +6,7 @@ use crate::rules::ARCHITECTURE;
 use crate::{Functions, FunctionsError, sharing, time};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use invoke::Snapshot;
 use model::{FunctionAddress, FunctionName, LATEST};
 use wire::lambda::{
     self, EnvironmentResponse, EphemeralStorage, FunctionConfiguration, FunctionUrlAuthType,
@@ -15,17 +16,38 @@ use wire::lambda::{
 };
 
 impl Functions {
-    /// A function as the client addressed it, with its state. A function is never between two states: whoever
-    /// can see a change sees it whole.
+    /// A function or a version as the client addressed it, with its state. It is never between two states: whoever
+    /// can see a change sees it whole. A published version alone waits for its snapshot.
     pub(crate) fn shown(&self, entry: &Entry, address: &FunctionAddress) -> FunctionConfiguration {
         let mut shown = self.listed(entry, address.qualifier.as_deref());
-        shown.state = Some(if entry.damage.is_some() { State::Failed } else { State::Active });
-        shown.state_reason.clone_from(&entry.damage);
-        shown.state_reason_code = entry.damage.as_ref().map(|_| StateReasonCode::InternalError);
+        (shown.state, shown.state_reason, shown.state_reason_code) = self.state(entry);
         shown.last_update_status = Some(LastUpdateStatus::Successful);
         shown.runtime_version_config =
             Some(RuntimeVersionConfig { runtime_version_arn: Some(self.runtime_arn(entry)), error: None });
         shown
+    }
+
+    fn state(&self, entry: &Entry) -> (Option<State>, Option<String>, Option<StateReasonCode>) {
+        let version = &entry.version;
+        if let Some(damage) = &entry.damage {
+            return (Some(State::Failed), Some(damage.clone()), Some(StateReasonCode::InternalError));
+        }
+        if self.is_pending(version) {
+            let why = "The function is being created.".to_owned();
+            return (Some(State::Pending), Some(why), Some(StateReasonCode::Creating));
+        }
+        let reason = match self.snapshot(entry) {
+            Some(Snapshot::Missing(why)) if version.version != LATEST => {
+                Some(format!("SnapStart: instances start without a snapshot: {why}"))
+            }
+            _ => None,
+        };
+        (Some(State::Active), reason, None)
+    }
+
+    /// What there is of the snapshot that its owner has asked for.
+    fn snapshot(&self, entry: &Entry) -> Option<Snapshot> {
+        entry.row.config.snapstart.then(|| self.runner().snapshot(&entry.version))
     }
 
     /// Which runtime serves the function. AWS names a build of its own here; builds of this machine have no number.
@@ -40,11 +62,12 @@ impl Functions {
         FunctionConfiguration {
             function_name: Some(name.to_string()),
             function_arn: Some(self.place().function_arn(name, qualifier)),
-            version: Some(LATEST.into()),
+            version: Some(entry.version.version.clone()),
             code_size: i64::try_from(code.zip_bytes).ok(),
             code_sha256: Some(base64_of_hex(&code.sha256)),
             revision_id: Some(revision.clone()),
             last_modified: Some(time::modified(*modified_us)),
+            snap_start: Some(snap_start(config.snapstart, self.snapshot(entry) == Some(Snapshot::Ready))),
             ..configured(config, name)
         }
     }
@@ -84,16 +107,6 @@ fn configured(config: &Config, name: &FunctionName) -> FunctionConfiguration {
         package_type: Some(PackageType::Zip),
         architectures: Some(vec![ARCHITECTURE]),
         ephemeral_storage: whole(config.tmp_mb).map(|size| EphemeralStorage { size }),
-        snap_start: Some(SnapStartResponse {
-            apply_on: Some(match config.snapstart {
-                true => SnapStartApplyOn::PublishedVersions,
-                false => SnapStartApplyOn::None,
-            }),
-            optimization_status: Some(match config.snapstart {
-                true => SnapStartOptimizationStatus::On,
-                false => SnapStartOptimizationStatus::Off,
-            }),
-        }),
         logging_config: Some(LoggingConfig {
             log_format: Some(LogFormat::Text),
             log_group: Some(config.log_group(name)),
@@ -101,6 +114,19 @@ fn configured(config: &Config, name: &FunctionName) -> FunctionConfiguration {
         }),
         capacity_provider_config: config.sharing.as_ref().map(sharing::shown),
         ..FunctionConfiguration::default()
+    }
+}
+
+fn snap_start(asked: bool, ready: bool) -> SnapStartResponse {
+    SnapStartResponse {
+        apply_on: Some(match asked {
+            true => SnapStartApplyOn::PublishedVersions,
+            false => SnapStartApplyOn::None,
+        }),
+        optimization_status: Some(match ready {
+            true => SnapStartOptimizationStatus::On,
+            false => SnapStartOptimizationStatus::Off,
+        }),
     }
 }
 

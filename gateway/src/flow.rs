@@ -123,7 +123,7 @@ fn authorize(
     facts: RequestFacts,
 ) -> Result<Permit, Error> {
     let named = resource::of(operation, input, &gateway.place)?;
-    let policy = named.function.as_ref().and_then(|name| gateway.functions.policy(name));
+    let policy = named.function.as_ref().and_then(|address| gateway.functions.policy(address));
     let context = Context::default();
     let ask =
         Ask { action: operation.action, resource: &named.arn, policy: policy.as_deref(), context: &context };

@@ -2,7 +2,7 @@
 
 use crate::Cors;
 use access::policy::Document;
-use model::{Egress, FunctionName, Version};
+use model::{Egress, FunctionAddress, FunctionName, Version};
 use std::sync::Arc;
 
 /// Facts about functions that the way in needs.
@@ -10,8 +10,8 @@ pub trait FunctionFacts: Send + Sync {
     /// What a function URL leads to.
     fn url(&self, url_id: &str) -> Option<UrlTarget>;
 
-    /// The resource policy of a function, where it has one.
-    fn policy(&self, name: &FunctionName) -> Option<Arc<Document>>;
+    /// The resource policy of a function or of one of its published versions, where it has one.
+    fn policy(&self, address: &FunctionAddress) -> Option<Arc<Document>>;
 
     /// How far out a function may connect.
     fn egress(&self, name: &FunctionName) -> Egress;

@@ -178,7 +178,7 @@ impl Fleet {
         let memory_mb = pool.memory_mb();
         self.ledger.ending += memory_mb;
         let function = self.functions.get_mut(&pool.version.function).expect("functions in use are kept");
-        function.last_end = Some(end);
+        function.note_end(&pool.version, end);
         function.held_mb -= memory_mb;
         self.tenants.get_mut(function.tenant).held_mb -= memory_mb;
     }

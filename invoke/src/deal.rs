@@ -139,20 +139,14 @@ impl Fleet {
         let function = self.functions.get_mut(&version.function).expect("functions with pools are kept");
         function.held_mb += memory_mb;
         self.tenants.get_mut(function.tenant).held_mb += memory_mb;
-        function.last_revision = Some(version.revision.clone());
+        function.note_start(&version);
         actions.push(Action::Start { instance, version, provisioned });
     }
 
     fn why_start(&self, id: PoolId) -> &'static str {
         let pool = &self.pools[&id];
         let function = &self.functions[&pool.version.function];
-        if pool.working() > 0 {
-            "all instances busy"
-        } else if function.last_revision.as_ref().is_some_and(|last| *last != pool.version.revision) {
-            "new revision"
-        } else {
-            function.last_end.unwrap_or("first instance")
-        }
+        if pool.working() > 0 { "all instances busy" } else { function.why_none(&pool.version) }
     }
 
     /// Ends the longest-idle instances of any function until `mebibytes` are on their way back, but for those that a

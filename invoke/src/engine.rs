@@ -8,8 +8,8 @@ use crate::job::{Job, Reply};
 use crate::lineage::Lineage;
 use crate::pool::{InstanceId, RequestId, Waiting};
 use crate::promise::{Provision, ProvisionState};
-use crate::start::{InstanceTag, Journal, Origin, Start};
-use model::{Call, FunctionName, Rung, Version};
+use crate::start::{InstanceTag, Journal, Origin, Snapshot, Start};
+use model::{Call, Rung, Version, VersionName};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
@@ -156,10 +156,10 @@ impl Engine {
         done
     }
 
-    /// Ends a function's instances, except those of revision `keep_revision`: idle ones now, busy ones after their
+    /// Ends a version's instances, except those of revision `keep_revision`: idle ones now, busy ones after their
     /// call. New calls get new instances.
-    pub fn retire(&self, function: &FunctionName, keep_revision: Option<&str>) {
-        self.change(|fleet, now| fleet.retire(function, keep_revision, now));
+    pub fn retire(&self, version: &VersionName, keep_revision: Option<&str>) {
+        self.change(|fleet, now| fleet.retire(version, keep_revision, now));
     }
 
     /// A function version is about to be used.
@@ -172,9 +172,9 @@ impl Engine {
         self.parts.start.prepared(version).await;
     }
 
-    /// Ends a function's instances, and lets its next start take this rung. Returns when it can.
+    /// Ends a version's instances, and lets its next start take this rung. Returns when it can.
     pub async fn restart(&self, version: &Arc<Version>, rung: Rung) {
-        self.retire(&version.function, None);
+        self.retire(&version.name(), None);
         self.parts.start.want(version, rung).await;
     }
 
@@ -183,24 +183,24 @@ impl Engine {
         self.lock().fleet.reserve(version, calls);
     }
 
-    /// From now on, `instances` of this version are kept ready; with 0, none of the function are.
+    /// From now on, `instances` of this version are kept ready; with 0, none are.
     pub fn promise(&self, version: &Arc<Version>, instances: u32) {
         let count = usize::try_from(instances).unwrap_or(usize::MAX);
         self.parts.start.promise(version, instances);
         self.change(|fleet, now| fleet.promise(version, count, now));
     }
 
-    /// How the promise to a function is kept; `None`: it has none.
-    pub fn provision(&self, function: &FunctionName) -> Option<Provision> {
+    /// How the promise to a version is kept; `None`: it has none.
+    pub fn provision(&self, version: &VersionName) -> Option<Provision> {
         let now = self.parts.world.moment();
-        self.lock().fleet.provision(function, now)
+        self.lock().fleet.provision(version, now)
     }
 
-    /// Waits until the instances that a function was promised are there, or cannot be, or `patience` is over.
-    pub async fn provisioned(&self, function: &FunctionName, patience: Duration) {
+    /// Waits until the instances that a version was promised are there, or cannot be, or `patience` is over.
+    pub async fn provisioned(&self, version: &VersionName, patience: Duration) {
         let settled = async {
             let in_progress = |kept: Provision| kept.state == ProvisionState::InProgress;
-            while self.provision(function).is_some_and(in_progress) {
+            while self.provision(version).is_some_and(in_progress) {
                 self.parts.world.sleep(PROVISION_POLL).await;
             }
         };
@@ -210,11 +210,16 @@ impl Engine {
         }
     }
 
-    /// A function is gone: its instances end, and nothing is kept for it.
-    pub fn forget(&self, function: &FunctionName) {
-        self.lock().fleet.promises.remove(function);
-        self.retire(function, None);
-        self.parts.start.forget(function);
+    /// What there is of the process that a version's instances shall be copies of.
+    pub fn snapshot(&self, version: &Version) -> Snapshot {
+        self.parts.start.snapshot(version)
+    }
+
+    /// A version is gone: its instances end, and nothing is kept for it.
+    pub fn forget(&self, version: &VersionName) {
+        self.lock().fleet.promises.remove(version);
+        self.retire(version, None);
+        self.parts.start.forget(version);
     }
 
     /// Takes no new calls, lets running and waiting ones finish until `deadline`, then ends everything. Returns

@@ -6,7 +6,7 @@ use crate::ladder;
 use crate::pool::{InstanceId, Pool, PoolId, RequestId, Waiting};
 use crate::promise::Promise;
 use crate::tenants::{Function, Tenants};
-use model::{FunctionName, Version};
+use model::{FunctionName, Version, VersionName};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -75,7 +75,7 @@ pub(crate) struct Fleet {
     pub(crate) members: HashMap<InstanceId, Member>,
     pub(crate) ledger: Ledger,
     pub(crate) tenants: Tenants,
-    pub(crate) promises: BTreeMap<FunctionName, Promise>,
+    pub(crate) promises: BTreeMap<VersionName, Promise>,
     /// Starts in progress that are no older than a second: those that take processor time.
     pub(crate) young: VecDeque<(InstanceId, Moment)>,
     /// When to look again at calls that wait, although nothing may happen until then.
@@ -341,14 +341,16 @@ impl Fleet {
         actions
     }
 
-    /// Ends the instances of a function, except those of revision `keep`: idle ones now, busy ones after their
+    /// Ends the instances of a version, except those of revision `keep`: idle ones now, busy ones after their
     /// call. Calls that already wait are served by what they waited for.
-    pub(crate) fn retire(&mut self, name: &FunctionName, keep: Option<&str>, now: Moment) -> Vec<Action> {
+    pub(crate) fn retire(&mut self, name: &VersionName, keep: Option<&str>, now: Moment) -> Vec<Action> {
         let mut actions = Vec::new();
-        let Some(function) = self.functions.get_mut(name) else { return actions };
+        let Some(function) = self.functions.get_mut(&name.function) else { return actions };
         let pools = &self.pools;
-        let (stay, go) =
-            function.open.iter().partition(|id| Some(pools[id].version.revision.as_str()) == keep);
+        let (stay, go) = function.open.iter().partition(|id| {
+            let version = &pools[id].version;
+            version.version != name.version || Some(version.revision.as_str()) == keep
+        });
         function.open = stay;
         for id in go {
             self.close_pool(id, now, &mut actions);

@@ -246,7 +246,7 @@ impl Simulation {
             }
             Op::Retire { function, keep } => {
                 let keep = keep.map(|keep| keep.to_string());
-                self.act(|fleet, now| fleet.retire(&shape(function, 0).function, keep.as_deref(), now));
+                self.act(|fleet, now| fleet.retire(&shape(function, 0).name(), keep.as_deref(), now));
             }
             Op::Promise(function, revision, count) => {
                 self.act(|fleet, now| fleet.promise(&shape(function, revision), count, now));

@@ -35,7 +35,8 @@ impl Sandboxes {
         tag: &InstanceTag,
         plan: &StartPlan,
     ) -> Result<Housing, String> {
-        let wanted = self.templates.take_wanted(&version.function);
+        let name = version.name();
+        let wanted = self.templates.take_wanted(&name);
         if wanted == Rung::Spawn {
             return Err("as was asked for".into());
         }
@@ -50,7 +51,7 @@ impl Sandboxes {
                     continue;
                 }
             };
-            let found = self.templates.find(&key, &version.function, || self.recipe(&key, version), wanted);
+            let found = self.templates.find(&key, &name, || self.recipe(&key, version), wanted);
             forks |= version.runtime.language != Language::Wasm && !matches!(found, Found::Refused(_));
             let bounds = || spec(version, &tag.instance_id, plan.clone());
             let housed = match found {

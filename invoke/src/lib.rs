@@ -48,4 +48,4 @@ pub use output::{Output, Pipe};
 pub use promise::{Provision, ProvisionState};
 pub use rehearsal::{Rehearsed, Visit, rehearse};
 pub use sandboxes::{Attach, Budget, Draw, Endpoint, Guard, Sandboxes, SandboxesParts};
-pub use start::{Cell, InstanceTag, Journal, Origin, Start, StartError, Started, Voice};
+pub use start::{Cell, InstanceTag, Journal, Origin, Snapshot, Start, StartError, Started, Voice};

@@ -10,7 +10,7 @@ use crate::fleet::{Action, Fleet, TOO_OLD};
 use crate::pace::Breaker;
 use crate::pool::{InstanceId, PoolId};
 use crate::tenants::Function;
-use model::{FunctionName, Version};
+use model::{Version, VersionName};
 use std::sync::Arc;
 use std::time::Duration;
 use world::Moment;
@@ -26,7 +26,7 @@ const NO_INIT: &str = "FUNCTION_ERROR_INIT_FAILURE";
 const NO_MEMORY: &str =
     "the machine has no memory for more (limit machine-memory; what lifts it: dayfly up --memory-percent)";
 
-/// What a function was promised.
+/// What a version was promised.
 #[derive(Debug)]
 pub(crate) struct Promise {
     version: Arc<Version>,
@@ -59,14 +59,14 @@ pub enum ProvisionState {
 }
 
 impl Fleet {
-    /// From now on, `count` instances of this version are kept; with 0, the function has no promise any more.
+    /// From now on, `count` instances of this version are kept; with 0, it has no promise any more.
     pub(crate) fn promise(&mut self, version: &Arc<Version>, count: usize, now: Moment) -> Vec<Action> {
         let mut actions = Vec::new();
-        let name = &version.function;
+        let name = version.name();
         if count == 0 {
-            self.promises.remove(name);
+            self.promises.remove(&name);
         } else {
-            let promise = self.promises.entry(name.clone()).or_insert_with(|| Promise {
+            let promise = self.promises.entry(name).or_insert_with(|| Promise {
                 version: Arc::clone(version),
                 count,
                 breaker: Breaker::default(),
@@ -82,10 +82,11 @@ impl Fleet {
         actions
     }
 
-    /// How the promise to a function is kept.
-    pub(crate) fn provision(&self, name: &FunctionName, now: Moment) -> Option<Provision> {
+    /// How the promise to a version is kept.
+    pub(crate) fn provision(&self, name: &VersionName, now: Moment) -> Option<Provision> {
         let promise = self.promises.get(name)?;
-        let pool = self.functions.get(name).and_then(|f| f.pool_of(&self.pools, &promise.version.revision));
+        let function = self.functions.get(&name.function);
+        let pool = function.and_then(|f| f.pool_of(&self.pools, &promise.version.revision));
         let mine = self.members.values().filter(|member| Some(member.pool) == pool && member.provisioned);
         let (mut allocated, mut available) = (0, 0);
         for member in mine {
@@ -121,7 +122,7 @@ impl Fleet {
                 if let Room::Evict(mebibytes) = room {
                     self.evict_for_promise(mebibytes, now, actions);
                 }
-                let promise = self.promises.get_mut(&version.function).expect("it was listed");
+                let promise = self.promises.get_mut(&version.name()).expect("it was listed");
                 promise.short_of_memory = room == Room::Short;
                 if room != Room::Free {
                     break;
@@ -133,7 +134,7 @@ impl Fleet {
 
     fn may_provision(&self, id: PoolId, now: Moment) -> bool {
         let pool = &self.pools[&id];
-        let breakers = [pool.breaker, self.promises[&pool.version.function].breaker];
+        let breakers = [pool.breaker, self.promises[&pool.version.name()].breaker];
         let trusted = |breaker: &Breaker| {
             breaker.closed_until(now).is_none() && !(breaker.is_tripped() && pool.starting > 0)
         };
@@ -156,7 +157,9 @@ impl Fleet {
     /// Instances that are kept beyond what is promised become ordinary ones: idle ones first.
     fn release_surplus(&mut self, version: &Version, count: usize) {
         let Some(function) = self.functions.get(&version.function) else { return };
-        for id in function.open.clone() {
+        let open = function.open.iter().copied();
+        let mine = open.filter(|id| self.pools[id].version.version == version.version);
+        for id in mine.collect::<Vec<_>>() {
             let of_revision = self.pools[&id].version.revision == version.revision;
             let kept = if of_revision || count == 0 { count } else { usize::MAX };
             let mine = self.members.iter().filter(|(_, member)| member.pool == id && member.provisioned);
@@ -190,7 +193,7 @@ impl Fleet {
             return;
         }
         let version = &self.pools[&member.pool].version;
-        let promise = self.promises.get_mut(&version.function);
+        let promise = self.promises.get_mut(&version.name());
         if let Some(promise) = promise.filter(|promise| promise.version.revision == version.revision) {
             if !promise.breaker.remembers(now) {
                 promise.breaker.started();

@@ -26,8 +26,7 @@ fn started(actions: &[Action]) -> Vec<InstanceId> {
 }
 
 fn kept(fleet: &Fleet, version: &Version, now: Moment) -> (u32, u32, ProvisionState) {
-    let Provision { allocated, available, state } =
-        fleet.provision(&version.function, now).expect("promised");
+    let Provision { allocated, available, state } = fleet.provision(&version.name(), now).expect("promised");
     (allocated, available, state)
 }
 
@@ -106,14 +105,41 @@ fn a_new_revision_is_there_before_the_old_one_retires() {
     };
     fleet.freed(instance, true, at(6));
     next.iter().for_each(|instance| drop(fleet.started(*instance, at(7))));
-    let retired = fleet.retire(&old.function, Some("2"), at(8));
+    let retired = fleet.retire(&old.name(), Some("2"), at(8));
     assert!(
         up.iter().all(|instance| retired.contains(&Action::Retire { instance: *instance })),
         "{retired:?}"
     );
     assert_eq!(kept(&fleet, &new, at(8)), (2, 2, ProvisionState::Ready));
     // All of a function may be retired: what was promised comes back.
-    assert_eq!(started(&fleet.retire(&new.function, None, at(9))).len(), 2);
+    assert_eq!(started(&fleet.retire(&new.name(), None, at(9))).len(), 2);
+}
+
+#[test]
+fn versions_of_a_function_are_kept_beside_each_other() {
+    let numbered = |number: &str, revision: &str| {
+        let mut one = Version::clone(&version("f", revision, 128));
+        one.version = number.into();
+        Arc::new(one)
+    };
+    let (latest, first) = (version("f", "1", 128), numbered("1", "2"));
+    let (mut fleet, up) = promised(1280, &latest);
+    let more = started(&fleet.promise(&first, 1, at(5)));
+    assert_eq!((more.len(), kept(&fleet, &latest, at(5)).1), (1, 2), "one more, and those before stay");
+    fleet.started(more[0], at(6));
+    let (_, actions) = fleet.request(&first, at(6)).expect("let in");
+    let [Action::Assign { instance, .. }] = actions[..] else { panic!("{actions:?}") };
+    assert_eq!(instance, more[0]);
+    assert_eq!(fleet.functions[&first.function].in_flight, 1, "the function's limit is for all of them");
+    fleet.freed(instance, true, at(7));
+    assert_eq!(fleet.retire(&latest.name(), Some("1"), at(8)), []);
+    fleet.promises.remove(&first.name());
+    assert_eq!(fleet.retire(&first.name(), None, at(9)), [Action::Retire { instance }]);
+    assert_eq!(kept(&fleet, &latest, at(9)), (2, 2, ProvisionState::Ready), "{up:?}");
+    let why = |fleet: &Fleet, version: &Version| fleet.functions[&version.function].why_none(version);
+    assert_eq!(why(&fleet, &first), crate::fleet::REPLACED);
+    assert_eq!(why(&fleet, &numbered("1", "3")), "new revision");
+    assert_eq!(why(&fleet, &numbered("2", "4")), "first instance");
 }
 
 #[test]
@@ -145,7 +171,7 @@ fn a_promise_makes_room_of_idle_instances_and_ends_with_its_removal() {
     assert_eq!(up.len(), 2);
     up.iter().for_each(|instance| drop(fleet.started(*instance, at(4))));
     fleet.promise(&f, 0, at(5));
-    assert_eq!((fleet.provision(&f.function, at(5)), fleet.ledger.idle), (None, 256));
+    assert_eq!((fleet.provision(&f.name(), at(5)), fleet.ledger.idle), (None, 256));
     assert_eq!(fleet.tick(at(1000)).len(), 2, "they are ordinary now");
     assert!(fleet.members.values().all(|member| member.state == InstanceState::Ending));
 }

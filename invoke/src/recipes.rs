@@ -4,7 +4,7 @@ use crate::ladder::Costs;
 use crate::sandboxes::{Endpoint, Sandboxes};
 use crate::start::InstanceTag;
 use crate::telling::Stream;
-use model::{Egress, FunctionName, Language, Version};
+use model::{Egress, Language, Version, VersionName};
 use runtimes::{InstanceFacts, Protocol, StartPlan};
 use sandbox::{Bind, Layers, Spec};
 use std::path::PathBuf;
@@ -14,8 +14,8 @@ use std::path::PathBuf;
 pub(crate) enum Key {
     /// An interpreter, by its executable.
     Runtime(PathBuf),
-    /// A function's revision.
-    Function(FunctionName, String),
+    /// A function version's revision.
+    Function(VersionName, String),
     /// Processes of a program that wait for a function with so many mebibytes: their heap is bounded once and for all.
     Waiting(PathBuf, u32),
 }
@@ -68,7 +68,7 @@ impl Sandboxes {
         let function = match (self.loaded(version), wants.then(|| runtimes.may_fork(version))) {
             (Some(key), _) => Ok(key),
             (None, None) => Err(None),
-            (None, Some(Ok(_))) => Ok(Key::Function(version.function.clone(), version.revision.clone())),
+            (None, Some(Ok(_))) => Ok(Key::Function(version.name(), version.revision.clone())),
             (None, Some(Err(why))) => Err(Some(why)),
         };
         let runtime = match runtimes.forkable(version) {
@@ -88,7 +88,7 @@ impl Sandboxes {
     pub(crate) fn loaded(&self, version: &Version) -> Option<Key> {
         Some(()).filter(|()| version.runtime.language == Language::Wasm)?;
         self.parts.components.as_ref()?.known(&version.code_dir)?;
-        Some(Key::Function(version.function.clone(), version.revision.clone()))
+        Some(Key::Function(version.name(), version.revision.clone()))
     }
 
     /// The key of workers that wait for a component.

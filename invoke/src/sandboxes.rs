@@ -4,10 +4,10 @@ use crate::housing::Housing;
 use crate::instance::spent;
 use crate::output::Output;
 use crate::recipes::spec;
-use crate::start::{Cell, InstanceTag, Journal, Start, StartError, Started};
+use crate::start::{Cell, InstanceTag, Journal, Snapshot, Start, StartError, Started};
 use crate::templates::{Can, Templates};
 use futures_util::future::BoxFuture;
-use model::{Egress, FunctionName, Language, Place, Rung, Usage, Version};
+use model::{Egress, Language, Place, Rung, Usage, Version, VersionName};
 use runtimes::{Channel, Component, Credentials, InstanceFacts, PlanError, Protocol, Runtimes};
 use sandbox::{Bind, Exit, Launcher, Sandbox, SandboxError};
 use std::net::TcpListener;
@@ -90,10 +90,10 @@ impl Start for Sandboxes {
     }
 
     fn prepare(&self, version: &Arc<Version>) {
-        let keys = self.keys(version);
-        self.templates.leave(&version.function, keys.last().and_then(|key| key.as_ref().ok()));
+        let (name, keys) = (version.name(), self.keys(version));
+        self.templates.leave(&name, keys.last().and_then(|key| key.as_ref().ok()));
         for key in keys.into_iter().flatten() {
-            self.templates.prepare(&key, &version.function, || self.recipe(&key, version));
+            self.templates.prepare(&key, &name, || self.recipe(&key, version));
         }
     }
 
@@ -116,17 +116,17 @@ impl Start for Sandboxes {
     fn promise(&self, version: &Arc<Version>, instances: u32) {
         let best = self.keys(version).into_iter().flatten().find(|_| instances > 0);
         let from = best.map(|key| (key.clone(), self.recipe(&key, version)));
-        self.templates.promise(&version.function, from);
+        self.templates.promise(&version.name(), from);
     }
 
     fn want<'a>(&'a self, version: &'a Arc<Version>, rung: Rung) -> BoxFuture<'a, ()> {
-        self.templates.want(&version.function, rung);
+        let name = version.name();
+        self.templates.want(&name, rung);
         Box::pin(async move {
             let ready = async {
                 for key in self.keys(version).into_iter().flatten() {
                     loop {
-                        match self.templates.can(&key, &version.function, || self.recipe(&key, version), rung)
-                        {
+                        match self.templates.can(&key, &name, || self.recipe(&key, version), rung) {
                             Can::Now => return,
                             Can::Soon => self.parts.world.sleep(WANTED_POLL).await,
                             Can::Never => break,
@@ -145,8 +145,19 @@ impl Start for Sandboxes {
         self.templates.close();
     }
 
-    fn forget(&self, function: &FunctionName) {
-        self.templates.forget(function);
+    fn snapshot(&self, version: &Version) -> Snapshot {
+        let [best, ..] = self.keys(version);
+        match best {
+            Ok(_) if version.runtime.language == Language::Wasm => {
+                Snapshot::Missing("components are not copied".into())
+            }
+            Ok(key) => self.templates.snapshot(&key),
+            Err(why) => Snapshot::Missing(why.unwrap_or_default()),
+        }
+    }
+
+    fn forget(&self, version: &VersionName) {
+        self.templates.forget(version);
     }
 }
 

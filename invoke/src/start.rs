@@ -4,7 +4,7 @@
 
 use crate::output::Output;
 use futures_util::future::BoxFuture;
-use model::{Call, FunctionName, Import, InvocationRecord, Rung, Usage, Version};
+use model::{Call, Import, InvocationRecord, Rung, Usage, Version, VersionName};
 use runtimes::{Channel, ChannelError, Event, SendError};
 use sandbox::Exit;
 use std::sync::Arc;
@@ -37,8 +37,24 @@ pub trait Start: Send + Sync + 'static {
     /// Nothing is started any more.
     fn close(&self) {}
 
-    /// A function is gone.
-    fn forget(&self, _function: &FunctionName) {}
+    /// What there is of the process that a version's instances shall be copies of.
+    fn snapshot(&self, _version: &Version) -> Snapshot {
+        Snapshot::Missing(String::new())
+    }
+
+    /// A version is gone.
+    fn forget(&self, _version: &VersionName) {}
+}
+
+/// What there is of the process that has loaded a version's code and is copied for its instances.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Snapshot {
+    /// It is being made.
+    Making,
+    /// It can be copied.
+    Ready,
+    /// There is none, for this reason.
+    Missing(String),
 }
 
 /// Names one instance.

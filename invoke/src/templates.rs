@@ -5,9 +5,9 @@ mod refill;
 use crate::ladder::{self, Arrivals, Kept, Offer};
 use crate::recipes::{Key, Recipe};
 use crate::sandboxes::Budget;
-use crate::start::Journal;
+use crate::start::{Journal, Snapshot};
 use crate::telling;
-use model::{FunctionName, Rung};
+use model::{Rung, VersionName};
 use sandbox::{Launcher, Sandbox, Spec, Template};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -62,8 +62,8 @@ struct State {
     lines: HashMap<Key, Line>,
     /// When the last start began.
     started_at: Moment,
-    /// Functions whose next start shall take this rung.
-    wanted: HashMap<FunctionName, Rung>,
+    /// Versions whose next start shall take this rung.
+    wanted: HashMap<VersionName, Rung>,
 }
 
 /// One template and its spares, or spares alone.
@@ -72,12 +72,12 @@ struct Line {
     stage: Stage,
     spares: VecDeque<Spare>,
     /// Those whose processes wait; without any, none are kept.
-    users: HashSet<FunctionName>,
+    users: HashSet<VersionName>,
     arrivals: Arrivals,
     kept: Kept,
     refilling: bool,
-    /// Functions whose promised instances are started from it.
-    promised: HashSet<FunctionName>,
+    /// Versions whose promised instances are started from it.
+    promised: HashSet<VersionName>,
 }
 
 enum Stage {
@@ -124,7 +124,7 @@ impl Templates {
     pub(crate) fn find(
         &self,
         key: &Key,
-        user: &FunctionName,
+        user: &VersionName,
         recipe: impl FnOnce() -> Recipe,
         best: Rung,
     ) -> Found {
@@ -176,7 +176,7 @@ impl Templates {
     }
 
     /// Makes a template, or has a process wait, ahead of the first start, as long as the budget has room for it.
-    pub(crate) fn prepare(&self, key: &Key, user: &FunctionName, recipe: impl FnOnce() -> Recipe) {
+    pub(crate) fn prepare(&self, key: &Key, user: &VersionName, recipe: impl FnOnce() -> Recipe) {
         let (now, budget) = (self.world.moment(), to_f64((self.budget)()));
         let mut state = self.lock();
         state.leave_behind(key);
@@ -207,7 +207,7 @@ impl Templates {
     pub(crate) fn can(
         &self,
         key: &Key,
-        user: &FunctionName,
+        user: &VersionName,
         recipe: impl FnOnce() -> Recipe,
         rung: Rung,
     ) -> Can {
@@ -241,50 +241,61 @@ impl Templates {
         can
     }
 
+    /// What there is of a version's template.
+    pub(crate) fn snapshot(&self, key: &Key) -> Snapshot {
+        let missing = || Snapshot::Missing("it was not made, or made room for what was used more".into());
+        match self.lock().lines.get(key).map(|line| &line.stage) {
+            Some(Stage::Making) => Snapshot::Making,
+            Some(Stage::Ready(template)) if !template.sandbox.has_ended() => Snapshot::Ready,
+            Some(Stage::Refused { why, .. }) => Snapshot::Missing(format!("it cannot be forked: {why}")),
+            Some(Stage::Ready(_) | Stage::Absent | Stage::Processes) | None => missing(),
+        }
+    }
+
     /// Whether a spare is being made and there is none yet.
     pub(crate) fn makes_its_first(&self, key: &Key) -> bool {
         self.lock().lines.get(key).is_some_and(|line| line.refilling && line.spares.is_empty())
     }
 
-    /// Instances of a function are promised, which are started from this. From nothing: none are any more.
-    pub(crate) fn promise(&self, function: &FunctionName, from: Option<(Key, Recipe)>) {
+    /// Instances of a version are promised, which are started from this. From nothing: none are any more.
+    pub(crate) fn promise(&self, version: &VersionName, from: Option<(Key, Recipe)>) {
         let mut state = self.lock();
         for line in state.lines.values_mut() {
-            line.promised.remove(function);
+            line.promised.remove(version);
         }
         if let Some((key, recipe)) = from {
-            state.line(&key, function, || recipe).promised.insert(function.clone());
+            state.line(&key, version, || recipe).promised.insert(version.clone());
         }
     }
 
-    /// The next start of a function takes this rung.
-    pub(crate) fn want(&self, function: &FunctionName, rung: Rung) {
-        self.lock().wanted.insert(function.clone(), rung);
+    /// The next start of a version takes this rung.
+    pub(crate) fn want(&self, version: &VersionName, rung: Rung) {
+        self.lock().wanted.insert(version.clone(), rung);
     }
 
-    /// What the next start of a function shall take, once; the best there is otherwise.
-    pub(crate) fn take_wanted(&self, function: &FunctionName) -> Rung {
-        self.lock().wanted.remove(function).unwrap_or(Rung::Spare)
+    /// What the next start of a version shall take, once; the best there is otherwise.
+    pub(crate) fn take_wanted(&self, version: &VersionName) -> Rung {
+        self.lock().wanted.remove(version).unwrap_or(Rung::Spare)
     }
 
-    /// Processes wait for a function by this key from now on, and by no other.
-    pub(crate) fn leave(&self, function: &FunctionName, key: Option<&Key>) {
+    /// Processes wait for a version by this key from now on, and by no other.
+    pub(crate) fn leave(&self, version: &VersionName, key: Option<&Key>) {
         self.lock().lines.retain(|other, line| {
-            let left = Some(other) != key && line.users.remove(function);
+            let left = Some(other) != key && line.users.remove(version);
             !left || !line.users.is_empty()
         });
     }
 
-    /// Nothing of a function is kept any more.
-    pub(crate) fn forget(&self, function: &FunctionName) {
+    /// Nothing of a version is kept any more.
+    pub(crate) fn forget(&self, version: &VersionName) {
         let mut state = self.lock();
-        state.wanted.remove(function);
+        state.wanted.remove(version);
         for line in state.lines.values_mut() {
-            line.promised.remove(function);
+            line.promised.remove(version);
         }
         state.lines.retain(|key, line| match key {
-            Key::Function(name, _) => name != function,
-            Key::Waiting(..) => !(line.users.remove(function) && line.users.is_empty()),
+            Key::Function(name, _) => name != version,
+            Key::Waiting(..) => !(line.users.remove(version) && line.users.is_empty()),
             Key::Runtime(_) => true,
         });
     }
@@ -355,7 +366,7 @@ impl Templates {
 
 impl State {
     /// The line of a key, for a start of this function.
-    fn line(&mut self, key: &Key, user: &FunctionName, recipe: impl FnOnce() -> Recipe) -> &mut Line {
+    fn line(&mut self, key: &Key, user: &VersionName, recipe: impl FnOnce() -> Recipe) -> &mut Line {
         let mut recipe = Some(recipe);
         let line =
             self.lines.entry(key.clone()).or_insert_with(|| Line::new((recipe.take().expect("once"))()));
@@ -400,8 +411,8 @@ impl Line {
         }
     }
 
-    /// Processes wait for this function, too.
-    fn admit(&mut self, key: &Key, user: &FunctionName) {
+    /// Processes wait for this version, too.
+    fn admit(&mut self, key: &Key, user: &VersionName) {
         if matches!(key, Key::Waiting(..)) {
             self.users.insert(user.clone());
         }

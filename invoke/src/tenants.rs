@@ -80,6 +80,15 @@ impl Tenants {
     }
 }
 
+/// What is remembered of a version's last instance.
+#[derive(Debug)]
+struct Last {
+    version: String,
+    revision: String,
+    /// Why the last one that ended did.
+    end: Option<&'static str>,
+}
+
 /// What is remembered of a function while it has instances, and for an hour after.
 #[derive(Debug)]
 pub(crate) struct Function {
@@ -94,9 +103,8 @@ pub(crate) struct Function {
     pub(crate) held_mb: u64,
     /// Pools that take calls.
     pub(crate) open: Vec<PoolId>,
-    /// Why its last instance ended.
-    pub(crate) last_end: Option<&'static str>,
-    pub(crate) last_revision: Option<String>,
+    /// The last instance of each version that had one.
+    last: Vec<Last>,
     pub(crate) last_use: Option<Moment>,
 }
 
@@ -109,9 +117,37 @@ impl Function {
             reserved: version.concurrency.is_some(),
             held_mb: 0,
             open: Vec::new(),
-            last_end: None,
-            last_revision: None,
+            last: Vec::new(),
             last_use: None,
+        }
+    }
+
+    /// An instance of the version begins to start.
+    pub(crate) fn note_start(&mut self, version: &Version) {
+        match self.last.iter_mut().find(|last| last.version == version.version) {
+            Some(last) => last.revision.clone_from(&version.revision),
+            None => {
+                let (version, revision) = (version.version.clone(), version.revision.clone());
+                // There is seldom another.
+                self.last.reserve_exact(1);
+                self.last.push(Last { version, revision, end: None });
+            }
+        }
+    }
+
+    /// An instance of the version ends.
+    pub(crate) fn note_end(&mut self, version: &Version, end: &'static str) {
+        if let Some(last) = self.last.iter_mut().find(|last| last.version == version.version) {
+            last.end = Some(end);
+        }
+    }
+
+    /// Why there is no instance of the version.
+    pub(crate) fn why_none(&self, version: &Version) -> &'static str {
+        match self.last.iter().find(|last| last.version == version.version) {
+            Some(last) if last.revision != version.revision => "new revision",
+            Some(Last { end: Some(end), .. }) => end,
+            _ => "first instance",
         }
     }
 

@@ -204,7 +204,7 @@ async fn a_slow_init_is_made_again_within_the_functions_own_timeout() {
     for init_ms in [15_000, 25_000] {
         stage.next_birth(Birth::Well { sandbox_ms: 5, init_ms });
     }
-    stage.engine.retire(&version.function, None);
+    stage.engine.retire(&version.name(), None);
     let done = invoke(&stage, &version, "2", "answer:never").await;
     assert_eq!(done.record.outcome, Outcome::Timeout);
     let lines = stage.book.lines_of(&done.record).join("\n");
@@ -425,15 +425,15 @@ async fn a_new_revision_gets_new_instances() {
     let stage = Stage::new(1, BOUNDS);
     let (old, new) = (Arc::new(version("f", "1")), Arc::new(version("f", "2")));
     let before = invoke(&stage, &old, "1", "answer:x").await;
-    stage.engine.retire(&new.function, Some("2"));
+    stage.engine.retire(&new.name(), Some("2"));
     let after = invoke(&stage, &new, "2", "answer:x").await;
     assert_ne!(before.record.instance, after.record.instance);
     assert_eq!(after.record.reason, "new revision");
     stage.pass(Duration::from_millis(20)).await;
     assert_eq!(stage.engine.instances().len(), 1);
-    stage.engine.retire(&new.function, Some("2"));
+    stage.engine.retire(&new.name(), Some("2"));
     assert_eq!(invoke(&stage, &new, "3", "answer:x").await.record.rung, Rung::Idle);
-    stage.engine.retire(&new.function, None);
+    stage.engine.retire(&new.name(), None);
     assert_eq!(invoke(&stage, &new, "4", "answer:x").await.record.reason, "replaced or retired");
     stage.end().await;
 }

@@ -283,7 +283,7 @@ async fn processes_that_a_handler_leaves_end_with_its_instance() {
     assert_eq!(text(&first), r#""left behind""#);
     let next = ground.invoke(&version, r#"{"deed":"fine"}"#).await;
     assert_eq!(next.record.instance, first.record.instance, "they live on beside the next call, as on AWS");
-    ground.engine.retire(&version.function, None);
+    ground.engine.retire(&version.name(), None);
     // `end` compares the processes of this machine that carry the mark with those before.
     ground.end().await;
 }

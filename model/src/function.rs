@@ -44,6 +44,22 @@ pub struct Version {
     pub weight: u32,
 }
 
+/// Names a function version.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct VersionName {
+    /// The function.
+    pub function: FunctionName,
+    /// `$LATEST` or a number.
+    pub version: String,
+}
+
+impl Version {
+    /// What it is called.
+    pub fn name(&self) -> VersionName {
+        VersionName { function: self.function.clone(), version: self.version.clone() }
+    }
+}
+
 /// A runtime identifier as AWS writes it, such as `python3.12`, `nodejs22.x`, `java21` or `provided.al2023`, or our own
 /// `wasm`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

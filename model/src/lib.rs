@@ -14,7 +14,7 @@ mod place;
 pub use caller::{Caller, CallerKind};
 pub use egress::Egress;
 pub use exchange::{Exchange, ExchangeWriter};
-pub use function::{Language, Runtime, UnknownRuntime, Version};
+pub use function::{Language, Runtime, UnknownRuntime, Version, VersionName};
 pub use invocation::{Call, FunctionError, Import, InvocationRecord, Outcome, Phases, Rung, Usage};
 pub use limits::{LIMITS, Limit, Unit, limit};
 pub use name::{FunctionAddress, FunctionName, LATEST, NameError};

@@ -195,6 +195,13 @@ pub const LIMITS: &[Limit] = &[
     row("log-age", 14 * 24 * 3600, Unit::Seconds, "age of stored logs and records", "dayfly up --log-age"),
     row("tail-bytes", 4096, Unit::Bytes, "log tail returned with a call", AWS),
     row("policy-bytes", 20 * 1024, Unit::Bytes, "a function's resource policy", AWS),
+    row(
+        "versions",
+        1000,
+        Unit::Count,
+        "published versions of one function",
+        "delete those that nobody calls",
+    ),
     row("tags", 50, Unit::Count, "tags of one function", AWS),
     row("client-context-bytes", 3583, Unit::Bytes, "client context header", AWS),
     row("clock-skew", 900, Unit::Seconds, "age of a signed request", AWS),

@@ -2,7 +2,7 @@
 
 use functions::Functions;
 use gateway::{Cors, FunctionFacts, UrlAuth, UrlTarget};
-use model::{Egress, FunctionName};
+use model::{Egress, FunctionAddress, FunctionName};
 use std::sync::Arc;
 
 /// The function service, for the gateway.
@@ -26,8 +26,8 @@ impl FunctionFacts for Facts {
         })
     }
 
-    fn policy(&self, name: &FunctionName) -> Option<Arc<access::policy::Document>> {
-        self.functions.policy(name)
+    fn policy(&self, address: &FunctionAddress) -> Option<Arc<access::policy::Document>> {
+        self.functions.policy(&address.name, address.qualifier.as_deref())
     }
 
     fn egress(&self, name: &FunctionName) -> Egress {

@@ -4,8 +4,8 @@ use crate::shapes::{instance, interpreter, invocation, layer, signed, unit};
 use crate::{Options, Ready, metrics};
 use access::Permit;
 use functions::Functions;
-use invoke::Engine;
-use model::{FunctionName, LIMITS};
+use invoke::{Engine, InstanceSummary};
+use model::{FunctionAddress, FunctionName, LATEST, LIMITS};
 use observe::{Observe, RecordsQuery};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -112,11 +112,15 @@ impl Dayfly for Status {
         _cx: &Permit,
         input: api::RetireInstancesRequest,
     ) -> Result<api::RetireInstancesResponse, Error> {
-        let name = FunctionName::parse(&input.function_name).map_err(|e| Error::validation(e.to_string()))?;
-        let retired = self.engine.instances().iter().filter(|i| i.function == name.as_str()).count();
-        match (input.next_rung, self.functions.current(&name)) {
+        let address = FunctionAddress::parse(&input.function_name, None, self.functions.place());
+        let address = address.map_err(|e| Error::validation(e.to_string()))?;
+        let version = address.qualifier.as_deref().unwrap_or(LATEST);
+        let of = |i: &&InstanceSummary| i.function == address.name.as_str() && i.version == version;
+        let retired = self.engine.instances().iter().filter(of).count();
+        match (input.next_rung, self.functions.current(&address.name, Some(version))) {
             (Some(rung), Some(version)) => self.engine.restart(&version, crate::shapes::rung_of(rung)).await,
-            _ => self.engine.retire(&name, None),
+            (_, Some(version)) => self.engine.retire(&version.name(), None),
+            (_, None) => {}
         }
         Ok(api::RetireInstancesResponse { retired: i32::try_from(retired).unwrap_or(i32::MAX) })
     }

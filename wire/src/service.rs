@@ -118,9 +118,14 @@ impl Operation {
         Self { unsigned: true, ..self }
     }
 
+    /// The text of a member of a decoded call, where the operation has such a member and the call has it.
+    pub fn member_text<'v>(&self, input: &'v Value, member: &str) -> Option<&'v str> {
+        input.member(self.input?, member)?.as_str()
+    }
+
     /// The text with which the caller named the resource, as decoded; `None` where the action is on `*`.
     pub fn resource_text<'v>(&self, input: &'v Value) -> Option<&'v str> {
-        let text = |member: &str| input.member(self.input?, member)?.as_str();
+        let text = |member: &str| self.member_text(input, member);
         match self.resource {
             Resource::Any => None,
             Resource::Function { member } | Resource::Arn { member } => text(member),

@@ -1,6 +1,7 @@
 //! CreateFunction.
 
 use crate::change::Change;
+use crate::publish::Order;
 use crate::rows::{FunctionRow, Kind};
 use crate::{Functions, FunctionsError, rules};
 use wire::lambda::{CreateFunctionRequest, FunctionConfiguration};
@@ -38,16 +39,29 @@ pub(super) async fn create(
         reserved: None,
         provisioned: None,
     };
+    let order = Order { description: None, revision: functions.world().uuid() };
     let written = functions
-        .change(name, |rows| match rows.function {
-            Some(_) => Err(exists(name)),
-            None => Ok((Change::default().put(Kind::Function, name.as_str(), &row), ())),
+        .change(name, |rows| {
+            if rows.function.is_some() {
+                return Err(exists(name));
+            }
+            let publishes =
+                (input.publish == Some(true)).then(|| functions.publish(name, rows, &row, &order));
+            let change = Change::default().put(Kind::Function, name.as_str(), &row);
+            Ok(match publishes.transpose()? {
+                None => (change, None),
+                Some(published) => (published.write(name, change), Some(published.number)),
+            })
         })
         .await;
     drop(placed);
-    if let Err(error) = written {
-        functions.sweep().await;
-        return Err(error);
+    match written {
+        Ok(None) => {}
+        Ok(Some(number)) => return functions.show_published(name, number, false),
+        Err(error) => {
+            functions.sweep().await;
+            return Err(error);
+        }
     }
     let (address, entry) = functions.find(name.as_str(), None)?;
     Ok(functions.shown(&entry, &address))

@@ -123,6 +123,9 @@ fn check_state(
     entry: &Entry,
     address: &FunctionAddress,
 ) -> Result<(), FunctionsError> {
+    if functions.is_pending(&entry.version) {
+        return Err(FunctionsError::NotReady);
+    }
     let Some(damage) = &entry.damage else { return Ok(()) };
     let arn = functions.place().function_arn(&address.name, None);
     Err(FunctionsError::Conflict(format!(

@@ -13,6 +13,7 @@ mod tags;
 mod update_code;
 mod update_configuration;
 mod urls;
+mod versions;
 
 use crate::Functions;
 use access::Permit;
@@ -148,6 +149,22 @@ impl Lambda for Functions {
         input: ListFunctionsRequest,
     ) -> Result<ListFunctionsResponse, Error> {
         Ok(list_functions::list(self, input)?)
+    }
+
+    async fn list_versions_by_function(
+        &self,
+        _cx: &Permit,
+        input: ListVersionsByFunctionRequest,
+    ) -> Result<ListVersionsByFunctionResponse, Error> {
+        Ok(versions::list(self, input)?)
+    }
+
+    async fn publish_version(
+        &self,
+        _cx: &Permit,
+        input: PublishVersionRequest,
+    ) -> Result<FunctionConfiguration, Error> {
+        Ok(versions::publish(self, input).await?)
     }
 
     async fn list_tags(&self, _cx: &Permit, input: ListTagsRequest) -> Result<ListTagsResponse, Error> {

@@ -1,9 +1,9 @@
-//! AddPermission, GetPolicy, RemovePermission.
+//! AddPermission, GetPolicy, RemovePermission. A function has a policy, and each of its published versions its own.
 
-use crate::change::Change;
+use crate::change::{Change, Rows};
 use crate::rows::{Kind, PolicyRow};
 use crate::{Functions, FunctionsError, statement};
-use model::{FunctionAddress, LATEST};
+use model::{FunctionAddress, LATEST, VersionName};
 use wire::lambda::{
     AddPermissionRequest, AddPermissionResponse, GetPolicyRequest, GetPolicyResponse, RemovePermissionRequest,
 };
@@ -12,19 +12,18 @@ pub(super) async fn add(
     functions: &Functions,
     input: AddPermissionRequest,
 ) -> Result<AddPermissionResponse, FunctionsError> {
-    let address = unqualified(functions, &input.function_name, input.qualifier.as_deref())?;
-    let name = &address.name;
-    let statement = statement::statement(&input, &functions.place().function_arn(name, None))?;
+    let owner = owner(functions, &input.function_name, input.qualifier.as_deref())?;
+    let arn = functions.place().function_arn(&owner.name, owner.qualifier.as_deref());
+    let statement = statement::statement(&input, &arn)?;
     let text = statement::text(&statement);
     let revision = functions.world().uuid();
     functions
-        .change(name, |rows| {
-            rows.existing(functions, name)?;
-            let policy = rows.policy.as_ref();
+        .change(&owner.name, |rows| {
+            let policy = present(functions, rows, &owner)?;
             check_revision(policy, input.revision_id.as_deref())?;
             let document = statement::added(policy.map(|row| &row.document), statement.clone())?;
             let row = PolicyRow { document, revision: revision.clone() };
-            Ok((Change::default().put(Kind::Policy, name.as_str(), &row), ()))
+            Ok((set(functions, rows, &owner, Some(row))?, ()))
         })
         .await?;
     Ok(AddPermissionResponse { statement: Some(text) })
@@ -46,26 +45,19 @@ pub(super) async fn remove(
     functions: &Functions,
     input: RemovePermissionRequest,
 ) -> Result<(), FunctionsError> {
-    let address = unqualified(functions, &input.function_name, input.qualifier.as_deref())?;
-    let name = &address.name;
+    let owner = owner(functions, &input.function_name, input.qualifier.as_deref())?;
     let revision = functions.world().uuid();
     functions
-        .change(name, |rows| {
-            rows.existing(functions, name)?;
-            let policy = rows.policy.as_ref();
+        .change(&owner.name, |rows| {
+            let policy = present(functions, rows, &owner)?;
             check_revision(policy, input.revision_id.as_deref())?;
-            let arn = functions.place().function_arn(name, None);
             let policy = policy.ok_or_else(|| {
+                let arn = functions.place().function_arn(&owner.name, owner.qualifier.as_deref());
                 FunctionsError::NotFound(format!("No policy is associated with the given resource: {arn}"))
             })?;
-            let change = match statement::removed(policy, &input.statement_id)? {
-                Some(document) => {
-                    let row = PolicyRow { document, revision: revision.clone() };
-                    Change::default().put(Kind::Policy, name.as_str(), &row)
-                }
-                None => Change::default().delete(Kind::Policy, name.as_str()),
-            };
-            Ok((change, ()))
+            let document = statement::removed(policy, &input.statement_id)?;
+            let row = document.map(|document| PolicyRow { document, revision: revision.clone() });
+            Ok((set(functions, rows, &owner, row)?, ()))
         })
         .await
 }
@@ -79,20 +71,48 @@ fn check_revision(policy: Option<&PolicyRow>, asked: Option<&str>) -> Result<(),
     }
 }
 
-/// Policies belong to the function as a whole; versions and aliases, which could have their own, do not exist yet.
-fn unqualified(
+/// The policy of a function or of a version, where it has one.
+fn present<'r>(
+    functions: &Functions,
+    rows: &'r Rows,
+    owner: &FunctionAddress,
+) -> Result<Option<&'r PolicyRow>, FunctionsError> {
+    rows.existing(functions, &owner.name)?;
+    let Some(qualifier) = &owner.qualifier else { return Ok(rows.policy.as_ref()) };
+    let held = qualifier.parse().ok().and_then(|number: u64| rows.versions.live.get(&number));
+    Ok(held.and_then(|held| held.policy.as_ref()))
+}
+
+/// Writes the policy of a function or of a version.
+fn set(
+    functions: &Functions,
+    rows: &Rows,
+    owner: &FunctionAddress,
+    policy: Option<PolicyRow>,
+) -> Result<Change, FunctionsError> {
+    let name = owner.name.as_str();
+    match (&owner.qualifier, policy) {
+        (None, Some(policy)) => Ok(Change::default().put(Kind::Policy, name, &policy)),
+        (None, None) => Ok(Change::default().delete(Kind::Policy, name)),
+        (Some(number), policy) => {
+            let version = VersionName { function: owner.name.clone(), version: number.clone() };
+            rows.holding(functions, &version, |held| held.policy = policy)
+        }
+    }
+}
+
+/// Whose policy it is. There are no aliases yet.
+fn owner(
     functions: &Functions,
     text: &str,
     qualifier: Option<&str>,
 ) -> Result<FunctionAddress, FunctionsError> {
     let address = functions.address(text, qualifier)?;
-    match address.qualifier.as_deref() {
-        None => Ok(address),
-        Some(LATEST) => {
-            Err(FunctionsError::Invalid("We currently do not support adding policies for $LATEST.".into()))
-        }
-        Some(version) => {
-            Err(FunctionsError::no_function(&functions.place().function_arn(&address.name, Some(version))))
-        }
+    if address.qualifier.as_deref() == Some(LATEST) {
+        return Err(FunctionsError::Invalid(
+            "We currently do not support adding policies for $LATEST.".into(),
+        ));
     }
+    functions.find(address.name.as_str(), address.qualifier.as_deref())?;
+    Ok(address)
 }

@@ -1,16 +1,15 @@
 //! PutProvisionedConcurrencyConfig, GetProvisionedConcurrencyConfig, ListProvisionedConcurrencyConfigs,
 //! DeleteProvisionedConcurrencyConfig.
 //!
-//! AWS keeps instances of published versions and aliases ready and refuses `$LATEST`. Here `$LATEST` is the one version
-//! that there is, and the one that is taken.
+//! AWS keeps instances of published versions and aliases ready and refuses `$LATEST`. Here `$LATEST` has them too.
 
 use crate::capacity::may_provision;
 use crate::catalog::Entry;
-use crate::change::Change;
+use crate::change::{Change, Rows};
 use crate::rows::{FunctionRow, Kind, Provisioned};
 use crate::{Functions, FunctionsError, time};
 use invoke::{Provision, ProvisionState};
-use model::LATEST;
+use model::{LATEST, VersionName};
 use std::sync::Arc;
 use wire::lambda::{
     DeleteProvisionedConcurrencyConfigRequest, GetProvisionedConcurrencyConfigRequest,
@@ -40,19 +39,22 @@ pub(super) async fn put(
     functions: &Functions,
     input: PutProvisionedConcurrencyConfigRequest,
 ) -> Result<PutProvisionedConcurrencyConfigResponse, FunctionsError> {
-    let (address, _) = functions.find(&input.function_name, Some(&input.qualifier))?;
-    let name = &address.name;
+    let (_, entry) = functions.find(&input.function_name, Some(&input.qualifier))?;
+    let version = entry.version.name();
+    let name = &version.function;
     let instances = u32::try_from(input.provisioned_concurrent_executions).unwrap_or(0);
     let modified_us = functions.world().now().0;
     let promising = functions.promising().await;
     functions
         .change(name, |rows| {
             let row = rows.existing(functions, name)?;
-            may_provision(instances, row.reserved, functions.unreserved(None))?;
-            functions.check_memory(name, instances, row.config.memory_mb)?;
-            let provisioned = Some(Provisioned { instances, modified_us });
-            let row = FunctionRow { provisioned, ..row.clone() };
-            Ok((Change::default().put(Kind::Function, name.as_str(), &row), ()))
+            let known = functions.catalog().get(name);
+            let beside = known.map_or(0, |known| known.kept_ready_beside(Some(&version.version)));
+            may_provision(instances.saturating_add(beside), row.reserved, functions.unreserved(None))?;
+            let latest = version.version == LATEST;
+            let memory_mb = if latest { row.config.memory_mb } else { entry.row.config.memory_mb };
+            functions.check_memory(&version, instances, memory_mb)?;
+            Ok((provision(functions, rows, &version, Some(Provisioned { instances, modified_us }))?, ()))
         })
         .await?;
     drop(promising);
@@ -68,15 +70,18 @@ pub(super) fn get(
     Ok(told!(GetProvisionedConcurrencyConfigResponse, shown(functions, &entry)?))
 }
 
-/// One function has one version, so there is one page.
+/// All on one page.
 pub(super) fn list(
     functions: &Functions,
     input: ListProvisionedConcurrencyConfigsRequest,
 ) -> Result<ListProvisionedConcurrencyConfigsResponse, FunctionsError> {
-    let (address, entry) = functions.find(&input.function_name, None)?;
-    let function_arn = Some(functions.place().function_arn(&address.name, Some(LATEST)));
-    let item = |shown| told!(ProvisionedConcurrencyConfigListItem, shown, function_arn);
-    let configs = shown(functions, &entry).ok().map(item).into_iter().collect();
+    let (_, entry) = functions.find_latest(&input.function_name)?;
+    let told = |entry: &Arc<Entry>| {
+        let function_arn = Some(entry.version.arn.clone());
+        let shown = shown(functions, entry).ok()?;
+        Some(told!(ProvisionedConcurrencyConfigListItem, shown, function_arn))
+    };
+    let configs = entry.versions().filter_map(told).collect();
     Ok(ListProvisionedConcurrencyConfigsResponse {
         provisioned_concurrency_configs: Some(configs),
         next_marker: None,
@@ -88,15 +93,26 @@ pub(super) async fn delete(
     functions: &Functions,
     input: DeleteProvisionedConcurrencyConfigRequest,
 ) -> Result<(), FunctionsError> {
-    let (address, _) = functions.find(&input.function_name, Some(&input.qualifier))?;
-    let name = &address.name;
+    let (_, entry) = functions.find(&input.function_name, Some(&input.qualifier))?;
+    let version = entry.version.name();
     let _promising = functions.promising().await;
-    functions
-        .change(name, |rows| {
-            let row = FunctionRow { provisioned: None, ..rows.existing(functions, name)?.clone() };
-            Ok((Change::default().put(Kind::Function, name.as_str(), &row), ()))
-        })
-        .await
+    functions.change(&version.function, |rows| Ok((provision(functions, rows, &version, None)?, ()))).await
+}
+
+/// Writes what a version is promised.
+fn provision(
+    functions: &Functions,
+    rows: &Rows,
+    version: &VersionName,
+    provisioned: Option<Provisioned>,
+) -> Result<Change, FunctionsError> {
+    let name = &version.function;
+    let row = rows.existing(functions, name)?;
+    if version.version == LATEST {
+        let row = FunctionRow { provisioned, ..row.clone() };
+        return Ok(Change::default().put(Kind::Function, name.as_str(), &row));
+    }
+    rows.holding(functions, version, |held| held.provisioned = provisioned)
 }
 
 /// What was promised and how it is kept.
@@ -112,7 +128,7 @@ struct Shown {
 fn shown(functions: &Functions, entry: &Arc<Entry>) -> Result<Shown, FunctionsError> {
     let promised = entry.row.provisioned.ok_or(FunctionsError::NotProvisioned)?;
     let nothing = Provision { allocated: 0, available: 0, state: ProvisionState::InProgress };
-    let kept = functions.runner().provision(&entry.version.function).unwrap_or(nothing);
+    let kept = functions.runner().provision(&entry.version.name()).unwrap_or(nothing);
     let (status, reason) = match kept.state {
         ProvisionState::InProgress => (ProvisionedConcurrencyStatusEnum::InProgress, None),
         ProvisionState::Ready => (ProvisionedConcurrencyStatusEnum::Ready, None),

@@ -21,7 +21,9 @@ pub(super) async fn put(
         .change(name, |rows| {
             let row = rows.existing(functions, name)?;
             let others = functions.catalog().promised(Some(name)).calls;
-            may_reserve(functions.settings().concurrency, others, row.reserved, asked, row.kept_ready())?;
+            let entry = functions.catalog().get(name);
+            let kept_ready = entry.map_or(0, |entry| entry.kept_ready_beside(None));
+            may_reserve(functions.settings().concurrency, others, row.reserved, asked, kept_ready)?;
             let row = FunctionRow { reserved: Some(asked), ..row.clone() };
             Ok((Change::default().put(Kind::Function, name.as_str(), &row), ()))
         })
@@ -64,10 +66,6 @@ fn unqualified(functions: &Functions, text: &str) -> Result<FunctionName, Functi
     let address = functions.address(text, None)?;
     match address.qualifier {
         None => Ok(address.name),
-        Some(_) => Err(FunctionsError::Invalid(
-            "This operation is permitted on Lambda functions only. Aliases and versions do not support this \
-             operation. Please specify either a function name or an unqualified function ARN."
-                .into(),
-        )),
+        Some(_) => Err(FunctionsError::whole_only()),
     }
 }

@@ -1,8 +1,10 @@
 //! TagResource, UntagResource, ListTags.
 
+use crate::catalog::Entry;
 use crate::change::Change;
 use crate::rows::{FunctionRow, Kind};
 use crate::{Functions, FunctionsError, rules};
+use model::FunctionAddress;
 use std::collections::BTreeMap;
 use wire::lambda::{ListTagsRequest, ListTagsResponse, TagResourceRequest, UntagResourceRequest};
 
@@ -27,7 +29,8 @@ pub(super) fn list(
     input: ListTagsRequest,
 ) -> Result<ListTagsResponse, FunctionsError> {
     check_kind(&input.resource)?;
-    let (_, entry) = functions.find(&input.resource, None)?;
+    let (address, entry) = functions.find(&input.resource, None)?;
+    unqualified(&address)?;
     Ok(ListTagsResponse { tags: Some(entry.row.tags.clone()) })
 }
 
@@ -38,10 +41,7 @@ async fn change(
 ) -> Result<(), FunctionsError> {
     check_kind(resource)?;
     let (address, _) = functions.find(resource, None)?;
-    if address.qualifier.is_some() {
-        let text = "Tags on function aliases and versions are not supported. Please specify a function ARN.";
-        return Err(FunctionsError::Invalid(text.into()));
-    }
+    unqualified(&address)?;
     let name = &address.name;
     let moved = functions
         .change(name, |rows| {
@@ -56,9 +56,20 @@ async fn change(
         .await?;
     if moved {
         // What is told to an instance at its start is no longer true.
-        functions.runner().retire(name, None);
+        let entry = functions.catalog().get(name);
+        for version in entry.iter().flat_map(Entry::versions) {
+            functions.runner().retire(&version.version.name(), None);
+        }
     }
     Ok(())
+}
+
+fn unqualified(address: &FunctionAddress) -> Result<(), FunctionsError> {
+    if address.qualifier.is_none() {
+        return Ok(());
+    }
+    let text = "Tags on function aliases and versions are not supported. Please specify a function ARN.";
+    Err(FunctionsError::Invalid(text.into()))
 }
 
 /// Other kinds of resource can have tags on AWS; only functions exist here.

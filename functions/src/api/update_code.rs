@@ -1,6 +1,7 @@
 //! UpdateFunctionCode.
 
 use crate::change::Change;
+use crate::publish::Order;
 use crate::rows::{FunctionRow, Kind};
 use crate::{Functions, FunctionsError, rules};
 use std::sync::Arc;
@@ -12,7 +13,7 @@ pub(super) async fn update(
     mut input: UpdateFunctionCodeRequest,
 ) -> Result<FunctionConfiguration, FunctionsError> {
     let zip = rules::updated_code(&mut input)?;
-    let (address, entry) = functions.find(&input.function_name, None)?;
+    let (address, entry) = functions.find_latest(&input.function_name)?;
     let name = &address.name;
     rules::revision(&entry.row.revision, input.revision_id.as_deref())?;
     let placed = functions.place_package(zip).await?;
@@ -28,6 +29,7 @@ pub(super) async fn update(
         functions.sweep().await;
         return Ok(functions.shown(&entry, &address));
     }
+    let order = Order { description: None, revision: functions.world().uuid() };
     let (revision, modified_us) = (functions.world().uuid(), functions.world().now().0);
     let written = functions
         .change(name, |rows| {
@@ -35,7 +37,14 @@ pub(super) async fn update(
             rules::revision(&row.revision, input.revision_id.as_deref())?;
             let (code, revision) = (placed.code.clone(), revision.clone());
             let row = FunctionRow { code, revision, modified_us, ..row.clone() };
-            Ok((Change::default().put(Kind::Function, name.as_str(), &row), ()))
+            let publishes =
+                (input.publish == Some(true)).then(|| functions.publish(name, rows, &row, &order));
+            let published = publishes.transpose()?;
+            let change = Change::default().put(Kind::Function, name.as_str(), &row);
+            Ok(match published {
+                None => (change, None),
+                Some(published) => (published.write(name, change), Some(published.number)),
+            })
         })
         .await;
     if written.is_ok() {
@@ -43,7 +52,9 @@ pub(super) async fn update(
     }
     drop(placed);
     functions.sweep().await;
-    written?;
-    let (address, entry) = functions.find(&input.function_name, None)?;
+    if let Some(number) = written? {
+        return functions.show_published(name, number, true);
+    }
+    let (address, entry) = functions.find_latest(&input.function_name)?;
     Ok(functions.shown(&entry, &address))
 }

@@ -9,7 +9,7 @@ pub(super) async fn update(
     functions: &Functions,
     input: UpdateFunctionConfigurationRequest,
 ) -> Result<FunctionConfiguration, FunctionsError> {
-    let (address, _) = functions.find(&input.function_name, None)?;
+    let (address, entry) = functions.find_latest(&input.function_name)?;
     let name = &address.name;
     let (revision, modified_us) = (functions.world().uuid(), functions.world().now().0);
     let promising = functions.promising().await;
@@ -19,7 +19,7 @@ pub(super) async fn update(
             rules::revision(&row.revision, input.revision_id.as_deref())?;
             let config = rules::updated(&row.config, &input)?;
             if config.memory_mb > row.config.memory_mb {
-                functions.check_memory(name, row.kept_ready(), config.memory_mb)?;
+                functions.check_memory(&entry.version.name(), row.kept_ready(), config.memory_mb)?;
             }
             let row = FunctionRow { config, revision: revision.clone(), modified_us, ..row.clone() };
             Ok((Change::default().put(Kind::Function, name.as_str(), &row), ()))
@@ -27,6 +27,6 @@ pub(super) async fn update(
         .await?;
     drop(promising);
     functions.sweep().await;
-    let (address, entry) = functions.find(&input.function_name, None)?;
+    let (address, entry) = functions.find_latest(&input.function_name)?;
     Ok(functions.shown(&entry, &address))
 }

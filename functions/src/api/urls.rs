@@ -5,7 +5,7 @@ use crate::change::Change;
 use crate::rows::{Kind, UrlRow};
 use crate::shapes::buffered;
 use crate::{Functions, FunctionsError};
-use model::FunctionName;
+use model::{FunctionName, LATEST};
 use std::sync::Arc;
 use wire::lambda::{
     CreateFunctionUrlConfigRequest, CreateFunctionUrlConfigResponse, DeleteFunctionUrlConfigRequest,
@@ -135,7 +135,11 @@ fn owner(
     qualifier: Option<&str>,
 ) -> Result<(FunctionName, Arc<Entry>), FunctionsError> {
     let (address, entry) = functions.find(text, qualifier)?;
-    Ok((address.name, entry))
+    if entry.version.version == LATEST {
+        Ok((address.name, entry))
+    } else {
+        Err(FunctionsError::whole_only())
+    }
 }
 
 fn fresh_id(world: &World) -> String {

@@ -153,7 +153,7 @@ async fn what_is_not_served_is_named() {
         ),
         (json!({ "Code": { "ImageUri": "x" } }), UNSERVED, "Code.ImageUri is not implemented"),
         (json!({ "Layers": [layer] }), UNSERVED, "Layers is not implemented"),
-        (json!({ "Publish": true }), UNSERVED, "Publish is not implemented"),
+        (json!({ "PublishTo": "LATEST_PUBLISHED" }), UNSERVED, "PublishTo is not implemented"),
         (
             json!({ "TracingConfig": { "Mode": "Active" } }),
             UNSERVED,

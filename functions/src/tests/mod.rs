@@ -9,3 +9,4 @@ mod permissions;
 mod stage;
 mod stand_ins;
 mod urls;
+mod versions;

@@ -64,7 +64,7 @@ async fn statements_look_as_on_aws() {
     let document: Document = serde_json::from_str(text).expect("a policy");
     assert_eq!(document.statement.len(), rows.len());
     let name = model::FunctionName::parse("hello").expect("a name");
-    assert_eq!(stage.functions.policy(&name).as_deref(), Some(&document));
+    assert_eq!(stage.functions.policy(&name, None).as_deref(), Some(&document));
 }
 
 #[tokio::test]

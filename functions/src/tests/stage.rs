@@ -25,7 +25,7 @@ pub(super) struct Stage {
     pub(super) access: Arc<Access>,
     pub(super) world: World,
     pub(super) data: DataDir,
-    store: Store,
+    pub(super) store: Store,
     _folder: TempDir,
 }
 

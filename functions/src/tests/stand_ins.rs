@@ -2,8 +2,8 @@
 
 use crate::{Components, Runner, Unpacker};
 use bytes::Bytes;
-use invoke::{Answer, Done, Refused};
-use model::{Call, FunctionName, InvocationRecord, Outcome, Phases, Rung, Usage, Version};
+use invoke::{Answer, Done, Refused, Snapshot};
+use model::{Call, InvocationRecord, LATEST, Outcome, Phases, Rung, Usage, Version, VersionName};
 use sandbox::{UnpackError, UnpackLimits, Unpacked};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -15,6 +15,8 @@ use wire::BoxFuture;
 pub(super) struct Echo {
     pub(super) calls: Mutex<Vec<(Arc<Version>, Call)>>,
     pub(super) retired: Mutex<Vec<(String, Option<String>)>>,
+    /// What there is of every version's snapshot.
+    pub(super) snapshot: Mutex<Option<Snapshot>>,
     /// The revisions whose preparation was waited for.
     pub(super) prepared: Mutex<Vec<String>>,
 }
@@ -53,9 +55,18 @@ impl Runner for Echo {
         Box::pin(async move { self.invoke(version, call).await.map(|done| done.outcome) })
     }
 
-    fn retire(&self, function: &FunctionName, keep_revision: Option<&str>) {
+    fn retire(&self, version: &VersionName, keep_revision: Option<&str>) {
         let kept = keep_revision.map(Into::into);
-        self.retired.lock().expect("not poisoned").push((function.to_string(), kept));
+        let name = match version.version.as_str() {
+            LATEST => version.function.to_string(),
+            number => format!("{}:{number}", version.function),
+        };
+        self.retired.lock().expect("not poisoned").push((name, kept));
+    }
+
+    fn snapshot(&self, _version: &Version) -> Snapshot {
+        let snapshot = self.snapshot.lock().expect("not poisoned").clone();
+        snapshot.unwrap_or(Snapshot::Missing(String::new()))
     }
 
     fn prepared<'a>(&'a self, version: &'a Arc<Version>) -> BoxFuture<'a, ()> {

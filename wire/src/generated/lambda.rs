@@ -686,12 +686,25 @@ static OPERATIONS: &[Operation] = &[
         served: true,
         unsigned: false,
     },
-    Operation::unserved(
-        "ListVersionsByFunction",
-        "GET",
-        "/2015-03-31/functions/{FunctionName}/versions",
-        "lambda:ListVersionsByFunction",
-    ),
+    Operation {
+        name: "ListVersionsByFunction",
+        method: "GET",
+        path: "/2015-03-31/functions/{FunctionName}/versions",
+        status: 200,
+        input: Some(ListVersionsByFunctionRequest::SHAPE),
+        output: Some(ListVersionsByFunctionResponse::SHAPE),
+        result_wrapper: None,
+        errors: &[
+            &INVALID_PARAMETER_VALUE_EXCEPTION,
+            &SERVICE_EXCEPTION,
+            &TOO_MANY_REQUESTS_EXCEPTION,
+            &RESOURCE_NOT_FOUND_EXCEPTION,
+        ],
+        action: "lambda:ListVersionsByFunction",
+        resource: Resource::Function { member: "FunctionName" },
+        served: true,
+        unsigned: false,
+    },
     Operation::unserved(
         "PauseDurableExecution",
         "POST",
@@ -704,12 +717,29 @@ static OPERATIONS: &[Operation] = &[
         "/2018-10-31/layers/{LayerName}/versions",
         "lambda:PublishLayerVersion",
     ),
-    Operation::unserved(
-        "PublishVersion",
-        "POST",
-        "/2015-03-31/functions/{FunctionName}/versions",
-        "lambda:PublishVersion",
-    ),
+    Operation {
+        name: "PublishVersion",
+        method: "POST",
+        path: "/2015-03-31/functions/{FunctionName}/versions",
+        status: 201,
+        input: Some(PublishVersionRequest::SHAPE),
+        output: Some(FunctionConfiguration::SHAPE),
+        result_wrapper: None,
+        errors: &[
+            &INVALID_PARAMETER_VALUE_EXCEPTION,
+            &RESOURCE_CONFLICT_EXCEPTION,
+            &SERVICE_EXCEPTION,
+            &TOO_MANY_REQUESTS_EXCEPTION,
+            &RESOURCE_NOT_FOUND_EXCEPTION,
+            &CODE_STORAGE_EXCEEDED_EXCEPTION,
+            &FUNCTION_VERSIONS_PER_CAPACITY_PROVIDER_LIMIT_EXCEEDED_EXCEPTION,
+            &PRECONDITION_FAILED_EXCEPTION,
+        ],
+        action: "lambda:PublishVersion",
+        resource: Resource::Function { member: "FunctionName" },
+        served: true,
+        unsigned: false,
+    },
     Operation::unserved(
         "PutFunctionCodeSigningConfig",
         "PUT",
@@ -1082,6 +1112,16 @@ pub trait Lambda: Send + Sync {
         cx: &Self::Cx,
         input: ListTagsRequest,
     ) -> impl Future<Output = Result<ListTagsResponse, Error>> + Send;
+    fn list_versions_by_function(
+        &self,
+        cx: &Self::Cx,
+        input: ListVersionsByFunctionRequest,
+    ) -> impl Future<Output = Result<ListVersionsByFunctionResponse, Error>> + Send;
+    fn publish_version(
+        &self,
+        cx: &Self::Cx,
+        input: PublishVersionRequest,
+    ) -> impl Future<Output = Result<FunctionConfiguration, Error>> + Send;
     fn put_function_concurrency(
         &self,
         cx: &Self::Cx,
@@ -1144,6 +1184,8 @@ serve!(Lambda {
 "ListFunctions" => list_functions(ListFunctionsRequest),
 "ListProvisionedConcurrencyConfigs" => list_provisioned_concurrency_configs(ListProvisionedConcurrencyConfigsRequest),
 "ListTags" => list_tags(ListTagsRequest),
+"ListVersionsByFunction" => list_versions_by_function(ListVersionsByFunctionRequest),
+"PublishVersion" => publish_version(PublishVersionRequest),
 "PutFunctionConcurrency" => put_function_concurrency(PutFunctionConcurrencyRequest),
 "PutProvisionedConcurrencyConfig" => put_provisioned_concurrency_config(PutProvisionedConcurrencyConfigRequest),
 "RemovePermission" => remove_permission(RemovePermissionRequest),
@@ -2526,6 +2568,33 @@ pub struct ListTagsResponse {
 shaped!(ListTagsResponse, LIST_TAGS_RESPONSE, [tags]);
 pub static LIST_TAGS_RESPONSE: Shape = Shape::structure("ListTagsResponse", &[Field::new("Tags", &TAGS)]);
 
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ListVersionsByFunctionRequest {
+    pub function_name: String,
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+}
+shaped!(ListVersionsByFunctionRequest, LIST_VERSIONS_BY_FUNCTION_REQUEST, [function_name, marker, max_items]);
+pub static LIST_VERSIONS_BY_FUNCTION_REQUEST: Shape = Shape::structure(
+    "ListVersionsByFunctionRequest",
+    &[
+        Field::new("FunctionName", &NAMESPACED_FUNCTION_NAME).at(Location::Label).required(),
+        Field::new("Marker", &Shape::STRING).at(Location::Query),
+        Field::new("MaxItems", &MAX_LIST_ITEMS).at(Location::Query),
+    ],
+);
+
+#[derive(Clone, PartialEq, Default)]
+pub struct ListVersionsByFunctionResponse {
+    pub next_marker: Option<String>,
+    pub versions: Option<Vec<FunctionConfiguration>>,
+}
+shaped!(sensitive ListVersionsByFunctionResponse, LIST_VERSIONS_BY_FUNCTION_RESPONSE, [next_marker, versions]);
+pub static LIST_VERSIONS_BY_FUNCTION_RESPONSE: Shape = Shape::structure(
+    "ListVersionsByFunctionResponse",
+    &[Field::new("NextMarker", &Shape::STRING), Field::new("Versions", &FUNCTION_LIST)],
+);
+
 pub static LOCAL_MOUNT_PATH: Shape =
     Shape::new("LocalMountPath", Kind::String).min(0.0).max(160.0).pattern("/mnt/[a-zA-Z0-9-_.]+");
 
@@ -2682,6 +2751,30 @@ pub static PUBLIC_POLICY_EXCEPTION: Shape = Shape::error(
     "PublicPolicyException",
     &[Field::new("Type", &Shape::STRING), Field::new("Message", &Shape::STRING)],
     Fault::sender(400),
+);
+
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct PublishVersionRequest {
+    pub function_name: String,
+    pub code_sha256: Option<String>,
+    pub description: Option<String>,
+    pub revision_id: Option<String>,
+    pub publish_to: Option<FunctionVersionLatestPublished>,
+}
+shaped!(
+    PublishVersionRequest,
+    PUBLISH_VERSION_REQUEST,
+    [function_name, code_sha256, description, revision_id, publish_to]
+);
+pub static PUBLISH_VERSION_REQUEST: Shape = Shape::structure(
+    "PublishVersionRequest",
+    &[
+        Field::new("FunctionName", &FUNCTION_NAME).at(Location::Label).required(),
+        Field::new("CodeSha256", &Shape::STRING),
+        Field::new("Description", &DESCRIPTION),
+        Field::new("RevisionId", &Shape::STRING),
+        Field::new("PublishTo", &FUNCTION_VERSION_LATEST_PUBLISHED),
+    ],
 );
 
 #[derive(Debug, Clone, PartialEq, Default)]
