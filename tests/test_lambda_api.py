@@ -201,7 +201,6 @@ def test_bad_settings_change_nothing(functions, platform, settings, code, says):
 
 
 @pytest.mark.parametrize("operation, arguments", [
-    ("publish_version", {"FunctionName": "x"}),
     ("list_layers", {}),
     ("create_alias", {"FunctionName": "x", "Name": "a", "FunctionVersion": "1"}),
     ("put_function_recursion_config", {"FunctionName": "x", "RecursiveLoop": "Allow"}),
