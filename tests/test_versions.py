@@ -1,11 +1,16 @@
 """Published versions: each stays what it was, with instances of its own, whatever becomes of `$LATEST`."""
 
+import base64
+import hashlib
+import itertools
 import json
 import os
 import signal
+import threading
+import urllib.request
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from conftest import Functions, until, zipped
 from test_other_clients import aws
@@ -125,6 +130,85 @@ def test_versions_survive(own, how):
     packages = [entry for entry in os.listdir(platform.data / "code")]
     assert len(packages) == 2, "what only the deleted one had is gone"
     assert publish(functions, name)["Version"] == "3"
+
+
+def test_kill_dash_nine_between_publications_and_deletions(own):
+    """Whatever was being written, each version that is listed has its code, and no number is given twice."""
+    platform, given, kept, twice = own(), {}, {}, []
+    name = Functions(platform).create(SAYS % "none")
+    for round_number in range(3):
+        client, stop, lock = platform.client("lambda"), threading.Event(), threading.Lock()
+
+        def work(worker):
+            for step in itertools.count():
+                says_so = f"{round_number}-{worker}-{step}"
+                try:
+                    made = client.update_function_code(FunctionName=name, ZipFile=zipped(app__py=SAYS % says_so), Publish=True)
+                    number = made["Version"]
+                    with lock:
+                        twice.extend([number] if number in given else [])
+                        given[number] = made["CodeSha256"]
+                    if step % 2:
+                        client.delete_function(FunctionName=name, Qualifier=number)
+                    else:
+                        kept[number] = says_so
+                except (BotoCoreError, ClientError):
+                    if platform.process.poll() is not None or stop.is_set():
+                        return
+
+        workers = [threading.Thread(target=work, args=(n,)) for n in range(3)]
+        for worker in workers:
+            worker.start()
+        wanted = len(given) + 9
+        until(lambda: len(given) >= wanted, "nine more versions are acknowledged")
+        stop.set()
+        platform.process.send_signal(signal.SIGKILL)
+        platform.process.wait()
+        for worker in workers:
+            worker.join()
+        platform.start()
+        functions = Functions(platform)
+        found = versions(functions, name)[1:]
+        assert not twice, "they were given before"
+        assert set(kept) <= set(found), "what was acknowledged is there"
+        for number in found:
+            shown = functions.client.get_function(FunctionName=name, Qualifier=number)
+            sha256 = shown["Configuration"]["CodeSha256"]
+            assert given.setdefault(number, sha256) == sha256
+            with urllib.request.urlopen(shown["Code"]["Location"]) as archive:
+                assert base64.b64encode(hashlib.sha256(archive.read()).digest()).decode() == sha256
+        for number in (min(kept, key=int), max(kept, key=int)):
+            assert call(functions, name, number)["says"] == kept[number]
+        packages = [entry for entry in os.listdir(platform.data / "code") if not entry.startswith(".")]
+        assert len(packages) <= len(found) + 1, "nothing is kept for versions that are gone"
+
+
+IDENTITY = {
+    "python": (
+        "import os\ndef handler(event, context):\n"
+        "    return [os.environ['AWS_LAMBDA_FUNCTION_VERSION'], context.function_version, context.invoked_function_arn,\n"
+        "            os.environ['AWS_LAMBDA_LOG_STREAM_NAME']]\n"
+    ),
+    "node": (
+        "exports.handler = async (event, context) => [process.env.AWS_LAMBDA_FUNCTION_VERSION, context.functionVersion,\n"
+        "  context.invokedFunctionArn, process.env.AWS_LAMBDA_LOG_STREAM_NAME];\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("apply_on", ["None", "PublishedVersions"])
+@pytest.mark.parametrize("language", IDENTITY)
+def test_an_instance_knows_its_version(functions, platform, language, apply_on):
+    name = functions.create(IDENTITY[language], runtime=language, SnapStart={"ApplyOn": apply_on})
+    publish(functions, name)
+    arn = functions.client.get_function_configuration(FunctionName=name)["FunctionArn"]
+    for rung in ("spawn", "fork", "spare"):
+        for suffix, number in (("", "$LATEST"), (":1", "1"), (":$LATEST", "$LATEST")):
+            called = json.loads(platform.cli("invoke", name + suffix, f"--cold={rung}", "--json").stdout)
+            environment, context, invoked, stream = called["payload"]
+            assert environment == context == number == called["record"]["version"], called
+            assert invoked == arn + suffix
+            assert stream == called["record"]["log_stream"] and f"[{number}]" in stream
 
 
 def test_limits_of_a_function_hold_for_all_its_versions_together(functions):

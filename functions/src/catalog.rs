@@ -1,7 +1,7 @@
 //! The rows of every function, in memory.
 
 use crate::capacity::Promised;
-use crate::rows::{FunctionRow, PolicyRow, UrlRow};
+use crate::rows::{FunctionRow, PolicyRow, UrlRow, VersionsRow};
 use access::policy::Document;
 use model::{FunctionName, LATEST, Version};
 use std::collections::{BTreeMap, HashMap};
@@ -33,9 +33,7 @@ impl Entry {
         if qualifier == LATEST {
             return Some(self);
         }
-        let number = qualifier.parse().ok();
-        let entry = number.and_then(|number| self.published.get(&number));
-        entry.filter(|entry| entry.version.version == qualifier)
+        self.published.get(&VersionsRow::number(qualifier)?)
     }
 
     /// Instances that are kept ready for its versions but this one.

@@ -84,6 +84,20 @@ impl Functions {
 
     /// The same of several functions, in one look at the store.
     pub(crate) async fn rows_of(&self, names: &[FunctionName]) -> Result<Vec<Checked>, FunctionsError> {
+        for _ in 1..ATTEMPTS {
+            let mut rows = self.read_known(names).await?;
+            if self.read_fresh(names, &mut rows).await? {
+                return Ok(rows);
+            }
+        }
+        // What is missing for so long was not just deleted; who needs it says so.
+        let mut rows = self.read_known(names).await?;
+        self.read_fresh(names, &mut rows).await?;
+        Ok(rows)
+    }
+
+    /// The rows of functions, without their versions.
+    async fn read_known(&self, names: &[FunctionName]) -> Result<Vec<Checked>, FunctionsError> {
         let keys: Vec<Key> = names.iter().flat_map(|name| KINDS.map(|kind| kind.function(name))).collect();
         let found = self.store().get(&keys).await?;
         if found.len() != keys.len() {
@@ -92,13 +106,12 @@ impl Functions {
         let (mut keys, mut found) = (keys.into_iter(), found.into_iter());
         let mut next = || Some((keys.next()?, found.next()?));
         let rows = names.iter().map(|_| rows(std::array::from_fn(|_| next())));
-        let mut rows = rows.collect::<Result<Vec<_>, _>>()?;
-        self.read_fresh(names, &mut rows).await?;
-        Ok(rows)
+        rows.collect()
     }
 
-    /// Reads the published versions that the memory does not know: what it knows of one is true for good.
-    async fn read_fresh(&self, names: &[FunctionName], rows: &mut [Checked]) -> Result<(), FunctionsError> {
+    /// Reads the published versions that the memory does not know: what it knows of one is true for good. Whether all
+    /// are there: one may have been deleted since the other rows were read.
+    async fn read_fresh(&self, names: &[FunctionName], rows: &mut [Checked]) -> Result<bool, FunctionsError> {
         let unknown: Vec<(usize, u64, Key)> = std::iter::zip(names, &*rows)
             .enumerate()
             .flat_map(|(index, (name, (rows, _)))| {
@@ -111,17 +124,18 @@ impl Functions {
             })
             .collect();
         if unknown.is_empty() {
-            return Ok(());
+            return Ok(true);
         }
+        let mut whole = true;
         let keys: Vec<Key> = unknown.iter().map(|(_, _, key)| key.clone()).collect();
         let found = self.store().get(&keys).await?;
         for ((index, number, key), found) in unknown.into_iter().zip(found) {
-            // One that was deleted since: the commit of whoever rests on it will fail.
-            if let Some(row) = read(&key, found)? {
-                rows[index].0.fresh.insert(number, row);
+            match read(&key, found)? {
+                Some(row) => drop(rows[index].0.fresh.insert(number, row)),
+                None => whole = false,
             }
         }
-        Ok(())
+        Ok(whole)
     }
 }
 
@@ -173,7 +187,7 @@ impl Rows {
         let VersionName { function, version } = version;
         let missing =
             || FunctionsError::no_function(&functions.place().function_arn(function, Some(version)));
-        let held = version.parse().ok().and_then(|number: u64| versions.live.get_mut(&number));
+        let held = VersionsRow::number(version).and_then(|number| versions.live.get_mut(&number));
         edit(held.ok_or_else(missing)?);
         Ok(Change::default().put(Kind::Versions, function.as_str(), &versions))
     }

@@ -60,6 +60,14 @@ pub(crate) struct VersionsRow {
     pub live: BTreeMap<u64, Held>,
 }
 
+impl VersionsRow {
+    /// The number that a qualifier names. `01` names none.
+    pub(crate) fn number(qualifier: &str) -> Option<u64> {
+        let number: u64 = qualifier.parse().ok()?;
+        (number.to_string() == qualifier).then_some(number)
+    }
+}
+
 /// What may change about a published version.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Held {

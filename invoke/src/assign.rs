@@ -3,7 +3,8 @@
 use crate::answer::InstanceState;
 use crate::fleet::{Action, Fleet, Member, REPLACED, Source, TOO_OLD};
 use crate::pool::{InstanceId, PoolId, Waiting};
-use std::collections::HashSet;
+use model::{FunctionName, Version};
+use std::collections::HashMap;
 use std::time::Duration;
 use world::Moment;
 
@@ -178,7 +179,7 @@ impl Fleet {
         let memory_mb = pool.memory_mb();
         self.ledger.ending += memory_mb;
         let function = self.functions.get_mut(&pool.version.function).expect("functions in use are kept");
-        function.note_end(&pool.version, end);
+        function.note_end(&pool.version, end, now);
         function.held_mb -= memory_mb;
         self.tenants.get_mut(function.tenant).held_mb -= memory_mb;
     }
@@ -229,15 +230,20 @@ impl Fleet {
         }
     }
 
-    /// Drops functions that have had nothing for long, and pools that never got an instance.
+    /// Drops functions and versions that have had nothing for long, and pools that never got an instance.
     pub(crate) fn forget(&mut self, now: Moment) {
         for id in self.pools.keys().copied().collect::<Vec<_>>() {
             self.sweep(id, now);
         }
-        let used: HashSet<_> = self.pools.values().map(|pool| &pool.version.function).collect();
+        let mut used: HashMap<&FunctionName, Vec<&str>> = HashMap::new();
+        for Version { function, version, .. } in self.pools.values().map(|pool| &*pool.version) {
+            used.entry(function).or_default().push(version);
+        }
+        let is_fresh = |last: Option<Moment>| last.is_some_and(|last| now - last < MEMORY_OF_FUNCTIONS);
         self.functions.retain(|name, function| {
-            let used = function.in_flight > 0 || used.contains(name);
-            used || function.last_use.is_some_and(|last| now - last < MEMORY_OF_FUNCTIONS)
+            let versions = used.get(name).map(Vec::as_slice).unwrap_or_default();
+            function.keep_versions(|version, ended| versions.contains(&version) || is_fresh(ended));
+            function.in_flight > 0 || !versions.is_empty() || is_fresh(function.last_use)
         });
     }
 }

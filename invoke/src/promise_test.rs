@@ -140,6 +140,15 @@ fn versions_of_a_function_are_kept_beside_each_other() {
     assert_eq!(why(&fleet, &first), crate::fleet::REPLACED);
     assert_eq!(why(&fleet, &numbered("1", "3")), "new revision");
     assert_eq!(why(&fleet, &numbered("2", "4")), "first instance");
+    fleet.gone(instance, at(10));
+    for (now, expected) in [(3_600, crate::fleet::REPLACED), (3_700, "first instance")] {
+        fleet.forget(at(now));
+        assert_eq!(
+            why(&fleet, &first),
+            expected,
+            "what is gone for an hour is forgotten, though others stay"
+        );
+    }
 }
 
 #[test]

@@ -85,8 +85,8 @@ impl Tenants {
 struct Last {
     version: String,
     revision: String,
-    /// Why the last one that ended did.
-    end: Option<&'static str>,
+    /// Why and when the last one that ended did.
+    end: Option<(&'static str, Moment)>,
 }
 
 /// What is remembered of a function while it has instances, and for an hour after.
@@ -136,17 +136,22 @@ impl Function {
     }
 
     /// An instance of the version ends.
-    pub(crate) fn note_end(&mut self, version: &Version, end: &'static str) {
+    pub(crate) fn note_end(&mut self, version: &Version, end: &'static str, now: Moment) {
         if let Some(last) = self.last.iter_mut().find(|last| last.version == version.version) {
-            last.end = Some(end);
+            last.end = Some((end, now));
         }
+    }
+
+    /// Forgets the versions that are not to be kept, going by when an instance of theirs ended last.
+    pub(crate) fn keep_versions(&mut self, keep: impl Fn(&str, Option<Moment>) -> bool) {
+        self.last.retain(|last| keep(&last.version, last.end.map(|(_, at)| at)));
     }
 
     /// Why there is no instance of the version.
     pub(crate) fn why_none(&self, version: &Version) -> &'static str {
         match self.last.iter().find(|last| last.version == version.version) {
             Some(last) if last.revision != version.revision => "new revision",
-            Some(Last { end: Some(end), .. }) => end,
+            Some(Last { end: Some((end, _)), .. }) => end,
             _ => "first instance",
         }
     }

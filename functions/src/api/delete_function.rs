@@ -1,6 +1,6 @@
 //! DeleteFunction.
 
-use crate::rows::Kind;
+use crate::rows::{Kind, VersionsRow};
 use crate::{Functions, FunctionsError};
 use model::{FunctionName, LATEST};
 use wire::lambda::{DeleteFunctionRequest, DeleteFunctionResponse};
@@ -44,7 +44,7 @@ async fn delete_version(
     name: &FunctionName,
     version: &str,
 ) -> Result<DeleteFunctionResponse, FunctionsError> {
-    let number = version.parse::<u64>().ok();
+    let number = VersionsRow::number(version);
     functions
         .change(name, |rows| {
             rows.existing(functions, name)?;

@@ -1,7 +1,7 @@
 //! AddPermission, GetPolicy, RemovePermission. A function has a policy, and each of its published versions its own.
 
 use crate::change::{Change, Rows};
-use crate::rows::{Kind, PolicyRow};
+use crate::rows::{Kind, PolicyRow, VersionsRow};
 use crate::{Functions, FunctionsError, statement};
 use model::{FunctionAddress, LATEST, VersionName};
 use wire::lambda::{
@@ -79,7 +79,7 @@ fn present<'r>(
 ) -> Result<Option<&'r PolicyRow>, FunctionsError> {
     rows.existing(functions, &owner.name)?;
     let Some(qualifier) = &owner.qualifier else { return Ok(rows.policy.as_ref()) };
-    let held = qualifier.parse().ok().and_then(|number: u64| rows.versions.live.get(&number));
+    let held = VersionsRow::number(qualifier).and_then(|number| rows.versions.live.get(&number));
     Ok(held.and_then(|held| held.policy.as_ref()))
 }
 

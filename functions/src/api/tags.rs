@@ -43,6 +43,7 @@ async fn change(
     let (address, _) = functions.find(resource, None)?;
     unqualified(&address)?;
     let name = &address.name;
+    let _promising = functions.promising().await;
     let moved = functions
         .change(name, |rows| {
             let row = rows.existing(functions, name)?;
@@ -57,8 +58,11 @@ async fn change(
     if moved {
         // What is told to an instance at its start is no longer true.
         let entry = functions.catalog().get(name);
-        for version in entry.iter().flat_map(Entry::versions) {
-            functions.runner().retire(&version.version.name(), None);
+        for Entry { version, row, .. } in entry.iter().flat_map(Entry::versions).map(|entry| &**entry) {
+            functions.runner().retire(&version.name(), None);
+            if row.kept_ready() > 0 {
+                functions.runner().promise(version, row.kept_ready());
+            }
         }
     }
     Ok(())

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use invoke::{Answer, Done, Refused, Snapshot};
 use model::{Call, InvocationRecord, LATEST, Outcome, Phases, Rung, Usage, Version, VersionName};
 use sandbox::{UnpackError, UnpackLimits, Unpacked};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use wasm::CompileError;
@@ -15,6 +16,8 @@ use wire::BoxFuture;
 pub(super) struct Echo {
     pub(super) calls: Mutex<Vec<(Arc<Version>, Call)>>,
     pub(super) retired: Mutex<Vec<(String, Option<String>)>>,
+    /// The instances that were promised and not taken back.
+    pub(super) promised: Mutex<BTreeMap<String, u32>>,
     /// What there is of every version's snapshot.
     pub(super) snapshot: Mutex<Option<Snapshot>>,
     /// The revisions whose preparation was waited for.
@@ -57,11 +60,18 @@ impl Runner for Echo {
 
     fn retire(&self, version: &VersionName, keep_revision: Option<&str>) {
         let kept = keep_revision.map(Into::into);
-        let name = match version.version.as_str() {
-            LATEST => version.function.to_string(),
-            number => format!("{}:{number}", version.function),
-        };
-        self.retired.lock().expect("not poisoned").push((name, kept));
+        if keep_revision.is_none() {
+            self.promised.lock().expect("not poisoned").remove(&short(version));
+        }
+        self.retired.lock().expect("not poisoned").push((short(version), kept));
+    }
+
+    fn promise(&self, version: &Arc<Version>, instances: u32) {
+        let mut promised = self.promised.lock().expect("not poisoned");
+        match instances {
+            0 => drop(promised.remove(&short(&version.name()))),
+            _ => drop(promised.insert(short(&version.name()), instances)),
+        }
     }
 
     fn snapshot(&self, _version: &Version) -> Snapshot {
@@ -75,6 +85,14 @@ impl Runner for Echo {
             tokio::task::yield_now().await;
             self.prepared.lock().expect("not poisoned").push(version.revision.clone());
         })
+    }
+}
+
+/// As clients write it.
+fn short(version: &VersionName) -> String {
+    match version.version.as_str() {
+        LATEST => version.function.to_string(),
+        number => format!("{}:{number}", version.function),
     }
 }
 

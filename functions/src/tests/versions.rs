@@ -3,6 +3,7 @@
 use super::stage::{ROLE, Stage, zip};
 use invoke::Snapshot;
 use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
 
 const FUNCTION: &str = "/2015-03-31/functions/hello";
 const ARN: &str = "arn:aws:lambda:us-east-1:000000000000:function:hello";
@@ -95,8 +96,17 @@ async fn preconditions_and_names() {
         let answer = stage.put(&target, body).await;
         assert_eq!(answer.code(), (400, "InvalidParameterValueException"), "{target}");
     }
-    let url = stage.post("/2021-10-31/functions/hello:1/url", json!({ "AuthType": "NONE" })).await;
-    assert_eq!(url.code().0, 400);
+    for (target, member) in [("hello:1/url", "'functionName'"), ("hello/url?Qualifier=1", "'qualifier'")] {
+        let url = stage.post(&format!("/2021-10-31/functions/{target}"), json!({ "AuthType": "NONE" })).await;
+        assert_eq!(url.code(), (400, "ValidationException"), "only aliases have URLs: {target}");
+        assert!(url.message().contains(&format!("at {member} failed")), "{url:?}");
+    }
+    for other in ["01", "0", "2", "18446744073709551616"] {
+        assert_eq!(stage.delete(&format!("{FUNCTION}?Qualifier={other}")).await.status, 204, "{other}");
+    }
+    let latest = stage.delete(&format!("{FUNCTION}?Qualifier=$LATEST")).await;
+    assert_eq!(latest.code(), (400, "InvalidParameterValueException"));
+    assert_eq!(numbers(&stage).await, ["$LATEST", "1"], "no other spelling of it deletes it");
     assert_eq!(stage.get(&format!("/2017-03-31/tags/{ARN}:1")).await.code().0, 400);
 }
 
@@ -220,6 +230,14 @@ async fn instances_of_versions_are_promised_within_the_functions_reservation() {
         let answer = stage.put(&target(version), order(count)).await;
         assert_eq!(answer.status, status, "{version} {count}: {answer:?}");
     }
+    let promised = |stage: &Stage| stage.echo.promised.lock().expect("not poisoned").clone();
+    let all: BTreeMap<String, u32> = [("hello".to_owned(), 1), ("hello:1".to_owned(), 1)].into();
+    assert_eq!(promised(&stage), all);
+    let tags = json!({ "Tags": { "dayfly:egress": "all" } });
+    assert_eq!(stage.post(&format!("/2017-03-31/tags/{ARN}"), tags).await.status, 204);
+    let retired = stage.echo.retired.lock().expect("not poisoned").clone();
+    assert!(retired.ends_with(&[("hello".into(), None), ("hello:1".into(), None)]), "{retired:?}");
+    assert_eq!(promised(&stage), all, "they are started anew");
     stage.restart().await;
     let listed = stage.get("/2019-09-30/functions/hello/provisioned-concurrency?List=ALL").await.json();
     let listed = listed["ProvisionedConcurrencyConfigs"].as_array().expect("a list").clone();
@@ -227,6 +245,9 @@ async fn instances_of_versions_are_promised_within_the_functions_reservation() {
     assert_eq!(arns, [json!(format!("{ARN}:$LATEST")), json!(format!("{ARN}:1"))]);
     assert_eq!(stage.delete(&target("1")).await.status, 204);
     assert_eq!(stage.get(&target("1")).await.status, 404);
+    assert_eq!(stage.put(&target("1"), order(1)).await.status, 202);
+    assert_eq!(stage.delete(&format!("{FUNCTION}:1")).await.status, 204);
+    assert_eq!(promised(&stage), [("hello".to_owned(), 1)].into());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -252,6 +273,39 @@ async fn of_many_publications_each_number_is_given_once() {
     }
     found.sort();
     assert_eq!(found, ["1", "2", "3", "4", "5", "6", "7", "8"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_deletes_does_not_disturb_whoever_publishes() {
+    const TASKS: usize = 6;
+    const ROUNDS: usize = 8;
+    let stage = std::sync::Arc::new(Stage::with_hello().await);
+    let tasks: Vec<_> = (0..TASKS)
+        .map(|task| {
+            let stage = std::sync::Arc::clone(&stage);
+            tokio::spawn(async move {
+                let mut given = Vec::new();
+                for round in 0..ROUNDS {
+                    let code = json!({ "ZipFile": zip(&format!("code {task} {round}")), "Publish": true });
+                    let answer = stage.put(&format!("{FUNCTION}/code"), code).await;
+                    assert_eq!(answer.status, 200, "{answer:?}");
+                    let number = answer.json()["Version"].as_str().expect("a version").to_owned();
+                    let gone = stage.delete(&format!("{FUNCTION}:{number}")).await;
+                    assert_eq!(gone.status, 204, "{gone:?}");
+                    given.push(number);
+                }
+                given
+            })
+        })
+        .collect();
+    let mut given = BTreeSet::new();
+    for task in tasks {
+        given.extend(task.await.expect("ends"));
+    }
+    assert_eq!(given.len(), TASKS * ROUNDS, "{given:?}");
+    assert_eq!(numbers(&stage).await, ["$LATEST"]);
+    let packages = std::fs::read_dir(stage.data.path().join("code")).expect("exists").count();
+    assert_eq!(packages, 1, "those of versions that are gone are, too");
 }
 
 #[tokio::test]
