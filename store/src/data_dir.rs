@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::{fs, io};
 
 /// The version of everything below the data directory. Raise it when an older build could not read what this
-/// one writes.
-const FORMAT: u32 = 1;
+/// one writes, or would remove it. 2: functions have published versions, whose packages a build that knows none removes.
+const FORMAT: u32 = 2;
 const FORMAT_FILE: &str = "format";
 const LOCK_FILE: &str = "lock";
 
@@ -89,18 +89,22 @@ impl DataDir {
     fn check_format(&self) -> Result<(), DataDirError> {
         let path = self.0.path.join(FORMAT_FILE);
         let unusable = |source| DataDirError::Unusable { path: path.clone(), source };
-        let Some(bytes) = self.read(FORMAT_FILE).map_err(unusable)? else {
-            let line = format!("dayfly {FORMAT}\n");
-            self.write_atomic(FORMAT_FILE, line.as_bytes(), 0o600).map_err(unusable)?;
-            return Ok(());
-        };
-        match parse_format(&bytes) {
-            Some(found) if found > FORMAT => {
-                Err(DataDirError::Newer { path: self.0.path.clone(), found, known: FORMAT })
+        let found = self.read(FORMAT_FILE).map_err(unusable)?;
+        match found.map(|bytes| parse_format(&bytes)) {
+            Some(Some(FORMAT)) => return Ok(()),
+            Some(Some(found)) if found > FORMAT => {
+                return Err(DataDirError::Newer { path: self.0.path.clone(), found, known: FORMAT });
             }
-            Some(_) => Ok(()),
-            None => Err(DataDirError::Damaged { path, what: "it does not say `dayfly <version>`".into() }),
+            Some(None) => {
+                return Err(DataDirError::Damaged {
+                    path,
+                    what: "it does not say `dayfly <version>`".into(),
+                });
+            }
+            Some(Some(_)) | None => {}
         }
+        let line = format!("dayfly {FORMAT}\n");
+        self.write_atomic(FORMAT_FILE, line.as_bytes(), 0o600).map(drop).map_err(unusable)
     }
 }
 

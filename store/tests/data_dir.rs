@@ -18,8 +18,18 @@ fn it_is_made_for_its_owner_only_and_opens_again() {
     for _ in 0..2 {
         let dir = DataDir::open(&path).expect("it opens");
         assert_eq!((mode(&path), mode(&dir.dir("sub").expect("made"))), (0o700, 0o700));
-        assert_eq!(dir.read("format").expect("readable"), Some(b"dayfly 1\n".to_vec()));
+        assert_eq!(dir.read("format").expect("readable"), Some(b"dayfly 2\n".to_vec()));
     }
+}
+
+#[test]
+fn an_older_one_is_taken_over() {
+    let dir = TempDir::new().expect("a temporary directory");
+    fs::write(dir.path().join("format"), "dayfly 1\n").expect("writable");
+    fs::write(dir.path().join("other"), "kept").expect("writable");
+    let opened = DataDir::open(dir.path()).expect("it opens");
+    let read = |name| opened.read(name).expect("readable").expect("there");
+    assert_eq!((read("format"), read("other")), (b"dayfly 2\n".to_vec(), b"kept".to_vec()));
 }
 
 #[test]
@@ -39,7 +49,7 @@ fn only_one_may_hold_it() {
 #[test]
 fn what_is_not_ours_is_refused_in_a_sentence() {
     let cases: [(&[(&str, &str)], &str); 5] = [
-        (&[("format", "dayfly 2\n")], "has format 2, and this dayfly knows formats up to 1"),
+        (&[("format", "dayfly 3\n")], "has format 3, and this dayfly knows formats up to 2"),
         (&[("format", "dayfly 99\n"), ("other", "")], "has format 99"),
         (&[("format", "nonsense")], "is damaged: it does not say `dayfly <version>`"),
         (&[("notes.txt", "mine")], "is not empty and not a dayfly data directory"),
