@@ -154,6 +154,34 @@ def test_list_describe_logs_delete(platform, deployed, tmp_path):
     assert gone.returncode == 1 and "hint:" in gone.stderr
 
 
+def test_versions(platform, deployed, tmp_path):
+    folder = project(tmp_path / "p", PYTHON)
+    made = json.loads(deployed(folder, "cli-versions", "--publish", "--json").stdout)
+    assert made["published"] == {"version": "1", "arn": made["arn"] + ":1", "new": True}
+    again = deployed(folder, "cli-versions", "--publish")
+    assert "version 1 is the same" in again.stdout and "unchanged" in again.stdout, again.stdout
+    assert json.loads(deployed(folder, "cli-versions", "--json").stdout)["published"] is None
+    changed = {"app.py": PYTHON["app.py"].replace("got", "changed"), "dayfly.toml": 'publish = true\ndescription = "later"\n'}
+    said = deployed(project(folder, changed), "cli-versions")
+    assert "version 2 (dayfly" in said.stdout and "cli-versions:2)" in said.stdout, said.stdout
+    for name, word in (("cli-versions:1", "got"), ("cli-versions:2", "changed"), ("cli-versions", "changed")):
+        assert json.loads(platform.cli("invoke", name).stdout) == {word: {}}
+    described = platform.cli("describe", "cli-versions").stdout
+    assert "published versions:" in described and "later" in described, described
+    shown = json.loads(platform.cli("describe", "cli-versions", "--json").stdout)
+    assert (shown["version"], [one["version"] for one in shown["versions"]]) == ("$LATEST", ["2", "1"])
+    first = json.loads(platform.cli("describe", "cli-versions:1", "--json").stdout)
+    assert (first["arn"], first["version"]) == (shown["versions"][1]["arn"], "1")
+    assert [one["version"] for one in first["invocations"]] == ["1"] and len(shown["invocations"]) == 3
+    lines = [json.loads(line) for line in platform.cli("logs", "cli-versions:1", "--json").stdout.splitlines()]
+    assert lines and all("[1]" in line["stream"] for line in lines), lines
+    platform.cli("delete", "cli-versions:1")
+    gone = platform.cli("invoke", "cli-versions:1", check=False)
+    assert gone.returncode == 1 and 'cli-versions has no version "1"' in gone.stderr, gone.stderr
+    assert platform.cli("delete", "cli-versions:1", check=False).returncode == 1
+    assert json.loads(platform.cli("invoke", "cli-versions:2").stdout) == {"changed": {}}
+
+
 def test_following_logs_shows_each_line_once(platform, deployed, tmp_path):
     deployed(project(tmp_path / "p", PYTHON), "cli-follow")
     follower = subprocess.Popen(

@@ -50,6 +50,16 @@ pub async fn explain(client: &Client, name: &str, error: CallError) -> Failure {
     }
     let known = api::lambda::list(client).await.unwrap_or_default();
     let names = known.iter().map(|known| known.function_name.as_str());
+    if let Some((function, version)) = name.rsplit_once(':')
+        && known.iter().any(|known| known.function_name == function)
+    {
+        let what = format!("{function} has no version {version:?}");
+        return Failure::new(
+            what,
+            "it was never published, or was deleted",
+            format!("dayfly describe {function}"),
+        );
+    }
     let what = format!("there is no function {name:?}");
     match closest(name, names) {
         Some(meant) => {

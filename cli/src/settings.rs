@@ -39,6 +39,8 @@ pub struct Settings {
     pub provisioned: Option<u32>,
     /// Whether instances are forked from a process that has loaded the code; not said: leave it as it is.
     pub snapstart: Option<bool>,
+    /// Whether each deployment publishes a version.
+    pub publish: Option<bool>,
     /// Whether a public URL shall exist; not said: leave it as it is.
     pub public: Option<bool>,
     /// How far out it may connect.
@@ -65,6 +67,7 @@ pub const KEYS: &[(&str, &str, &str)] = &[
     ("reserved-concurrency", "integer", "calls at once that are reserved for it, and the most that it gets"),
     ("provisioned", "integer", "instances that are kept ready, however long nobody calls"),
     ("snapstart", "boolean", "whether instances start as copies of a process that has loaded the code"),
+    ("publish", "boolean", "whether each deployment publishes a version, which stays as it is"),
     ("public", "boolean", "whether anybody may call the function by URL"),
     ("egress", "string", "how far out it may connect: \"none\", \"platform\", \"public\" or \"all\""),
     ("env", "table", "environment variables, all of them"),
@@ -116,6 +119,7 @@ impl Settings {
             "reserved-concurrency" => self.reserved_concurrency = Some(field.integer()?),
             "provisioned" => self.provisioned = Some(field.integer()?),
             "snapstart" => self.snapstart = Some(field.boolean()?),
+            "publish" => self.publish = Some(field.boolean()?),
             "public" => self.public = Some(field.boolean()?),
             "egress" => self.egress = Some(field.egress()?),
             "env" => self.env = Some(field.variables()?),
@@ -231,7 +235,7 @@ mod tests {
     fn all_keys() {
         let text = "name = 'a'\nruntime = 'python'\nhandler = 'app.handler'\ndescription = 'd'\nrole = 'r'\n\
                     memory = 256\ntimeout = 0x1e\ntmp = 512\ninstance-concurrency = 8\n\
-                    reserved-concurrency = 5\nprovisioned = 1\nsnapstart = true\npublic = true\negress = 'all'\n[env]\nA = '1'\n";
+                    reserved-concurrency = 5\nprovisioned = 1\nsnapstart = true\npublish = true\npublic = true\negress = 'all'\n[env]\nA = '1'\n";
         let settings = Settings::parse(text, "dayfly.toml").expect("it is valid");
         assert_eq!(settings.name.as_deref(), Some("a"));
         assert_eq!((settings.memory, settings.timeout, settings.public), (Some(256), Some(30), Some(true)));
@@ -259,7 +263,7 @@ mod tests {
             "entrypoint = 'x'",
             "dayfly.toml:1:1: unknown key \"entrypoint\"",
             "the keys are name, runtime, handler, description, role, memory, timeout, tmp, \
-             instance-concurrency, reserved-concurrency, provisioned, snapstart, public, egress, env",
+             instance-concurrency, reserved-concurrency, provisioned, snapstart, publish, public, egress, env",
             "dayfly deploy --help",
         );
         check(

@@ -4,13 +4,14 @@ use super::{encode, query};
 use crate::client::{Answer, CallError, Client, Request};
 use bytes::Bytes;
 use http::Method;
+use model::LATEST;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 const SERVICE: &str = "lambda";
-/// Pages of 50 functions that `list` reads at most.
+/// Pages of 50 functions or versions that are read at most.
 const PAGES: usize = 200;
 /// Longest synchronous call, with room for queueing and a cold start.
 const INVOKE: Duration = Duration::from_secs(1000);
@@ -23,6 +24,10 @@ pub struct Configuration {
     pub function_name: String,
     /// ARN.
     pub function_arn: String,
+    /// `$LATEST` or a number.
+    pub version: String,
+    /// Changes with every change.
+    pub revision_id: String,
     /// Such as `python3.12`.
     pub runtime: String,
     /// Role ARN.
@@ -168,6 +173,7 @@ struct Tags {
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 struct Page {
+    #[serde(alias = "Versions")]
     functions: Vec<Configuration>,
     next_marker: Option<String>,
 }
@@ -215,11 +221,24 @@ pub async fn configuration(client: &Client, name: &str) -> Result<Configuration,
 
 /// ListFunctions, every page.
 pub async fn list(client: &Client) -> Result<Vec<Configuration>, CallError> {
+    pages(client, "ListFunctions", "/2015-03-31/functions").await
+}
+
+/// ListVersionsByFunction, every page: `$LATEST`, then the published versions, the oldest first.
+pub async fn versions(client: &Client, name: &str) -> Result<Vec<Configuration>, CallError> {
+    pages(client, "ListVersionsByFunction", &format!("/2015-03-31/functions/{}/versions", encode(name))).await
+}
+
+async fn pages(
+    client: &Client,
+    operation: &'static str,
+    path: &str,
+) -> Result<Vec<Configuration>, CallError> {
     let mut all = Vec::new();
     let mut marker = None;
     for _ in 0..PAGES {
-        let path = query("/2015-03-31/functions".into(), &[("Marker", marker.take())]);
-        let page: Page = client.call(Request::new("ListFunctions", SERVICE, Method::GET, path)).await?;
+        let path = query(path.into(), &[("Marker", marker.take())]);
+        let page: Page = client.call(Request::new(operation, SERVICE, Method::GET, path)).await?;
         all.extend(page.functions);
         marker = page.next_marker.filter(|marker| !marker.is_empty());
         if marker.is_none() {
@@ -227,6 +246,12 @@ pub async fn list(client: &Client) -> Result<Vec<Configuration>, CallError> {
         }
     }
     Ok(all)
+}
+
+/// PublishVersion, of this revision of the function and no other.
+pub async fn publish(client: &Client, name: &str, revision: &str) -> Result<Configuration, CallError> {
+    let request = function("PublishVersion", Method::POST, "2015-03-31", name, "/versions");
+    client.call(request.json(&json!({ "RevisionId": revision }))).await
 }
 
 /// UpdateFunctionCode.
@@ -286,28 +311,33 @@ pub async fn release(client: &Client, name: &str) -> Result<(), CallError> {
     client.send(request).await.map(drop)
 }
 
-fn of_latest(operation: &'static str, method: Method, name: &str) -> Request {
-    function(operation, method, "2019-09-30", name, "/provisioned-concurrency?Qualifier=%24LATEST")
+fn kept(operation: &'static str, method: Method, name: &str, version: &str) -> Request {
+    let rest = format!("/provisioned-concurrency?Qualifier={}", encode(version));
+    function(operation, method, "2019-09-30", name, &rest)
 }
 
 /// GetProvisionedConcurrencyConfig; `None` where none are.
-pub async fn provisioned(client: &Client, name: &str) -> Result<Option<Provisioned>, CallError> {
-    match client.call(of_latest("GetProvisionedConcurrencyConfig", Method::GET, name)).await {
+pub async fn provisioned(
+    client: &Client,
+    name: &str,
+    version: &str,
+) -> Result<Option<Provisioned>, CallError> {
+    match client.call(kept("GetProvisionedConcurrencyConfig", Method::GET, name, version)).await {
         Ok(found) => Ok(Some(found)),
         Err(error) if error.is_not_found() => Ok(None),
         Err(error) => Err(error),
     }
 }
 
-/// PutProvisionedConcurrencyConfig.
+/// PutProvisionedConcurrencyConfig of `$LATEST`.
 pub async fn provision(client: &Client, name: &str, instances: u32) -> Result<Provisioned, CallError> {
-    let request = of_latest("PutProvisionedConcurrencyConfig", Method::PUT, name);
+    let request = kept("PutProvisionedConcurrencyConfig", Method::PUT, name, LATEST);
     client.call(request.json(&json!({ "ProvisionedConcurrentExecutions": instances }))).await
 }
 
-/// DeleteProvisionedConcurrencyConfig.
+/// DeleteProvisionedConcurrencyConfig of `$LATEST`.
 pub async fn deprovision(client: &Client, name: &str) -> Result<(), CallError> {
-    client.send(of_latest("DeleteProvisionedConcurrencyConfig", Method::DELETE, name)).await.map(drop)
+    client.send(kept("DeleteProvisionedConcurrencyConfig", Method::DELETE, name, LATEST)).await.map(drop)
 }
 
 /// ListTags.

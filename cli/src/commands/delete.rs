@@ -5,17 +5,26 @@ use crate::context::{Context, explain};
 use crate::failure::{Exit, Failure};
 use serde_json::json;
 
-/// Deletes a function with its URL and its permissions; its log stays until it is too old.
+/// Deletes a function with its versions, its URL and its permissions; its log stays until it is too old.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The function.
+    /// The function, or NAME:NUMBER for one published version.
     name: String,
 }
 
 /// Runs it.
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let client = context.client()?;
-    if let Err(error) = lambda::delete(&client, &args.name).await {
+    // To delete a version that is not there is no error, to AWS.
+    let known = match args.name.contains(':') {
+        true => lambda::configuration(&client, &args.name).await.map(drop),
+        false => Ok(()),
+    };
+    let deleted = match known {
+        Ok(()) => lambda::delete(&client, &args.name).await,
+        missing => missing,
+    };
+    if let Err(error) = deleted {
         return Err(explain(&client, &args.name, error).await);
     }
     let screen = context.screen;

@@ -6,6 +6,7 @@ mod order;
 mod plan;
 mod promised;
 mod public;
+mod published;
 mod way_out;
 
 use crate::api::{lambda, platform};
@@ -23,6 +24,7 @@ use clap::ArgAction;
 use order::Order;
 use plan::Desired;
 use public::Public;
+use published::Published;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -83,6 +85,9 @@ pub struct Args {
     /// Load the code in every instance.
     #[arg(long, action = ArgAction::SetTrue)]
     no_snapstart: bool,
+    /// Publish a version as well: it stays as it is, and NAME:NUMBER calls it.
+    #[arg(long, action = ArgAction::SetTrue)]
+    publish: bool,
     /// Let anybody call the function by URL.
     #[arg(long, action = ArgAction::SetTrue, conflicts_with = "private")]
     public: bool,
@@ -132,11 +137,16 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         format!("arn:aws:lambda:{}:{}:capacity-provider:dayfly", client.target().region, status.account);
     let site = apply::Site { client: &client, context, name: &order.name, account: &status.account };
     let outcome = apply::apply(&site, present.as_ref(), &desired, &zip).await?;
+    let published = match order.settings.publish {
+        Some(true) => Some(published::settle(&site, outcome.configuration()).await?),
+        Some(false) | None => None,
+    };
     let public = public::settle(&client, &order.name, order.public).await?;
     let way_out = way_out::settle(&client, outcome.configuration(), order.egress).await?;
     let promised = promised::settle(&client, &order).await?;
     let also = way_out.into_iter().chain(promised).collect();
-    Done { name: &order.name, recipe: &recipe, desired: &desired, outcome, public, also }.show(context);
+    Done { name: &order.name, recipe: &recipe, desired: &desired, outcome, published, public, also }
+        .show(context);
     Ok(Exit::Done)
 }
 
@@ -146,6 +156,7 @@ struct Done<'a> {
     recipe: &'a Recipe,
     desired: &'a Desired,
     outcome: Outcome,
+    published: Option<Published>,
     public: Public,
     /// What changed besides.
     also: Vec<String>,
@@ -199,6 +210,10 @@ impl Done<'_> {
             (Outcome::Created(_), _) => screen.line(format!("{name} created")),
             (_, _) => screen.line(format!("{name} updated: {}", changes.join("; "))),
         }
+        if let Some(published) = &self.published {
+            let call = context.flags.onto(&format!("dayfly invoke {}", published.name()));
+            screen.line(format!("also  {} ({call})", published.words()));
+        }
         match (self.public.by_path(), self.public.by_host()) {
             (Some(path), Some(host)) => {
                 screen.line(format!("url   {path}"));
@@ -231,6 +246,7 @@ impl Done<'_> {
             "handler": self.desired.handler,
             "code_sha256": configuration.code_sha256,
             "arn": configuration.function_arn,
+            "published": self.published.as_ref().map(Published::document),
             "url": self.public.by_path(),
             "url_by_host": self.public.by_host(),
             "next": self.next(context),

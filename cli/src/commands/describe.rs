@@ -3,22 +3,30 @@
 use crate::advice;
 use crate::api::lambda::{self, Configuration, Provisioned, UrlConfig};
 use crate::api::platform::{self, Invocation, Which};
+use crate::client::{CallError, Client};
 use crate::context::{Context, explain};
 use crate::failure::{Exit, Failure};
 use crate::figure;
 use crate::imports;
 use crate::table::{Align, Table};
+use model::LATEST;
 use serde_json::{Value, json};
 
 /// Cold starts that are shown, and those that advice and import cost are taken from.
 const STARTS: usize = 5;
 const STARTS_READ: usize = 50;
+/// Published versions that are shown; a program is told of all.
+const VERSIONS: usize = 10;
+/// Records that those of one version are picked from.
+const RECORDS_OF_VERSIONS: usize = 1000;
+/// Enough of a package's hash to tell it from others.
+const SHA256_DIGITS: usize = 12;
 
 /// Shows a function, its URL, where the time of its last invocations and cold starts went, what its imports cost, and
 /// what would make its starts shorter.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The function.
+    /// The function, or NAME:NUMBER for a published version.
     name: String,
     /// How many invocations to show.
     #[arg(short = 'n', long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=1000))]
@@ -31,6 +39,8 @@ struct Known {
     url: Option<UrlConfig>,
     reserved: Option<u32>,
     provisioned: Option<Provisioned>,
+    /// The published ones, the newest first.
+    versions: Vec<Configuration>,
     records: Vec<Invocation>,
     starts: Vec<Invocation>,
 }
@@ -42,13 +52,16 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         Ok(function) => function,
         Err(error) => return Err(explain(&client, &args.name, error).await),
     };
+    let name = function.function_name.clone();
+    let version = (function.version != LATEST).then(|| function.version.clone());
     let known = Known {
+        url: lambda::url(&client, &name).await?,
+        reserved: lambda::reserved(&client, &name).await?,
+        provisioned: lambda::provisioned(&client, &name, &function.version).await?,
+        versions: published(lambda::versions(&client, &name).await?),
+        records: records(&client, &name, (version.as_deref(), usize::from(args.last)), Which::All).await?,
+        starts: records(&client, &name, (version.as_deref(), STARTS_READ), Which::Cold).await?,
         function,
-        url: lambda::url(&client, &args.name).await?,
-        reserved: lambda::reserved(&client, &args.name).await?,
-        provisioned: lambda::provisioned(&client, &args.name).await?,
-        records: platform::invocations(&client, &args.name, usize::from(args.last), Which::All).await?,
-        starts: platform::invocations(&client, &args.name, STARTS_READ, Which::Cold).await?,
     };
     let endpoint = client.target().endpoint.url();
     if context.screen.json {
@@ -57,6 +70,26 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         known.show(context, &endpoint);
     }
     Ok(Exit::Done)
+}
+
+/// The last `count` records of a function, or of one of its published versions.
+async fn records(
+    client: &Client,
+    name: &str,
+    (version, count): (Option<&str>, usize),
+    which: Which,
+) -> Result<Vec<Invocation>, CallError> {
+    let Some(version) = version else { return platform::invocations(client, name, count, which).await };
+    let mut found = platform::invocations(client, name, RECORDS_OF_VERSIONS, which).await?;
+    found.retain(|record| record.version == version);
+    found.truncate(count);
+    Ok(found)
+}
+
+fn published(mut versions: Vec<Configuration>) -> Vec<Configuration> {
+    versions.retain(|version| version.version != LATEST);
+    versions.reverse();
+    versions
 }
 
 impl Known {
@@ -75,6 +108,8 @@ impl Known {
         json!({
             "name": function.function_name,
             "arn": function.function_arn,
+            "version": function.version,
+            "versions": self.versions.iter().map(version_document).collect::<Vec<_>>(),
             "runtime": function.runtime,
             "handler": function.handler,
             "memory_mb": function.memory_size,
@@ -112,8 +147,19 @@ impl Known {
             screen.line(format!("{name:<12} {value}"));
         }
         screen.line("");
+        if !self.versions.is_empty() {
+            let (shown, all) = (self.versions.len().min(VERSIONS), self.versions.len());
+            let which = if shown < all { format!(", the last {shown} of {all}") } else { String::new() };
+            screen.line(format!("published versions{which}:"));
+            screen.table(&versions(&self.versions[..shown]));
+            screen.line("");
+        }
         if self.records.is_empty() {
-            let next = format!("no invocation is recorded; next: dayfly invoke {}", function.function_name);
+            let name = match function.version.as_str() {
+                LATEST => function.function_name.clone(),
+                version => format!("{}:{version}", function.function_name),
+            };
+            let next = format!("no invocation is recorded; next: dayfly invoke {name}");
             screen.note(context.flags.onto(&next));
         } else {
             screen.line("last invocations, times in milliseconds:");
@@ -201,6 +247,42 @@ fn promises(reserved: Option<u32>, provisioned: Option<&Provisioned>) -> Vec<(&'
         ("provisioned", words)
     });
     reserved.into_iter().chain(provisioned).collect()
+}
+
+fn versions(versions: &[Configuration]) -> Table {
+    let mut table = Table::new(&[
+        ("VERSION", Align::Right),
+        ("MODIFIED", Align::Left),
+        ("MEMORY MB", Align::Right),
+        ("RUNTIME", Align::Left),
+        ("SHA256", Align::Left),
+        ("ABOUT", Align::Left),
+    ]);
+    for version in versions {
+        table.row([
+            version.version.clone(),
+            version.last_modified.clone(),
+            version.memory_size.to_string(),
+            version.runtime.clone(),
+            version.code_sha256.chars().take(SHA256_DIGITS).collect(),
+            version.description.clone(),
+        ]);
+    }
+    table
+}
+
+fn version_document(version: &Configuration) -> Value {
+    json!({
+        "version": version.version,
+        "arn": version.function_arn,
+        "description": version.description,
+        "runtime": version.runtime,
+        "memory_mb": version.memory_size,
+        "timeout_s": version.timeout,
+        "code_bytes": version.code_size,
+        "code_sha256": version.code_sha256,
+        "last_modified": version.last_modified,
+    })
 }
 
 fn invocations(records: &[Invocation], now_us: u64) -> Table {

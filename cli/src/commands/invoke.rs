@@ -25,7 +25,7 @@ const RECORD_PAUSE: Duration = Duration::from_millis(25);
 /// Calls a function: its answer goes to standard output, what it took and cost to standard error.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The function.
+    /// The function, or NAME:NUMBER for a published version.
     name: String,
     /// The event: JSON, @FILE, or - for standard input.
     #[arg(short, long, value_name = "JSON|@FILE|-", default_value = "{}", allow_hyphen_values = true)]

@@ -20,7 +20,7 @@ const REMEMBERED: usize = 50_000;
 /// Shows a function's log.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The function.
+    /// The function, or NAME:NUMBER for a published version.
     name: String,
     /// Keep showing new lines.
     #[arg(short, long)]
@@ -41,13 +41,16 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         Err(error) => return Err(explain(&client, &args.name, error).await),
     };
     let group = match function.logging_config.log_group.as_str() {
-        "" => format!("/aws/lambda/{}", args.name),
+        "" => format!("/aws/lambda/{}", function.function_name),
         group => group.to_owned(),
     };
+    // Streams are named YYYY/MM/DD/[VERSION]ID.
+    let version = args.name.contains(':').then(|| format!("[{}]", function.version));
+    let place = Place { group: &group, version: version.as_deref() };
     let mut since_ms = context.world.now().millis().saturating_sub(args.since.saturating_mul(1000));
     let mut seen = Seen::default();
     loop {
-        let newest = read(&client, context, &args, (&group, since_ms), &mut seen).await?;
+        let newest = read(&client, context, &args, (&place, since_ms), &mut seen).await?;
         if !args.follow {
             break;
         }
@@ -61,18 +64,32 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
+/// Where the lines are.
+struct Place<'a> {
+    group: &'a str,
+    /// What the names of their streams contain; `None`: of all streams.
+    version: Option<&'a str>,
+}
+
+impl Place<'_> {
+    fn has(&self, event: &Event) -> bool {
+        self.version.is_none_or(|version| event.log_stream_name.contains(version))
+    }
+}
+
 /// Shows what is there from a moment on and was not shown before. Gives the newest stamp.
 async fn read(
     client: &Client,
     context: &Context,
     args: &Args,
-    (group, since_ms): (&str, u64),
+    (place, since_ms): (&Place<'_>, u64),
     seen: &mut Seen,
 ) -> Result<u64, Failure> {
     let mut newest = 0;
     let mut token = None;
     loop {
-        let question = Question { group, since_ms, pattern: args.filter.as_deref(), token: token.take() };
+        let question =
+            Question { group: place.group, since_ms, pattern: args.filter.as_deref(), token: token.take() };
         let page = match logs::filter(client, &question).await {
             Ok(page) => page,
             Err(error) if error.is_not_found() => return Ok(newest),
@@ -80,7 +97,7 @@ async fn read(
         };
         for event in page.events {
             newest = newest.max(event.timestamp);
-            if seen.is_new(&event.event_id) {
+            if place.has(&event) && seen.is_new(&event.event_id) {
                 show(context, &event);
             }
         }

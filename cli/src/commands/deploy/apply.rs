@@ -116,15 +116,19 @@ async fn create(site: &Site<'_>, desired: &Desired, zip: &Zip) -> Result<Outcome
     Ok(Outcome::Created(configuration))
 }
 
-/// Waits until the function is ready for the next change, or for calls.
 async fn settle(site: &Site<'_>) -> Result<Configuration, Failure> {
+    ready(site, site.name).await
+}
+
+/// Waits until the function, or a version of it, is ready for the next change, or for calls.
+pub async fn ready(site: &Site<'_>, name: &str) -> Result<Configuration, Failure> {
     for _ in 0..POLLS {
-        let now = lambda::configuration(site.client, site.name).await?;
+        let now = lambda::configuration(site.client, name).await?;
         let failed = |reason: &Option<String>| {
             Failure::new(
-                format!("{} cannot run", site.name),
+                format!("{name} cannot run"),
                 reason.clone().unwrap_or_else(|| "the platform gives no reason".into()),
-                format!("dayfly describe {}", site.name),
+                format!("dayfly describe {name}"),
             )
         };
         if now.state == "Failed" {
@@ -139,8 +143,8 @@ async fn settle(site: &Site<'_>) -> Result<Configuration, Failure> {
         tokio::time::sleep(POLL).await;
     }
     Err(Failure::new(
-        format!("{} is not ready yet", site.name),
+        format!("{name} is not ready yet"),
         format!("the platform still works on it after {} s", POLL.as_secs_f32() * POLLS as f32),
-        format!("dayfly describe {}", site.name),
+        format!("dayfly describe {name}"),
     ))
 }

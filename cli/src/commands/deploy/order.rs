@@ -75,6 +75,7 @@ impl Order {
                 .then_some(true)
                 .or(args.no_snapstart.then_some(false))
                 .or(file.snapstart),
+            publish: args.publish.then_some(true).or(file.publish),
             public: args.public.then_some(true).or(args.private.then_some(false)).or(file.public),
             egress: args.egress.or(file.egress),
             env: file.env,

@@ -4,6 +4,7 @@ use super::order::Order;
 use crate::api::lambda::{self, Provisioned};
 use crate::client::Client;
 use crate::failure::Failure;
+use model::LATEST;
 use std::time::Duration;
 
 const POLL: Duration = Duration::from_millis(50);
@@ -15,7 +16,7 @@ pub async fn settle(client: &Client, order: &Order) -> Result<Vec<String>, Failu
     let mut changes = Vec::new();
     let provisioned = match order.settings.provisioned {
         Some(wanted) => {
-            let present = lambda::provisioned(client, name).await?.map_or(0, |kept| kept.requested);
+            let present = lambda::provisioned(client, name, LATEST).await?.map_or(0, |kept| kept.requested);
             (present != wanted).then_some((present, wanted))
         }
         None => None,
@@ -60,7 +61,7 @@ async fn provision(client: &Client, name: &str, present: u32, wanted: u32) -> Re
             break;
         }
         tokio::time::sleep(POLL).await;
-        kept = lambda::provisioned(client, name).await?.unwrap_or_default();
+        kept = lambda::provisioned(client, name, LATEST).await?.unwrap_or_default();
     }
     if kept.status == "READY" {
         return Ok(format!("provisioned {present} -> {wanted}, all ready"));
