@@ -143,8 +143,12 @@ impl Packages {
         Ok(doubtful.len())
     }
 
-    /// The same of all packages that there are, after a start.
+    /// The same of all packages that there are, after a start. Of a folder that no row names, the row is gone already: it
+    /// was unpacked still when the platform had been killed and started again.
     pub(crate) async fn sweep_all(&self, catalog: &Catalog) -> Result<(), FunctionsError> {
+        let folders = self.folders(is_digest).await?.into_iter();
+        locked(&self.watched).doubtful.extend(folders.filter(|sha256| !catalog.uses(sha256)));
+        self.sweep(catalog).await?;
         let mut last = None;
         loop {
             let range = Kind::Package.range_after(last.as_ref());
@@ -161,15 +165,21 @@ impl Packages {
 
     /// Removes what a crash left half-removed.
     pub(crate) async fn clean(&self) -> Result<(), FunctionsError> {
+        let doomed = self.folders(|name| name.ends_with(DOOMED)).await?;
+        let folder = self.folder.clone();
+        off_thread(move || doomed.iter().try_for_each(|name| std::fs::remove_dir_all(folder.join(name))))
+            .await
+    }
+
+    /// The names of the folders that are there, of those that are wanted.
+    async fn folders(&self, wanted: fn(&str) -> bool) -> Result<Vec<String>, FunctionsError> {
         let folder = self.folder.clone();
         off_thread(move || {
+            let mut names = Vec::new();
             for entry in std::fs::read_dir(folder)? {
-                let path = entry?.path();
-                if path.as_os_str().as_encoded_bytes().ends_with(DOOMED.as_bytes()) {
-                    std::fs::remove_dir_all(path)?;
-                }
+                names.extend(entry?.file_name().into_string().ok().filter(|name| wanted(name)));
             }
-            Ok(())
+            Ok(names)
         })
         .await
     }
@@ -233,6 +243,11 @@ fn refusal(error: UnpackError) -> FunctionsError {
         UnpackError::DiskFull => FunctionsError::Full(error.to_string()),
         UnpackError::Exists | UnpackError::Failed(_) => FunctionsError::Internal(error.to_string()),
     }
+}
+
+/// Whether a name is that of a package, and not of one that is being unpacked or removed.
+fn is_digest(name: &str) -> bool {
+    name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 fn remove_folder(folder: &Path) -> std::io::Result<()> {
