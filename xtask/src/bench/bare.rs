@@ -10,6 +10,9 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+/// A handler that has not answered by then never will.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// A handler process that is spoken to directly.
 pub(crate) struct Bare {
     child: Ended,
@@ -30,6 +33,7 @@ impl Bare {
     /// Spawns `command` in `folder` (which holds the handler) with the channel as its standard input.
     pub(crate) fn spawn(mut command: Command, folder: &Path) -> io::Result<Self> {
         let (channel, theirs) = UnixStream::pair()?;
+        channel.set_read_timeout(Some(PATIENCE))?;
         let child = command
             .current_dir(folder)
             .env("PYTHONPATH", folder)

@@ -3,7 +3,6 @@
 //! anything else of the platform. Each runs in a process of its own.
 
 use super::bare::Ended;
-use super::{Setting, pinned};
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::server::conn::http1;
@@ -40,15 +39,14 @@ const RESPONSE: u8 = 18;
 /// 2100, in milliseconds: no call is over before.
 const DEADLINE_MS: u64 = 4_102_444_800_000;
 
-/// Starts the server that a verb names on core 1 and gives its URL. `worker`: program and machine code of the other process.
+/// Starts the server that a verb names and gives its URL. `command`: this program, with what pins it. `worker`: program
+/// and machine code of the other process.
 pub(crate) fn start(
-    setting: &Setting,
+    mut command: Command,
     verb: &str,
     worker: Option<(&Path, &Path)>,
 ) -> Result<(Ended, String), String> {
-    let own = setting.own();
     let port = super::peer::free_port()?;
-    let mut command = pinned(&own.to_string_lossy());
     command.args(["bench", verb, &port.to_string()]);
     if let Some((program, code)) = worker {
         command.arg(program).arg(code);

@@ -8,6 +8,7 @@ mod bystander;
 mod density;
 mod figure;
 mod fleet;
+mod forked;
 mod http;
 mod hyper_peer;
 mod install;

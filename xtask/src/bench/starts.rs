@@ -1,10 +1,11 @@
 //! `bench starts`: from the request's first byte to the answer's, on each rung, against a process of one's own.
 
 mod cases;
+mod floor;
 mod subject;
 
 use super::Setting;
-use super::figure::{Bound, Row, Samples};
+use super::figure::{Bound, Row, Samples, ratio};
 use super::platform::Platform;
 use super::progress;
 use cases::Case;
@@ -64,7 +65,7 @@ fn case_rows(setting: &Setting, platform: &Platform, case: &Case, paces: &[Pace]
     let rows = paces.iter().map(|pace| {
         let promise = format!("{}, {}, against {}", case.name, pace.name, case.peer);
         match pairs(setting, platform, case, (&mut subject, *pace)) {
-            Ok(pairs) => pairs.row(case, promise),
+            Ok(pairs) => pairs.row(case, promise, subject.floor.as_ref().map(|floor| floor.name)),
             Err(why) => Row::unmeasured(promise, case.bound, &why).with_stretch(case.stretch),
         }
     });
@@ -76,6 +77,8 @@ fn case_rows(setting: &Setting, platform: &Platform, case: &Case, paces: &[Pace]
 struct Pairs {
     ours: Samples,
     peer: Samples,
+    /// Of the row's floor, where it has one.
+    floor: Samples,
     /// The rung of each of our starts, as its record says.
     rungs: Vec<String>,
 }
@@ -92,10 +95,18 @@ fn pairs(
         progress::part(&format!("start: {}, {}", case.name, pace.name), round, rounds);
         let (first_byte, rung) = start(platform, case, subject, pace)?;
         sleep(pace.rest);
-        let floor = subject.peer()?;
+        let peer = subject.peer()?;
+        let floor = match &mut subject.floor {
+            Some(floor) => {
+                sleep(pace.rest);
+                Some(floor.start()?)
+            }
+            None => None,
+        };
         if round > 0 {
             pairs.ours.push(first_byte);
-            pairs.peer.push(floor);
+            pairs.peer.push(peer);
+            floor.into_iter().for_each(|floor| pairs.floor.push(floor));
             pairs.rungs.push(rung);
         }
     }
@@ -122,15 +133,20 @@ fn start(
 }
 
 impl Pairs {
-    fn row(&self, case: &Case, promise: String) -> Row {
+    fn row(&self, case: &Case, promise: String, floor: Option<&str>) -> Row {
+        let floor = floor.map(|name| {
+            let (floor, peer) = (self.floor.p50_us(), self.peer.p50_us());
+            format!("; floor: {name} {:.2} ms, {}", floor / 1e3, ratio(floor / peer))
+        });
         let measured = format!(
-            "{:.2} ms against {:.2} ms; p99 {:.2} and {:.2} ms; n = {}; {}",
+            "{:.2} ms against {:.2} ms; p99 {:.2} and {:.2} ms; n = {}; {}{}",
             self.ours.p50_us() / 1e3,
             self.peer.p50_us() / 1e3,
             self.ours.p99_us() / 1e3,
             self.peer.p99_us() / 1e3,
             self.ours.count(),
             tally(&self.rungs),
+            floor.unwrap_or_default(),
         );
         Row::new(promise, case.bound, self.ours.p50_us() / self.peer.p50_us(), measured)
             .with_stretch(case.stretch)

@@ -4,10 +4,12 @@
 use super::bare::Bare;
 use super::figure::{Bound, Row};
 use super::fleet::{self, Package};
+use super::forked;
 use super::packages::{self, EVENT, Hello, python_source};
 use super::platform::Platform;
 use super::{Setting, progress};
 use std::process::Command;
+use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -39,16 +41,20 @@ pub(crate) fn run(setting: &Setting) -> Result<Vec<Row>, String> {
     let storm = fleet::first_calls(&platform, (FLEET, 0..functions), (PARALLEL, span))?;
     progress::say("storm: spawning python3 again");
     let after = spawned(&interpreter, &hello, span / 2)?;
+    progress::say("storm: forking a bare interpreter");
+    let floor = forked(setting, &interpreter, &hello, span / 2)?;
     #[allow(clippy::cast_precision_loss)]
     let rate = storm.answered as f64 / storm.seconds;
     let peer = f64::midpoint(before, after);
     let rungs = rungs(&platform, storm.answered)?;
     let measured = format!(
         "{rate:.0} a second for {:.1} s{}, {} failed; spawning {peer:.0} a second ({before:.0} before, {after:.0} \
-         after); {PARALLEL} at a time; {rungs}",
+         after); {PARALLEL} at a time; {rungs}; floor: {}, one for each core: {floor:.0} a second, {:.1} x spawning",
         storm.seconds,
         if storm.ran_out { " (every function was used up)" } else { "" },
         storm.failures.len(),
+        forked::NAME,
+        floor / peer,
     );
     let row = Row::new(PROMISE, BOUND, rate / peer, measured).with_stretch(Some(12.0));
     let failed =
@@ -58,25 +64,49 @@ pub(crate) fn run(setting: &Setting) -> Result<Vec<Row>, String> {
 
 /// Interpreters spawned a second until each has given one answer.
 fn spawned(interpreter: &str, hello: &Hello, span: Duration) -> Result<f64, String> {
-    let began = Instant::now();
-    let work = || {
-        let mut answered: u32 = 0;
-        while began.elapsed() < span {
+    rate(PARALLEL, span, || {
+        Ok(|| {
             let mut command = Command::new(interpreter);
             command.arg(&hello.script);
             let mut bare = Bare::spawn(command, &hello.folder).map_err(|e| e.to_string())?;
-            bare.call(EVENT).map_err(|e| e.to_string())?;
+            bare.call(EVENT).map(drop).map_err(|e| e.to_string())
+        })
+    })
+}
+
+/// Copies of a bare interpreter a second until each has given one answer.
+fn forked(setting: &Setting, interpreter: &str, hello: &Hello, span: Duration) -> Result<f64, String> {
+    let cores = thread::available_parallelism().map_err(|e| e.to_string())?;
+    rate(cores.get(), span, || {
+        let mut parent = forked::start(setting, interpreter, hello)?;
+        parent.call(EVENT).map_err(|e| e.to_string())?;
+        Ok(move || parent.call(EVENT).map(drop).map_err(|e| e.to_string()))
+    })
+}
+
+/// Starts a second, by `parallel` threads, each of which makes what starts one before time is taken.
+fn rate<Start: FnMut() -> Result<(), String>>(
+    parallel: usize,
+    span: Duration,
+    prepare: impl Fn() -> Result<Start, String> + Sync,
+) -> Result<f64, String> {
+    let ready = Barrier::new(parallel);
+    let work = || {
+        let prepared = prepare();
+        ready.wait();
+        let mut start = prepared?;
+        let (began, mut answered) = (Instant::now(), 0_u32);
+        while began.elapsed() < span {
+            start()?;
             answered += 1;
         }
-        Ok::<u32, String>(answered)
+        Ok(f64::from(answered) / began.elapsed().as_secs_f64())
     };
-    let answered = thread::scope(|scope| {
-        let threads: Vec<_> = (0..PARALLEL).map(|_| scope.spawn(work)).collect();
-        let counts =
-            threads.into_iter().map(|t| t.join().unwrap_or_else(|_| Err("a spawner panicked".into())));
-        counts.sum::<Result<u32, String>>()
-    })?;
-    Ok(f64::from(answered) / began.elapsed().as_secs_f64())
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..parallel).map(|_| scope.spawn(work)).collect();
+        let rates = threads.into_iter().map(|t| t.join().unwrap_or_else(|_| Err("a thread panicked".into())));
+        rates.sum()
+    })
 }
 
 /// The rungs of a hundred of the starts, as their records say.

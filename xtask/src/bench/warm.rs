@@ -196,10 +196,11 @@ fn throughput(setting: &Setting, peer: &Peer) -> Result<Vec<Row>, String> {
 
 /// wasm beside a bare hyper server, and beside two that do less than any platform can.
 fn wasm_throughput(setting: &Setting, promise: &str, ours: String, code: &Path) -> Result<Row, String> {
-    let (_bare, bare) = hyper_peer::start(setting, hyper_peer::VERB, None)?;
-    let (_hop, hop) = hyper_peer::start(setting, hyper_peer::HOP_VERB, None)?;
+    let own = || pinned(&setting.own().to_string_lossy());
+    let (_bare, bare) = hyper_peer::start(own(), hyper_peer::VERB, None)?;
+    let (_hop, hop) = hyper_peer::start(own(), hyper_peer::HOP_VERB, None)?;
     let worker = Some((setting.program.as_path(), code));
-    let (_worker, worker) = hyper_peer::start(setting, hyper_peer::HOP_VERB, worker)?;
+    let (_worker, worker) = hyper_peer::start(own(), hyper_peer::HOP_VERB, worker)?;
     let floors = vec![
         ("one hop to another process", hop),
         ("the worker alone, a fresh instance for each and nothing else of the platform", worker),

@@ -29,9 +29,7 @@ pub(super) const CASES: &[Case] = &[
         rung: Some("fork"),
         bound: part(8.0),
         stretch: Some(1.0 / 15.0),
-        prepare: |setting, platform| {
-            Subject::hello(platform, packages::python(setting)?, ("start-python", &[]))
-        },
+        prepare: Subject::python,
     },
     Case {
         name: "Python hello, spare of the runtime template",

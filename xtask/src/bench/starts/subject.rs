@@ -1,6 +1,7 @@
 //! A deployed function and the peer that runs the same code, each of which can be started once more.
 #![allow(clippy::disallowed_methods, reason = "a benchmark reads the machine's clock")]
 
+use super::floor::Floor;
 use crate::bench::Setting;
 use crate::bench::bare::{self, Bare, Ended};
 use crate::bench::http::Connection;
@@ -16,6 +17,8 @@ pub(super) struct Subject {
     connection: Connection,
     renewal: Renewal,
     peer: Peer,
+    /// What is left without the platform, where that is shown.
+    pub(super) floor: Option<Floor>,
 }
 
 /// Deploys a package never seen before; gives the function's name and a connection to its URL.
@@ -53,7 +56,15 @@ impl Subject {
         let url = platform.deploy(&hello.folder, name, flags)?;
         let connection = open(&url)?;
         let peer = Peer::Frames { interpreter, hello };
-        Ok(Self { name: name.to_owned(), connection, renewal: Renewal::Retire, peer })
+        Ok(Self { name: name.to_owned(), connection, renewal: Renewal::Retire, peer, floor: None })
+    }
+
+    /// The Python hello, with the floor of its fork.
+    pub(super) fn python(setting: &Setting, platform: &Platform) -> Result<Self, String> {
+        let interpreter = platform.interpreter("python")?;
+        let floor = Floor::forked(setting, &interpreter, &packages::python(setting)?)?;
+        let subject = Self::hello(platform, packages::python(setting)?, ("start-python", &[]))?;
+        Ok(Self { floor: Some(floor), ..subject })
     }
 
     pub(super) fn rust(setting: &Setting, platform: &Platform) -> Result<Self, String> {
@@ -61,7 +72,13 @@ impl Subject {
         let name = "start-rust";
         let url = platform.deploy(&folder, name, &[])?;
         let peer = Peer::RuntimeApi(folder.join("bootstrap"));
-        Ok(Self { name: name.to_owned(), connection: open(&url)?, renewal: Renewal::Retire, peer })
+        Ok(Self {
+            name: name.to_owned(),
+            connection: open(&url)?,
+            renewal: Renewal::Retire,
+            peer,
+            floor: None,
+        })
     }
 
     pub(super) fn java(setting: &Setting, platform: &Platform) -> Result<Self, String> {
@@ -121,12 +138,13 @@ impl Subject {
             let url = platform.deploy(&path, &name, &[])?;
             Ok((name, open(&url)?))
         };
-        Self::deployed_anew(platform, Box::new(deploy), peer)
+        let subject = Self::deployed_anew(platform, Box::new(deploy), peer)?;
+        Ok(Self { floor: Some(Floor::worker(setting, &platform.machine_code()?)?), ..subject })
     }
 
     fn deployed_anew(platform: &Platform, mut deploy: Deploy, peer: Peer) -> Result<Self, String> {
         let (name, connection) = deploy(platform)?;
-        Ok(Self { name, connection, renewal: Renewal::Deploy(deploy), peer })
+        Ok(Self { name, connection, renewal: Renewal::Deploy(deploy), peer, floor: None })
     }
 
     /// Sees to it that the next call needs an instance, from `rung` at best.
