@@ -23,7 +23,7 @@ SERVED = {
     "sts": ["GetCallerIdentity"],
     "logs": ["DescribeLogGroups", "DescribeLogStreams", "GetLogEvents", "FilterLogEvents"],
 }
-COUNTS = {"lambda": 91, "sts": 11, "logs": 118}
+COUNTS = {"lambda": 91, "sts": 12, "logs": 118}
 MODELS = {name: botocore.session.get_session().get_service_model(name) for name in SERVED}
 ALL = [(service, operation) for service, model in MODELS.items() for operation in model.operation_names]
 

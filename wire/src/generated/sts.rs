@@ -47,6 +47,7 @@ static OPERATIONS: &[Operation] = &[
     },
     Operation::unserved("GetDelegatedAccessToken", "POST", "/", "sts:GetDelegatedAccessToken"),
     Operation::unserved("GetFederationToken", "POST", "/", "sts:GetFederationToken"),
+    Operation::unserved("GetScopedCredentials", "POST", "/", "sts:GetScopedCredentials"),
     Operation::unserved("GetSessionToken", "POST", "/", "sts:GetSessionToken"),
     Operation::unserved("GetWebIdentityToken", "POST", "/", "sts:GetWebIdentityToken"),
 ];
