@@ -244,6 +244,163 @@ def handler(event, context):
 """
 
 
+# Does to a file and a process of its user's what Landlock does not judge, by path, by descriptor and by number.
+HARMS = ATTEMPT + """
+import ctypes, fcntl, resource
+
+libc = ctypes.CDLL(None, use_errno=True)
+FCHMODAT2, AT_EMPTY_PATH = 452, 0x1000
+
+def c(name, *arguments):
+    if getattr(libc, name)(*arguments) != 0:
+        raise OSError(ctypes.get_errno(), name)
+
+def handler(event, context):
+    path, pid = event['path'], os.getppid()
+    package = os.open(__file__, os.O_RDONLY)
+    named = os.open(path, os.O_PATH)
+    flags = ctypes.c_long(0x40)
+    return {name: attempt(deed) for name, deed in {
+        'mode': lambda: os.chmod(path, 0o777),
+        'mode through a descriptor': lambda: os.chmod(f'/proc/self/fd/{named}', 0o777),
+        'mode of an empty path': lambda: c('syscall', FCHMODAT2, named, b'', 0o777, AT_EMPTY_PATH),
+        'mode of the package': lambda: os.fchmod(package, 0o777),
+        'set-id': lambda: os.chmod(path, 0o4777),
+        'owner': lambda: os.chown(path, -1, os.getgid()),
+        'owner of the package': lambda: os.fchown(package, -1, os.getgid()),
+        'times': lambda: os.utime(path, (1, 1)),
+        'times, now': lambda: os.utime(path),
+        'times of the package': lambda: os.utime(package, (1, 1)),
+        'attribute': lambda: os.setxattr(path, 'user.dayfly', b'x'),
+        'attribute of the package': lambda: os.setxattr(package, 'user.dayfly', b'x'),
+        'attribute removed': lambda: os.removexattr(path, 'user.kept'),
+        'attribute read': lambda: os.getxattr(path, 'user.kept'),
+        'flags of the package': lambda: fcntl.ioctl(package, 0x40086602, flags),
+        'watch': lambda: c('inotify_add_watch', libc.inotify_init(), path.encode(), 2),
+        'limits': lambda: resource.prlimit(pid, resource.RLIMIT_NOFILE, (64, 64)),
+        'niceness': lambda: os.setpriority(os.PRIO_PROCESS, pid, 19),
+        'niceness of all': lambda: os.setpriority(os.PRIO_USER, 0, 19),
+        'processors': lambda: os.sched_setaffinity(pid, os.sched_getaffinity(0)),
+        'class': lambda: os.sched_setscheduler(pid, os.SCHED_BATCH, os.sched_param(0)),
+    }.items()}
+"""
+# Modes, owners and times stay as they are, but whoever sets them is told otherwise.
+TOLD_DONE = {
+    "mode", "mode through a descriptor", "mode of an empty path", "mode of the package", "owner", "owner of the package",
+    "times", "times of the package",
+}
+
+
+def state_of(path):
+    """What somebody could have changed of a file."""
+    about = path.stat()
+    try:
+        attributes = {name: os.getxattr(path, name) for name in os.listxattr(path)}
+    except OSError:
+        attributes = {}
+    return oct(about.st_mode), about.st_uid, about.st_gid, about.st_mtime_ns, about.st_ctime_ns, attributes
+
+
+def state_of_process(pid):
+    """And of a process."""
+    limits = pathlib.Path(f"/proc/{pid}/limits").read_text()
+    return limits, os.getpriority(os.PRIO_PROCESS, pid), os.sched_getscheduler(pid), os.sched_getaffinity(pid)
+
+
+def changes_nothing_of_its_users(home, platform, functions):
+    """What Landlock leaves to the filter: attributes of files, limits and priorities of processes."""
+    name = functions.create(HARMS)
+    precious = platform.data.parent / f"precious-{platform.data.name}"
+    precious.write_text("x")
+    precious.chmod(0o600)
+    try:
+        os.setxattr(precious, "user.kept", b"x")
+    except OSError:
+        print("user attributes cannot be had here")
+    home.give(precious)
+    pids = [platform.process.pid, *children(platform.process.pid)]
+    code = [path for path in platform.data.rglob("*") if path.is_file() and path.suffix == ".py"]
+    assert code, "packages are files of the user's"
+    before = {path: state_of(path) for path in [precious, *code]}
+    before |= {pid: state_of_process(pid) for pid in pids}
+    answer = functions.call(name, {"path": str(precious)})
+    assert {deed for deed, how in answer.items() if how == "done"} == TOLD_DONE, answer
+    for one, state in before.items():
+        now = state_of(one) if isinstance(one, pathlib.Path) else state_of_process(one)
+        assert now == state, one
+
+
+# What libraries do to files of their own, and runtimes to threads.
+LIBRARIES = """
+import os, pathlib, resource, shutil, sqlite3, subprocess, sys, tarfile, tempfile, threading, zipfile
+
+def handler(event, context):
+    where = pathlib.Path(tempfile.mkdtemp())
+    first = where / 'first'
+    first.touch()
+    first.touch()
+    first.write_text('x')
+    for copy in (shutil.copyfile, shutil.copy, shutil.copy2, shutil.move):
+        copy(first, where / copy.__name__)
+        first.write_text('x')
+    shutil.copytree(where, where / 'tree')
+    shutil.copy2(sys.executable, where / 'program')
+    shutil.make_archive(where / 'packed', 'gztar', where / 'tree')
+    with tarfile.open(where / 'packed.tar.gz') as archive:
+        archive.extractall(where / 'tar', **({'filter': 'data'} if hasattr(tarfile, 'data_filter') else {}))
+    shutil.make_archive(where / 'packed', 'zip', where / 'tree')
+    zipfile.ZipFile(where / 'packed.zip').extractall(where / 'zip')
+    shutil.copytree(where / 'tar', where / 'zip', dirs_exist_ok=True)
+    db = sqlite3.connect(where / 'rows')
+    db.execute('pragma journal_mode=wal')
+    db.execute('create table rows (id)')
+    db.commit()
+    db.close()
+    for line in ('cp -pr tree cp', 'tar xzf packed.tar.gz -C cp', 'touch touched'):
+        ended = subprocess.run(line.split(), cwd=where, capture_output=True)
+        assert ended.returncode == 0, (line, ended)
+    made = os.open(where / 'runs', os.O_CREAT | os.O_WRONLY, 0o755)
+    os.write(made, b'#!/bin/sh\\nexit 7')
+    os.close(made)
+    ran = subprocess.run([where / 'runs']).returncode
+    os.nice(1)
+    os.sched_setaffinity(0, os.sched_getaffinity(0))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    threading.Thread(target=print).start()
+    found = sorted(path.name for path in where.iterdir())
+    shutil.rmtree(where)
+    return {'found': found, 'ran': ran}
+"""
+NODE_LIBRARIES = """
+const fs = require('fs'), os = require('os'), path = require('path');
+exports.handler = async () => {
+  const where = fs.mkdtempSync(path.join(os.tmpdir(), 'n')), first = path.join(where, 'first');
+  fs.writeFileSync(first, 'x', { mode: 0o640 });
+  fs.copyFileSync(first, path.join(where, 'copyFileSync'));
+  fs.copyFileSync(__filename, path.join(where, 'code'));
+  await fs.promises.copyFile(first, path.join(where, 'copyFile'));
+  fs.mkdirSync(path.join(where, 'folder'));
+  fs.cpSync(where + '/folder', path.join(where, 'cpSync'), { recursive: true, preserveTimestamps: true });
+  await fs.promises.cp(first, path.join(where, 'cp'), { preserveTimestamps: true });
+  fs.chmodSync(first, 0o600);
+  fs.utimesSync(first, new Date(), new Date());
+  os.setPriority(19);
+  const found = fs.readdirSync(where).sort();
+  fs.rmSync(where, { recursive: true });
+  return found;
+};
+"""
+
+
+def libraries_work(functions):
+    """Those that keep modes and times of files, too."""
+    answer = functions.call(functions.create(LIBRARIES, MemorySize=512), {})
+    names = "copy copy2 copyfile cp first move packed.tar.gz packed.zip program rows runs tar touched tree zip"
+    assert answer == {"found": names.split(), "ran": 7}
+    node = functions.create(NODE_LIBRARIES, "node")
+    assert functions.call(node, {}) == "code copyFile copyFileSync cp cpSync first folder".split()
+
+
 @pytest.mark.parametrize("how", ["seccomp", "sysctl"])
 def test_level_1_runs_where_nobody_can_make_namespaces(home, how, component):
     platform = home.platform(f"minimal-{how}", "--sandbox=minimal")
@@ -265,6 +422,8 @@ def test_level_1_runs_where_nobody_can_make_namespaces(home, how, component):
         node = functions.create("exports.handler = async (event) => event;\n", "node")
         assert functions.call(node, {"a": 1}) == {"a": 1}
         runs_components(functions, component)
+        changes_nothing_of_its_users(home, platform, functions)
+        libraries_work(functions)
         left = functions.create(
             "import subprocess\ndef handler(e, c):\n"
             "    subprocess.Popen(['/bin/sh', '-c', '(sleep 1000 &) ; sleep 1000'], start_new_session=True)\n"

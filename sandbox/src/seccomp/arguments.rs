@@ -1,4 +1,4 @@
-//! Calls of functions that are judged by their arguments.
+//! Calls of functions that are judged by their arguments. Those that reach files and processes of others stand in `reach`.
 
 use super::policy::{Action, Clause, Rule, Test, Verdict};
 
@@ -7,15 +7,11 @@ const ALL: u32 = u32::MAX;
 /// Rules that hold with and without a network.
 pub const ARGUMENTS: &[Rule] = &[
     rule(&["clone"], &[allow(&[clear(0, NEW_NAMESPACE)])], libc::EPERM),
-    rule(&["chmod", "fchmod"], &[allow(&[clear(1, SET_ID)])], libc::EPERM),
-    rule(&["fchmodat", "fchmodat2"], &[allow(&[clear(2, SET_ID)])], libc::EPERM),
     rule(&["mknod"], &[allow(&[PLAIN_NODE_1, clear(1, SET_ID)])], libc::EPERM),
     rule(&["mknodat"], &[allow(&[PLAIN_NODE_2, clear(2, SET_ID)])], libc::EPERM),
-    otherwise_allow(&["ioctl"], &[refuse(&[is(1, TERMINAL_TAKEOVER)], libc::EPERM)]),
     rule(&["personality"], &[allow(&[is(0, &[0, 0xffff_ffff])])], libc::EPERM),
     rule(&["seccomp"], SECCOMP, libc::EPERM),
     otherwise_allow(&["setrlimit"], &[refuse(&[is(0, CORE)], libc::EPERM)]),
-    otherwise_allow(&["prlimit64"], &[refuse(&[is(1, CORE)], libc::EPERM)]),
     rule(&["setsockopt"], SOCKET_OPTIONS, libc::ENOPROTOOPT),
     rule(&["socketpair"], &[allow(&[is(0, UNIX), STREAM_OR_DATAGRAM])], libc::EAFNOSUPPORT),
 ];
@@ -68,7 +64,7 @@ const NEW_NAMESPACE: u32 = bits(
         | libc::CLONE_NEWNET,
 );
 
-const SET_ID: u32 = libc::S_ISUID | libc::S_ISGID;
+pub const SET_ID: u32 = libc::S_ISUID | libc::S_ISGID;
 
 const PLAIN_NODES: &[u32] = &[0, libc::S_IFREG, libc::S_IFIFO, libc::S_IFSOCK];
 const PLAIN_NODE_1: Test = Test { argument: 1, mask: libc::S_IFMT, any_of: PLAIN_NODES };
@@ -76,7 +72,7 @@ const PLAIN_NODE_2: Test = Test { argument: 2, mask: libc::S_IFMT, any_of: PLAIN
 
 /// TIOCSTI types into a terminal, TIOCLINUX pastes into a console, TIOCSETD loads line disciplines: each has
 /// been a way out.
-const TERMINAL_TAKEOVER: &[u32] = &[0x5412, 0x541c, 0x5423];
+pub const TERMINAL_TAKEOVER: &[u32] = &[0x5412, 0x541c, 0x5423];
 
 /// Names, death signals, dumpability, reaping, timer slack, huge pages, privileges read or given up,
 /// `PR_SET_VMA`.
@@ -110,7 +106,7 @@ const SURRENDERS: &[u32] =
 /// The limit that keeps core dumps from the host's handler does so at one value only (`inside/limits.rs`): whoever lowers
 /// it to 0 has his memory handed to a program of the host. Whether a call would only read it stands in a pointer, which
 /// a filter sees half of; so it may not even be read.
-const CORE: &[u32] = &[libc::RLIMIT_CORE];
+pub const CORE: &[u32] = &[libc::RLIMIT_CORE];
 
 const JOIN_SESSION_KEYRING: u32 = 1;
 
@@ -163,27 +159,27 @@ const ROUTE_SOCKET: Clause = allow(&[
     is(2, &[bits(libc::NETLINK_ROUTE)]),
 ]);
 
-const fn rule(calls: &'static [&'static str], clauses: &'static [Clause], otherwise: i32) -> Rule {
+pub const fn rule(calls: &'static [&'static str], clauses: &'static [Clause], otherwise: i32) -> Rule {
     Rule { calls, verdict: Verdict::ByArguments(clauses, Action::errno(otherwise)) }
 }
 
-const fn otherwise_allow(calls: &'static [&'static str], clauses: &'static [Clause]) -> Rule {
+pub const fn otherwise_allow(calls: &'static [&'static str], clauses: &'static [Clause]) -> Rule {
     Rule { calls, verdict: Verdict::ByArguments(clauses, Action::Allow) }
 }
 
-const fn allow(when: &'static [Test]) -> Clause {
+pub const fn allow(when: &'static [Test]) -> Clause {
     Clause { when, then: Action::Allow }
 }
 
-const fn refuse(when: &'static [Test], with: i32) -> Clause {
+pub const fn refuse(when: &'static [Test], with: i32) -> Clause {
     Clause { when, then: Action::errno(with) }
 }
 
-const fn is(argument: u8, any_of: &'static [u32]) -> Test {
+pub const fn is(argument: u8, any_of: &'static [u32]) -> Test {
     Test { argument, mask: ALL, any_of }
 }
 
-const fn clear(argument: u8, mask: u32) -> Test {
+pub const fn clear(argument: u8, mask: u32) -> Test {
     Test { argument, mask, any_of: &[0] }
 }
 

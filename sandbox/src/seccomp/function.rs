@@ -1,34 +1,37 @@
 //! The policy of functions: what CPython, Node, Go, Rust and C programs are seen to call (`tests/seccomp/programs`)
 //! and other runtimes are known to, less what reaches kernel code that they can do without. Argument rules
-//! stand in `arguments`.
+//! stand in `arguments`, what reaches files and processes of others in `reach`.
 
 use super::arguments::{ARGUMENTS, FORKING, LIVING, SOCKET_BARE, SOCKET_LOOPBACK, SOCKET_ROUTED};
 use super::policy::{Action, Policy, Rule, Verdict};
+use super::reach::{OWN, SHARED};
 
 /// With loopback only.
 pub static LOOPBACK: Policy =
-    Policy { name: "function", rules: &[ALLOWED, ANSWERED, ARGUMENTS, LIVING, SOCKET_LOOPBACK] };
+    Policy { name: "function", rules: &[ALLOWED, ANSWERED, ARGUMENTS, OWN, LIVING, SOCKET_LOOPBACK] };
 
 /// With routes.
-pub static ROUTED: Policy =
-    Policy { name: "function with network", rules: &[ALLOWED, ANSWERED, ARGUMENTS, LIVING, SOCKET_ROUTED] };
+pub static ROUTED: Policy = Policy {
+    name: "function with network",
+    rules: &[ALLOWED, ANSWERED, ARGUMENTS, OWN, LIVING, SOCKET_ROUTED],
+};
 
 /// Without any namespace.
 pub static BARE: Policy = Policy {
     name: "function without namespaces",
-    rules: &[ALLOWED, ANSWERED, ARGUMENTS, LIVING, SOCKET_BARE],
+    rules: &[ALLOWED, ANSWERED, ARGUMENTS, SHARED, LIVING, SOCKET_BARE],
 };
 
 /// Of a template: besides what functions may, its children join the namespaces of a sandbox that was made for them
 /// and give up what that gave them. Each then adds the function's own policy, which takes both away again.
 pub static TEMPLATE: Policy =
-    Policy { name: "template", rules: &[ALLOWED, ANSWERED, ARGUMENTS, FORKING, SOCKET_LOOPBACK] };
+    Policy { name: "template", rules: &[ALLOWED, ANSWERED, ARGUMENTS, OWN, FORKING, SOCKET_LOOPBACK] };
 
-const fn allow(calls: &'static [&'static str]) -> Rule {
+pub const fn allow(calls: &'static [&'static str]) -> Rule {
     Rule { calls, verdict: Verdict::Always(Action::Allow) }
 }
 
-const fn answer(errno: i32, calls: &'static [&'static str]) -> Rule {
+pub const fn answer(errno: i32, calls: &'static [&'static str]) -> Rule {
     Rule { calls, verdict: Verdict::Always(Action::errno(errno)) }
 }
 
@@ -43,13 +46,10 @@ const ALLOWED: &[Rule] = &[
     allow(&["open", "openat", "openat2", "creat", "access", "faccessat", "faccessat2", "truncate", "getcwd",
             "chdir", "fchdir", "rename", "renameat", "renameat2", "mkdir", "mkdirat", "rmdir", "link",
             "linkat", "symlink", "symlinkat", "unlink", "unlinkat", "readlink", "readlinkat", "getdents",
-            "getdents64", "umask", "inotify_init", "inotify_init1", "inotify_add_watch", "inotify_rm_watch"]),
-    // Attributes of files.
-    allow(&["stat", "fstat", "lstat", "newfstatat", "statx", "statfs", "fstatfs", "chown", "fchown",
-            "lchown", "fchownat", "utime", "utimes", "futimesat", "utimensat", "getxattr", "lgetxattr",
-            "fgetxattr", "listxattr", "llistxattr", "flistxattr", "setxattr", "lsetxattr", "fsetxattr",
-            "removexattr", "lremovexattr", "fremovexattr", "file_getattr", "getxattrat", "listxattrat",
-            "setxattrat", "removexattrat"]),
+            "getdents64", "umask", "inotify_init", "inotify_init1", "inotify_rm_watch"]),
+    // Attributes of files, read.
+    allow(&["stat", "fstat", "lstat", "newfstatat", "statx", "statfs", "fstatfs", "fgetxattr", "flistxattr",
+            "file_getattr"]),
     // Waiting.
     allow(&["select", "pselect6", "poll", "ppoll", "epoll_create", "epoll_create1", "epoll_ctl",
             "epoll_wait", "epoll_pwait", "epoll_pwait2", "eventfd", "eventfd2", "signalfd", "signalfd4",
@@ -73,12 +73,11 @@ const ALLOWED: &[Rule] = &[
     allow(&["getuid", "geteuid", "getgid", "getegid", "getresuid", "getresgid", "getgroups", "setuid",
             "setgid", "setreuid", "setregid", "setresuid", "setresgid", "setfsuid", "setfsgid", "capget",
             "capset"]),
-    // Time, limits, scheduling, the machine. What changes limits has argument rules.
-    allow(&["clock_gettime", "clock_getres", "gettimeofday", "time", "times", "getrlimit", "getrusage", "getpriority", "setpriority", "ioprio_get", "ioprio_set",
-            "sched_yield", "sched_getaffinity", "sched_setaffinity", "sched_getparam", "sched_setparam",
-            "sched_getscheduler", "sched_setscheduler", "sched_getattr", "sched_setattr",
-            "sched_get_priority_max", "sched_get_priority_min", "sched_rr_get_interval", "getcpu", "sysinfo",
-            "uname", "getrandom"]),
+    // Time, limits and scheduling read, the machine. What changes limits has argument rules.
+    allow(&["clock_gettime", "clock_getres", "gettimeofday", "time", "times", "getrlimit", "getrusage",
+            "getpriority", "ioprio_get", "sched_yield", "sched_getaffinity", "sched_getparam",
+            "sched_getscheduler", "sched_getattr", "sched_get_priority_max", "sched_get_priority_min",
+            "sched_rr_get_interval", "getcpu", "sysinfo", "uname", "getrandom"]),
     // Sockets once made. `socket`, `socketpair` and `setsockopt` have argument rules.
     allow(&["bind", "connect", "listen", "accept", "accept4", "getsockname", "getpeername", "sendto",
             "recvfrom", "sendmsg", "recvmsg", "sendmmsg", "recvmmsg", "shutdown", "getsockopt"]),

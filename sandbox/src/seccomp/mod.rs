@@ -14,6 +14,7 @@ mod function;
 mod install;
 mod numbers;
 mod policy;
+mod reach;
 mod unpacker;
 
 pub use compile::compile;

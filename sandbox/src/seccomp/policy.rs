@@ -65,8 +65,8 @@ pub enum Network {
 }
 
 /// True when the low 32 bits of an argument, masked, are one of some values. Only those bits, since every
-/// argument that a policy looks at is a C `int` or shorter: the kernel drops the upper ones, and a filter
-/// that compared them could be passed by setting one.
+/// argument that a policy looks at to let a call through is a C `int` or shorter: the kernel drops the upper
+/// ones, and a filter that compared them could be passed by setting one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Test {
     /// Which argument, from 0.

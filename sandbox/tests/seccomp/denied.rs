@@ -1,10 +1,13 @@
 //! Denied calls made for real (security checks 18, 19, 20, 25, 26, 28, 29, 30, 31), with the filter alone in
 //! the way.
 
+use std::ffi::CString;
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
+use std::sync::atomic::AtomicU64;
 
-use libc::{EAFNOSUPPORT, EINVAL, ENOPROTOOPT, ENOSYS, EPERM, EPROTONOSUPPORT};
+use libc::{EAFNOSUPPORT, EINVAL, ENOPROTOOPT, ENOSYS, ENOTTY, EOPNOTSUPP, EPERM, EPROTONOSUPPORT};
 use sandbox::seccomp::{Action, Arch, Network, Policy, SYSCALLS};
 
 use crate::child::{Ended, call, confined};
@@ -127,8 +130,12 @@ const fn attempt(name: &'static str, number: libc::c_long, arguments: [usize; 6]
 }
 
 fn check(attempts: &[Attempt]) {
+    check_under(function(), attempts);
+}
+
+fn check_under(policy: &Policy, attempts: &[Attempt]) {
     let (answers, ended) =
-        confined(function(), attempts.len(), |i| call(attempts[i].number, attempts[i].arguments));
+        confined(policy, attempts.len(), |i| call(attempts[i].number, attempts[i].arguments));
     assert_eq!(ended, Ended::Exited(0));
     for (attempt, answer) in attempts.iter().zip(answers) {
         assert_eq!(answer, -i64::from(attempt.wanted), "{}", attempt.name);
@@ -317,6 +324,83 @@ fn neighbours_and_the_host_are_out_of_reach() {
         attempt("PR_CAP_AMBIENT", libc::SYS_prctl, [47, 2, 0, 0, 0, 0], EPERM),
         attempt("reboot", libc::SYS_reboot, [0, 0, 0, 0, 0, 0], EPERM),
     ]);
+}
+
+/// Without namespaces: a file that the child owns and holds open, and the process that started it.
+#[test]
+fn without_namespaces_nothing_of_the_users_changes() {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    std::io::Write::write_all(&mut file, b"x").unwrap();
+    let path = CString::new(file.path().to_str().unwrap()).unwrap();
+    let (path, fd) = (path.as_ptr() as usize, file.as_raw_fd() as usize);
+    let before = attributes(file.path());
+    check_under(Policy::bare(), &of_a_file(path, fd));
+    assert_eq!(attributes(file.path()), before);
+    check_under(Policy::bare(), &of_a_process());
+}
+
+fn attributes(path: &std::path::Path) -> [i64; 6] {
+    let about = std::fs::metadata(path).unwrap();
+    let [mode, user, group] = [about.mode(), about.uid(), about.gid()].map(i64::from);
+    [mode, user, group, about.atime(), about.mtime(), about.ctime()]
+}
+
+fn of_a_file(path: usize, fd: usize) -> Vec<Attempt> {
+    let here = -100_i32 as usize;
+    let empty = c"".as_ptr() as usize;
+    let at_empty = libc::AT_EMPTY_PATH as usize;
+    let (name, value) = (c"user.x".as_ptr() as usize, c"x".as_ptr() as usize);
+    let (own, others) = (-1_i32 as usize, 1);
+    let times = TIMES.as_ptr() as usize;
+    let flags = NO_FLAGS.as_ptr() as usize;
+    vec![
+        attempt("fchmodat", libc::SYS_fchmodat, [here, path, 0o777, 0, 0, 0], 0),
+        attempt("fchmod", libc::SYS_fchmod, [fd, 0o777, 0, 0, 0, 0], 0),
+        attempt("fchmod u+s", libc::SYS_fchmod, [fd, 0o4777, 0, 0, 0, 0], EPERM),
+        attempt("fchmodat2", FCHMODAT2, [fd, empty, 0o777, at_empty, 0, 0], 0),
+        attempt("fchownat", libc::SYS_fchownat, [here, path, own, own, 0, 0], 0),
+        attempt("fchownat of nothing", libc::SYS_fchownat, [fd, empty, others, others, at_empty, 0], 0),
+        attempt("fchown", libc::SYS_fchown, [fd, others, others, 0, 0, 0], 0),
+        attempt("utimensat", libc::SYS_utimensat, [here, path, times, 0, 0, 0], 0),
+        attempt("utimensat, now", libc::SYS_utimensat, [here, path, 0, 0, 0, 0], EPERM),
+        attempt("futimens", libc::SYS_utimensat, [fd, 0, times, 0, 0, 0], 0),
+        attempt("setxattr", libc::SYS_setxattr, [path, name, value, 1, 0, 0], EOPNOTSUPP),
+        attempt("fsetxattr", libc::SYS_fsetxattr, [fd, name, value, 1, 0, 0], EOPNOTSUPP),
+        attempt("removexattr", libc::SYS_removexattr, [path, name, 0, 0, 0, 0], EOPNOTSUPP),
+        attempt("getxattr", libc::SYS_getxattr, [path, name, 0, 0, 0, 0], EOPNOTSUPP),
+        attempt("file_setattr", FILE_SETATTR, [here, path, flags, 24, 0, 0], EPERM),
+        attempt("FS_IOC_SETFLAGS", libc::SYS_ioctl, [fd, 0x4008_6602, flags, 0, 0, 0], ENOTTY),
+        attempt("FS_IOC_FSSETXATTR", libc::SYS_ioctl, [fd, 0x401c_5820, flags, 0, 0, 0], ENOTTY),
+        attempt("inotify_add_watch", libc::SYS_inotify_add_watch, [0, path, 2, 0, 0, 0], EPERM),
+        attempt("fanotify_mark", libc::SYS_fanotify_mark, [0, 1, 2, here, path, 0], EPERM),
+    ]
+}
+
+const FCHMODAT2: libc::c_long = 452;
+const FILE_SETATTR: libc::c_long = 469;
+static NO_FLAGS: [u64; 4] = [0; 4];
+static ROOM: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];
+static TIMES: [u64; 4] = [1_000_000_000, 0, 1_000_000_000, 0];
+
+fn of_a_process() -> Vec<Attempt> {
+    let parent = std::process::id() as usize;
+    let buffer = ROOM.as_ptr() as usize;
+    vec![
+        attempt("prlimit64", libc::SYS_prlimit64, [parent, 7, 0, buffer, 0, 0], EPERM),
+        attempt("setpriority", libc::SYS_setpriority, [0, parent, 19, 0, 0, 0], EPERM),
+        attempt("setpriority of all", libc::SYS_setpriority, [2, 0, 19, 0, 0, 0], EPERM),
+        attempt("ioprio_set", libc::SYS_ioprio_set, [1, parent, 0x6000, 0, 0, 0], EPERM),
+        attempt("sched_setaffinity", libc::SYS_sched_setaffinity, [parent, 8, buffer, 0, 0, 0], EPERM),
+        attempt("sched_setscheduler", libc::SYS_sched_setscheduler, [parent, 3, buffer, 0, 0, 0], EPERM),
+        attempt("sched_setparam", libc::SYS_sched_setparam, [parent, buffer, 0, 0, 0, 0], EPERM),
+        attempt("sched_setattr", libc::SYS_sched_setattr, [parent, buffer, 0, 0, 0, 0], EPERM),
+        attempt("process_madvise", libc::SYS_process_madvise, [0, 0, 0, 0, 0, 0], EPERM),
+        attempt("process_mrelease", libc::SYS_process_mrelease, [0, 0, 0, 0, 0, 0], EPERM),
+        attempt("migrate_pages", libc::SYS_migrate_pages, [parent, 0, 0, 0, 0, 0], EPERM),
+        attempt("move_pages", libc::SYS_move_pages, [parent, 0, 0, 0, 0, 0], EPERM),
+        attempt("one's own limits", libc::SYS_prlimit64, [0, 7, 0, buffer, 0, 0], 0),
+        attempt("one's own niceness", libc::SYS_setpriority, [0, 0, 19, 0, 0, 0], 0),
+    ]
 }
 
 /// Check 30: a filter of its own may only add to ours, and nobody may listen to a filter's questions.
