@@ -1,16 +1,17 @@
 //! The peer of the warm row: of-watchdog in HTTP mode, or a named stand-in where it cannot be had.
 
 use super::pinned;
-use std::io;
 use std::net::{TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
+use std::{env, io};
 
 const OF_WATCHDOG: &str = "github.com/openfaas/of-watchdog@latest";
+const STAND_IN: &str = "a relay in Go (stand-in for of-watchdog)";
 
-/// A reverse proxy, the Node server behind it, and how to reach both.
+/// A relay, the Node server behind it, and how to reach both.
 pub(crate) struct Peer {
     pub(crate) name: String,
     pub(crate) proxied: String,
@@ -31,9 +32,9 @@ impl Peer {
             Err(why) => {
                 eprintln!("bench: of-watchdog cannot be installed here: {why}");
                 eprintln!(
-                    "bench: measuring against Go's httputil.ReverseProxy instead; it is not of-watchdog"
+                    "bench: put an of-watchdog into PATH to measure against it; now in its place: {STAND_IN}"
                 );
-                (stand_in_name(), stand_in(sources, folder, listen, upstream)?)
+                (STAND_IN.to_owned(), stand_in(sources, folder, listen, upstream)?)
             }
         };
         children.push(child.map_err(|e| format!("{name}: {e}"))?);
@@ -54,7 +55,13 @@ impl Drop for Peer {
     }
 }
 
-fn of_watchdog(folder: &Path) -> Result<std::path::PathBuf, String> {
+/// The one in `PATH`, else one that Go installs into `folder`.
+fn of_watchdog(folder: &Path) -> Result<PathBuf, String> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let mut places = env::split_paths(&path).map(|dir| dir.join("of-watchdog"));
+    if let Some(found) = places.find(|place| place.is_file()) {
+        return Ok(found);
+    }
     let installed = Command::new("go").args(["install", OF_WATCHDOG]).env("GOBIN", folder).output();
     let installed = installed.map_err(|e| format!("go: {e}"))?;
     let program = folder.join("of-watchdog");
@@ -77,19 +84,15 @@ fn watchdog(program: &Path, listen: u16, upstream: u16) -> io::Result<Child> {
     quiet(command)
 }
 
-fn stand_in_name() -> String {
-    "Go httputil.ReverseProxy (stand-in for of-watchdog)".to_owned()
-}
-
 type Started = io::Result<Child>;
 
 fn stand_in(sources: &Path, folder: &Path, listen: u16, upstream: u16) -> Result<Started, String> {
-    let program = folder.join("reverse_proxy");
+    let program = folder.join("http_relay");
     let built = Command::new("go")
         .args(["build", "-o"])
         .arg(&program)
         .arg(".")
-        .current_dir(sources.join("reverse_proxy"))
+        .current_dir(sources.join("http_relay"))
         .output()
         .map_err(|e| format!("go: {e}; install Go to run this row"))?;
     if !built.status.success() {

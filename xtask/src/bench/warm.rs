@@ -1,4 +1,4 @@
-//! `bench warm`: latency that a warm call adds, and calls a second, against a reverse proxy before a server.
+//! `bench warm`: latency that a warm call adds, and calls a second, against a relay before a server.
 #![allow(clippy::disallowed_methods, reason = "a benchmark reads the machine's clock")]
 
 use super::bare::{Bare, Ended};
@@ -43,7 +43,7 @@ pub(crate) fn main_rows(setting: &Setting) -> Result<Vec<Row>, String> {
     })
 }
 
-/// Added latency of a warm call against that of the reverse-proxy peer.
+/// Added latency of a warm call against that of the peer.
 fn latencies(
     setting: &Setting,
     peer: &Peer,
@@ -173,11 +173,20 @@ fn burst(calls: usize, pace: Pace, mut one: impl FnMut() -> Result<(), String>) 
 fn throughput(setting: &Setting, peer: &Peer) -> Result<Vec<Row>, String> {
     let platform = platform(setting, "data-throughput")?;
     let mut rows = Vec::new();
-    if setting.wants("throughput of Node") {
-        let ours = platform.deploy(&node(setting)?.folder, "throughput-node", &[]);
-        let sides = ours.map(|ours| (ours, peer.proxied.clone(), Vec::new()));
-        let promise = format!("throughput of Node, 64 connections, no-op handler, against {}", peer.name);
-        rows.push(windows(setting, promise, Bound::AtLeast(2.0), sides));
+    for (at_once, words) in
+        [("64", "64 calls at once in one instance"), ("1", "one call at a time in each instance")]
+    {
+        let promise = format!(
+            "throughput of Node, 64 connections, no-op handler, {words}, against {}, whose server takes 64 at once",
+            peer.name
+        );
+        if setting.wants(&promise) {
+            let options = ["--instance-concurrency", at_once];
+            let ours =
+                platform.deploy(&node(setting)?.folder, &format!("throughput-node-{at_once}"), &options);
+            let sides = ours.map(|ours| (ours, peer.proxied.clone(), Vec::new()));
+            rows.push(windows(setting, promise, Bound::AtLeast(2.0), sides));
+        }
     }
     if setting.wants("throughput of wasm") {
         let promise = "throughput of wasm, 64 connections, no-op handler, against a bare hyper server";

@@ -1,3 +1,0 @@
-module dayfly/bench/reverse_proxy
-
-go 1.21
