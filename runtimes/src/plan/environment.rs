@@ -31,6 +31,10 @@ const NOT_BY_PROXY: &str = "localhost,127.0.0.1,::1";
 const LIBRARIES: &str =
     "/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib";
 
+/// Where Debian and its like keep the libraries that AWS has in `/lib64`.
+const MULTIARCH: &str =
+    if cfg!(target_arch = "aarch64") { "/lib/aarch64-linux-gnu" } else { "/lib/x86_64-linux-gnu" };
+
 /// The whole environment. A user's variable that collides with a reserved one, or begins with `_`, is dropped.
 pub(super) fn environment(
     version: &Version,
@@ -73,7 +77,7 @@ fn reserved(
 ) -> Vec<(String, String)> {
     let memory_mb = version.memory_mb.to_string();
     let region = facts.place.region.as_str();
-    let path = search_path(interpreter);
+    let (path, libraries) = (search_path(interpreter), library_path(interpreter));
     let initialization = if facts.provisioned { "provisioned-concurrency" } else { "on-demand" };
     let mut env: Vec<(&str, &str)> = vec![
         ("AWS_LAMBDA_FUNCTION_NAME", version.function.as_str()),
@@ -96,7 +100,7 @@ fn reserved(
         ("TZ", ":UTC"),
         ("LANG", "en_US.UTF-8"),
         ("PATH", &path),
-        ("LD_LIBRARY_PATH", LIBRARIES),
+        ("LD_LIBRARY_PATH", &libraries),
     ];
     let endpoint = facts.endpoint_port.map(|port| format!("http://127.0.0.1:{port}"));
     env.extend(endpoint.as_deref().map(|url| ("AWS_ENDPOINT_URL", url)));
@@ -109,6 +113,16 @@ fn reserved(
     let language = language_variables(version);
     env.extend(language.iter().map(|(name, value)| (*name, value.as_str())));
     env.into_iter().map(|(name, value)| (name.into(), value.into())).collect()
+}
+
+/// A program of the user's own finds the system's libraries first, as on AWS: otherwise the loader looks for them in all
+/// the other folders before, and in each under a dozen names. An interpreter has libraries of its own beside it, which a
+/// variable would be preferred to.
+fn library_path(interpreter: Option<&Interpreter>) -> String {
+    match interpreter {
+        Some(_) => LIBRARIES.to_owned(),
+        None => format!("{MULTIARCH}:{LIBRARIES}"),
+    }
 }
 
 /// AWS leaves `AWS_EXECUTION_ENV` out where the program is the user's own.

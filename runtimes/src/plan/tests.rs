@@ -168,6 +168,8 @@ fn programs_speak_the_runtime_api() {
     let variable = |name: &str| plan.env.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str());
     assert_eq!(variable("AWS_LAMBDA_RUNTIME_API"), Some("127.0.0.1:9001"));
     assert_eq!(variable("AWS_EXECUTION_ENV"), None);
+    let libraries = variable("LD_LIBRARY_PATH").and_then(|path| path.split_once(':'));
+    assert!(libraries.is_some_and(|(first, _)| first.ends_with("-linux-gnu")), "{libraries:?}");
 }
 
 #[test]

@@ -2,9 +2,11 @@
 
 use super::{Birth, Plan};
 use crate::protocol::Arrival;
+use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::io::{Errno, write};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use std::fs;
 use std::io;
+use std::os::fd::BorrowedFd;
 
 /// How much more than its memory a process may reserve where no control group bounds the sandbox: interpreters reserve
 /// more than they use, and each thread a stack of 8 MiB.
@@ -37,12 +39,15 @@ const COUNTERS: [(&str, &str); 3] =
 /// count towards the user that owns their sandboxes.
 const TEMPLATE_PROCESSES: u64 = 4096;
 
-/// Lowers the counters for this namespace and all below it.
-pub(super) fn lower_counters() -> io::Result<()> {
+/// Lowers the counters for this namespace and all below it, in this mount of `/proc` or in the usual one.
+pub(super) fn lower_counters(proc: Option<BorrowedFd<'_>>) -> io::Result<()> {
+    let folder = if proc.is_some() { "sys/user" } else { "/proc/sys/user" };
     for (name, value) in COUNTERS {
-        match fs::write(format!("/proc/sys/user/{name}"), value) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
+        let path = format!("{folder}/{name}");
+        match openat(proc.unwrap_or(CWD), path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()) {
+            Ok(counter) => drop(write(counter, value.as_bytes())?),
+            Err(Errno::NOENT) => {}
+            Err(error) => return Err(error.into()),
         }
     }
     Ok(())

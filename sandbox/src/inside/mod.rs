@@ -53,6 +53,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) filter: &'a [libc::sock_filter],
     pub(crate) landlock_version: i32,
     pub(crate) proc_view: ProcView,
+    /// A mount of `/proc` that leads to the counters of the namespace.
+    pub(crate) counters: Option<BorrowedFd<'a>>,
     pub(crate) ceiling: Ceiling,
     /// Where things are instead, for [`Birth::Bare`].
     pub(crate) bare: Option<&'a Bare>,
@@ -170,7 +172,7 @@ fn build(plan: &Plan<'_>) -> Result<(), Failure> {
     if layers.counters && !matches!(plan.birth, Birth::Template(_)) {
         // Preparing a mount counts as a mount namespace, and `/proc/sys` is not in the new root: so neither before
         // nor after this.
-        steps.take("counters", limits::lower_counters)?;
+        steps.take("counters", || limits::lower_counters(plan.counters))?;
     }
     if let Some((root, _)) = plan.root {
         steps.take("pivot", || mounts::pivot(root))?;
@@ -255,6 +257,7 @@ fn descriptors(plan: &Plan<'_>) -> Vec<RawFd> {
     kept.extend(plan.tasks.iter().map(AsRawFd::as_raw_fd));
     kept.extend(plan.binds.iter().map(AsRawFd::as_raw_fd));
     kept.extend(plan.root.iter().map(|(root, _)| root.as_raw_fd()));
+    kept.extend(plan.counters.map(|proc| proc.as_raw_fd()));
     kept
 }
 

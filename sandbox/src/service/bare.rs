@@ -152,6 +152,7 @@ impl BareMaker {
             line: far_line.as_fd(),
             filter: &self.filter,
             landlock_version: self.landlock_version,
+            counters: None,
             proc_view: ProcView::Absent,
             ceiling: Ceiling::Process,
             bare: Some(&bare),

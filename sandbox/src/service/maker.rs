@@ -1,5 +1,6 @@
 //! How the launcher makes a sandbox.
 
+use super::counters::Counters;
 use crate::Bind;
 use crate::base::Base;
 use crate::cgroup::{self, Entry, Group, Hierarchy};
@@ -26,6 +27,7 @@ pub(super) struct Maker {
     pub(super) identities: Identities,
     pub(super) landlock_version: i32,
     pub(super) proc_view: ProcView,
+    counters: Counters,
     /// Limits that the kernel took and that do not read back as they were set: controller and what is wrong.
     pub(super) unkept: Vec<(&'static str, String)>,
     pub(super) home: Home,
@@ -91,6 +93,7 @@ impl Maker {
             identities: if distinct_users { Identities::reserved() } else { Identities::own() },
             landlock_version: kernel::landlock_version(),
             proc_view: ProcView::OwnProcesses,
+            counters: Counters::default(),
             unkept: Vec::new(),
             home: Home::here()?,
             mounts: rustix::fs::open(
@@ -251,6 +254,7 @@ impl Maker {
             false => Ok(Vec::new()),
         })?;
         let (line, far_line) = steps.take("clone", crate::channel::pair)?;
+        self.counters.renew();
         let (tasks, group): (&[OwnedFd], _) = match place.group.entry() {
             Entry::Tasks(tasks) if layers.cgroup => (tasks, None),
             Entry::Birth(folder) if layers.cgroup => (&[], Some(folder)),
@@ -269,6 +273,7 @@ impl Maker {
             filter: if template { &self.template_filter } else { &self.filter },
             landlock_version: self.landlock_version,
             proc_view: self.proc_view_of(birth),
+            counters: self.counters.proc(),
             ceiling: if self.bounds_memory() { Ceiling::Group } else { Ceiling::Process },
             bare: None,
         };

@@ -4,6 +4,7 @@
 mod bare;
 mod calm;
 mod command;
+mod counters;
 mod drift;
 mod findings;
 mod furnish;
