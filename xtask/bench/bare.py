@@ -4,8 +4,6 @@ import json
 import socket
 import struct
 
-from handler import handler
-
 channel = socket.socket(fileno=0)
 
 
@@ -19,7 +17,20 @@ def exactly(count):
     return bytes(parts)
 
 
-while True:
-    length, kind = struct.unpack("<IB", exactly(5))
-    answer = json.dumps(handler(json.loads(exactly(length)), None)).encode()
-    channel.sendall(struct.pack("<IB", len(answer), 18) + answer)
+def receive():
+    """The next event's bytes; ends the process where the other side has hung up."""
+    length, _ = struct.unpack("<IB", exactly(5))
+    return exactly(length)
+
+
+def answer(handler, event):
+    """Calls the handler and writes its answer's frame."""
+    document = json.dumps(handler(json.loads(event), None)).encode()
+    channel.sendall(struct.pack("<IB", len(document), 18) + document)
+
+
+if __name__ == "__main__":
+    from handler import handler
+
+    while True:
+        answer(handler, receive())

@@ -7,12 +7,11 @@ socket: an event's frame comes in, a copy loads the handler and writes the answe
 import ctypes
 import gc
 import importlib
-import json
 import os
 import signal
-import socket
-import struct
 import sys
+
+import bare
 
 SYS_CLONE = {"x86_64": 56, "aarch64": 220}[os.uname().machine]
 # User, mount, process, network, IPC and host name namespaces, as an instance has.
@@ -24,23 +23,10 @@ for name in importlib.import_module("_dayfly_template").COMMON:
 python = ctypes.pythonapi
 clone = ctypes.PyDLL(None, use_errno=True).syscall  # which keeps the interpreter's lock, as a fork of its own does
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for copies
-channel = socket.socket(fileno=0)
-
-
-def exactly(count):
-    parts = bytearray()
-    while len(parts) < count:
-        part = channel.recv(count - len(parts))
-        if not part:
-            raise SystemExit
-        parts += part
-    return bytes(parts)
-
 
 gc.freeze()
 while True:
-    length, kind = struct.unpack("<IB", exactly(5))
-    event = exactly(length)
+    event = bare.receive()
     python.PyOS_BeforeFork()
     pid = clone(SYS_CLONE, NAMESPACES | signal.SIGCHLD, None, None, None, None)
     if pid < 0:
@@ -51,6 +37,5 @@ while True:
         python.PyOS_AfterFork_Child()
         from handler import handler
 
-        answer = json.dumps(handler(json.loads(event), None)).encode()
-        channel.sendall(struct.pack("<IB", len(answer), 18) + answer)
+        bare.answer(handler, event)
         os._exit(0)
